@@ -1,0 +1,34 @@
+//! The segment directory: which operations the engine needs and what is durable after each.
+
+use crate::error::Result;
+use crate::segment::SegmentId;
+use std::future::Future;
+
+/// The segment files of one node, one file a segment.
+///
+/// An operation may take effect after its future was dropped, any time later.
+pub trait Disk: Send + Sync + 'static {
+    /// Creates the segment's empty file and syncs it. Its directory entry is durable only after `sync_directory`.
+    ///
+    /// # Errors
+    /// When a file of that name exists, or the disk refuses.
+    fn create(&self, segment: SegmentId) -> impl Future<Output = Result<()>> + Send;
+
+    /// Makes every creation and unlink that has returned durable.
+    ///
+    /// # Errors
+    /// When the disk refuses; which entries are durable is then unknown.
+    fn sync_directory(&self) -> impl Future<Output = Result<()>> + Send;
+
+    /// Removes the segment's file. Durable at some later time: a power loss may bring the file back.
+    ///
+    /// # Errors
+    /// When the disk refuses. A file that does not exist is no error: it is gone, which was asked for.
+    fn unlink(&self, segment: SegmentId) -> impl Future<Output = Result<()>> + Send;
+
+    /// The segments that have a file, in no order. Other files in the directory are not ours and not listed.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    fn list(&self) -> impl Future<Output = Result<Vec<SegmentId>>> + Send;
+}

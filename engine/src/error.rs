@@ -1,0 +1,92 @@
+//! What can go wrong. Each variant is a different decision for the caller.
+
+use crate::segment::SegmentId;
+use std::{io, path::PathBuf};
+
+/// The engine's result.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// The engine's errors.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The disk refused an operation. Nothing that it was meant to do may be relied on.
+    #[error("cannot {operation} {path}: {source}", path = path.display())]
+    Io {
+        /// What was tried, as a verb.
+        operation: &'static str,
+        /// On which file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The catalog refused an operation. A commit that failed so may have happened.
+    #[error("cannot {operation} the catalog: {source}")]
+    Catalog {
+        /// What was tried, as a verb.
+        operation: &'static str,
+        /// What the catalog said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Another process has the data directory open.
+    #[error("{path} is in use by another process", path = path.display())]
+    DirectoryInUse {
+        /// The data directory.
+        path: PathBuf,
+    },
+    /// The data directory was written by a version of the engine that this one does not know.
+    #[error("the data directory has format {found}; this engine reads format {expected}")]
+    UnknownFormat {
+        /// The format on disk.
+        found: String,
+        /// The format of this engine.
+        expected: u8,
+    },
+    /// The saved ring cannot be decoded.
+    #[error("the saved ring is damaged: {0}")]
+    DamagedRing(RecordFault),
+    /// The saved ring names a segment that has no file.
+    #[error("segment {segment} is in the ring but has no file")]
+    MissingSegment {
+        /// The segment.
+        segment: SegmentId,
+    },
+    /// An earlier save ended in an error, so what is saved is unknown. Reads go on; reopen to write again.
+    #[error("writes are fenced after a failed save; reopen the engine")]
+    Fenced,
+    /// The engine is closing.
+    #[error("the engine is closed")]
+    Closed,
+    /// The disk budget does not hold the smallest ring.
+    #[error("a budget of {budget_bytes} bytes does not hold {segments_min} segments of {segment_bytes} bytes")]
+    BudgetTooSmall {
+        /// The budget.
+        budget_bytes: u64,
+        /// The segment size.
+        segment_bytes: u64,
+        /// How many segments it has to hold.
+        segments_min: u64,
+    },
+}
+
+/// Why a ring record cannot be decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordFault {
+    /// It ends too early.
+    #[error("it is cut short")]
+    Truncated,
+    /// Bytes follow its end.
+    #[error("bytes follow its end")]
+    TrailingBytes,
+    /// Its first byte is not a known format.
+    #[error("unknown format {0}")]
+    UnknownFormat(u8),
+    /// It has a generation that does not exist.
+    #[error("unknown generation {0}")]
+    UnknownGeneration(u8),
+    /// A younger generation comes before an older one.
+    #[error("its generations are out of order")]
+    OutOfOrder,
+    /// A segment is listed twice.
+    #[error("segment {0} is listed twice")]
+    Duplicate(SegmentId),
+}

@@ -1,0 +1,100 @@
+//! Eviction: the ring first, the file last.
+//!
+//! One mutate moves the victim to the doomed list; whoever's mutate moved it owns it. The evictor, one background task,
+//! then makes the doom durable, unlinks the file and takes the segment off the list. It takes no lock but the state
+//! lock, and needs no free space. A failed unlink keeps the segment doomed and is tried again.
+
+use crate::catalog::Catalog;
+use crate::disk::Disk;
+use crate::engine::{Engine, Shared};
+use crate::env::Env;
+use crate::error::Result;
+use crate::limits::UNLINK_RETRY_MS;
+use crate::point::Point;
+use crate::ring::Eviction;
+use crate::segment::SegmentId;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+impl<E: Env> Engine<E> {
+    /// Evicts one segment, wherever in the ring it is; the active one is refused. Returns once the doom is saved; the
+    /// file goes in the background.
+    ///
+    /// # Errors
+    /// Those of [`RingState::mutate`](crate::ring_state::RingState::mutate).
+    pub async fn evict(&self, segment: SegmentId) -> Result<Eviction> {
+        let eviction = self.shared.ring.mutate(|ring| ring.doom(segment)).await?;
+        self.wake.evictor();
+        Ok(eviction)
+    }
+}
+
+/// Tells the evictor that there may be doomed segments. Clones tell the same evictor; it stops when all are gone.
+#[derive(Clone)]
+pub(crate) struct Wake(mpsc::Sender<()>);
+
+impl Wake {
+    /// The two ends: one to tell, one for the evictor.
+    pub(crate) fn channel() -> (Wake, mpsc::Receiver<()>) {
+        let (wake, woken) = mpsc::channel(1);
+        (Wake(wake), woken)
+    }
+
+    pub(crate) fn evictor(&self) {
+        // full: it has been told and not looked yet. Closed: the evictor is gone with the process's tasks, and the
+        // doomed list is saved for the next open
+        let _ = self.0.try_send(());
+    }
+}
+
+/// Runs until the last [`Wake`] is gone and the doomed list, failed unlinks apart, is empty.
+pub(crate) async fn run_evictor<E: Env>(shared: Arc<Shared<E>>, mut woken: mpsc::Receiver<()>) {
+    while woken.recv().await.is_some() {
+        shared.env.reach(Point::EVICTOR_WOKEN).await;
+        // an error is a catalog that refuses; the list is kept and the next wake-up tries again
+        while let Ok(Pass::Failed) = shared.unlink_doomed().await {
+            if woken.is_closed() {
+                return;
+            }
+            shared.env.sleep(Duration::from_millis(UNLINK_RETRY_MS)).await;
+        }
+    }
+}
+
+enum Pass {
+    /// The doomed list was empty when last looked at.
+    Empty,
+    /// What is left on it could not be unlinked.
+    Failed,
+}
+
+impl<E: Env> Shared<E> {
+    async fn unlink_doomed(&self) -> Result<Pass> {
+        loop {
+            let latest = self.ring.snapshot();
+            if latest.ring.doomed().is_empty() {
+                return Ok(Pass::Empty);
+            }
+            // trusted next: the dooms survive a power loss. Without it an unlink could be durable and its doom not, and
+            // the ring would name a segment that has no file
+            self.env.catalog().sync().await?;
+            let mut unlinked = Vec::new();
+            for doomed in latest.ring.doomed() {
+                // the entry may come back after a power loss; the list still names it then, or recovery finds the file
+                match self.env.disk().unlink(doomed.segment).await {
+                    Ok(()) => unlinked.push(doomed.segment),
+                    Err(_) => {
+                        self.unlinks_failed.fetch_add(1, Ordering::Relaxed);
+                        self.env.note(Point::UNLINK_FAILED);
+                    }
+                }
+            }
+            if unlinked.is_empty() {
+                return Ok(Pass::Failed);
+            }
+            self.ring.mutate(|ring| ring.forget(&unlinked)).await?;
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The storage engine of one node: a ring of append-only segment files, its metadata in RocksDB.
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+//! use segment_engine::{Engine, Limits, LocalEnv};
+//!
+//! let directory = tempfile::tempdir().unwrap();
+//! let limits = Limits::for_budget(64 << 20, 4 << 20).unwrap();
+//! let engine = Engine::open(LocalEnv::open(directory.path()).unwrap(), limits).await.unwrap();
+//! engine.rotate(engine.active()).await.unwrap();
+//! let evicted = engine.relieve(4 << 20).await.unwrap(); // one segment may stay
+//! assert_eq!(evicted.len(), 1);
+//! engine.close().await.unwrap();
+//! # });
+//! ```
+//!
+//! Read in this order: [`ring`] (the pure value), [`ring_state`] (the only way to change it), [`rotation`],
+//! [`eviction`], [`pressure`], [`capacity`], [`engine`] (open and close); then the surroundings: [`mod@env`] (the one
+//! seam), [`point`], [`disk`], [`catalog`], [`rocks`], [`local`].
+
+pub mod capacity;
+pub mod catalog;
+pub mod disk;
+pub mod engine;
+pub mod env;
+pub mod error;
+pub mod eviction;
+pub mod limits;
+pub mod local;
+mod lock;
+pub mod point;
+pub mod pressure;
+pub mod ring;
+pub mod ring_state;
+pub mod rocks;
+pub mod rotation;
+pub mod segment;
+
+pub use engine::Engine;
+pub use env::Env;
+pub use error::{Error, Result};
+pub use limits::{Limits, RingLimits};
+pub use local::LocalEnv;
+pub use point::Point;
+pub use ring::{Eviction, Ring};
+pub use ring_state::RingState;
+pub use rotation::Rotation;
+pub use segment::SegmentId;

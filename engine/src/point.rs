@@ -1,0 +1,55 @@
+//! The named moments of the engine. A harness can hold a task at one of them; production passes through.
+//!
+//! Every wake-up (a lock granted, a task joined) reaches a point before it acts, so whoever decides which point goes
+//! next decides the whole schedule.
+
+use std::fmt;
+
+/// A named moment: a newtype over a static name, so that any engine can have points of its own.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Point(&'static str);
+
+impl Point {
+    /// A caller wants the state lock.
+    pub const RING_WANTED: Point = Point("RingWanted");
+    /// Under the state lock: the latest ring is cloned and not yet changed. Clone-to-save starts here.
+    pub const RING_CLONED: Point = Point("RingCloned");
+    /// The changed ring is in the catalog. Clone-to-save ends here. Noted, not reached.
+    pub const RING_SAVED: Point = Point("RingSaved");
+    /// The state lock is free again. Noted.
+    pub const RING_RELEASED: Point = Point("RingReleased");
+    /// A rotation wants the write lock.
+    pub const WRITE_WANTED: Point = Point("WriteWanted");
+    /// A rotation holds the write lock.
+    pub const WRITE_LOCKED: Point = Point("WriteLocked");
+    /// The write lock is free again. Noted.
+    pub const WRITE_RELEASED: Point = Point("WriteReleased");
+    /// The caller of a rotation has its answer.
+    pub const ROTATION_JOINED: Point = Point("RotationJoined");
+    /// The evictor has been told of doomed segments.
+    pub const EVICTOR_WOKEN: Point = Point("EvictorWoken");
+    /// An unlink failed; the segment stays doomed. Noted.
+    pub const UNLINK_FAILED: Point = Point("UnlinkFailed");
+
+    /// A point of another engine, or of a test.
+    pub const fn named(name: &'static str) -> Self {
+        Point(name)
+    }
+
+    /// The name.
+    pub const fn name(self) -> &'static str {
+        self.0
+    }
+}
+
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl fmt::Debug for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}

@@ -1,0 +1,249 @@
+//! The one place that changes the ring: lock, clone the latest, mutate, save if changed, publish.
+//!
+//! Owns the state lock, the published snapshot and the saved record. Readers take the snapshot without the lock. The
+//! only await under the lock is the one at `RingCloned`; save and publish are one synchronous step, so a caller dropped
+//! anywhere leaves both or neither. A save that errs is unknown: it is not published and writes are fenced.
+
+use crate::catalog::{Catalog, Commit, Table, Write};
+use crate::env::Env;
+use crate::error::{Error, RecordFault, Result};
+use crate::limits::RingLimits;
+use crate::lock::{Lock, LockPoints};
+use crate::point::Point;
+use crate::ring::{Doomed, Generation, Member, Ring};
+use crate::segment::SegmentId;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// The key of the ring's row in [`Table::Ring`].
+pub const RING_KEY: &[u8] = b"ring";
+
+const RECORD_FORMAT: u8 = 1;
+
+const STATE_LOCK: LockPoints = LockPoints { wanted: Point::RING_WANTED, held: None, released: Point::RING_RELEASED };
+
+/// A ring as it is saved: which version it is and which one it was cloned from. On a correct engine `base` is always
+/// the version saved before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RingRecord {
+    /// Counts the saves; 0 is the ring of a new data directory, never saved.
+    pub version: u64,
+    /// The version this one was cloned from.
+    pub base: u64,
+    /// The ring.
+    pub ring: Ring,
+}
+
+/// The ring of one node and the only way to change it.
+pub struct RingState<E: Env> {
+    env: E,
+    lock: Lock,
+    published: RwLock<Arc<RingRecord>>,
+    fenced: AtomicBool,
+}
+
+impl<E: Env> RingState<E> {
+    /// Reads the saved ring; an empty one where none is saved.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`], or [`Error::DamagedRing`] when the row cannot be decoded.
+    pub fn open(env: E, limits: RingLimits) -> Result<RingState<E>> {
+        let record = match env.catalog().get(Table::Ring, RING_KEY)? {
+            Some(row) => RingRecord::decode(&row, limits).map_err(Error::DamagedRing)?,
+            None => RingRecord { version: 0, base: 0, ring: Ring::new(limits) },
+        };
+        let published = RwLock::new(Arc::new(record));
+        Ok(RingState { env, lock: Lock::new(&STATE_LOCK), published, fenced: AtomicBool::new(false) })
+    }
+
+    /// The latest published ring. Never waits for a change in progress, and may be stale when it is looked at.
+    pub fn snapshot(&self) -> Arc<RingRecord> {
+        // a panic in `publish` cannot leave a half-written Arc
+        self.published.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Applies `change` to the latest ring, saves the result if it differs, and publishes it. `change` decides on the
+    /// ring that it is given and on nothing read earlier.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`] when the save fails, and [`Error::Fenced`] from then on.
+    pub async fn mutate<T>(&self, change: impl FnOnce(&mut Ring) -> T) -> Result<T> {
+        let _held = self.lock.acquire(&self.env).await;
+        let latest = self.snapshot();
+        let mut ring = latest.ring.clone();
+        self.env.reach(Point::RING_CLONED).await;
+        if self.fenced.load(Ordering::Acquire) {
+            return Err(Error::Fenced);
+        }
+        let answer = change(&mut ring);
+        if ring != latest.ring {
+            let record = RingRecord { version: latest.version + 1, base: latest.version, ring };
+            self.save(&record)?;
+            self.env.note(Point::RING_SAVED);
+            self.publish(record);
+        }
+        Ok(answer)
+    }
+
+    fn save(&self, record: &RingRecord) -> Result<()> {
+        let row = Write::Put { table: Table::Ring, key: RING_KEY.to_vec(), value: record.encode() };
+        // buffered: a power loss may undo it together with everything after it, never alone. Trusted next: that every
+        // later clone sees it. Whoever needs it durable (the evictor, before it unlinks) syncs the catalog.
+        match self.env.catalog().commit(vec![row], &[]) {
+            Ok(Commit::Buffered) => Ok(()),
+            Ok(Commit::Refused) => unreachable!("a commit without requirements is never refused"),
+            Err(error) => {
+                // it may have been written: publishing could show a ring that is not saved, going on could overwrite
+                // one that is
+                self.fenced.store(true, Ordering::Release);
+                Err(error)
+            }
+        }
+    }
+
+    fn publish(&self, record: RingRecord) {
+        *self.published.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(record);
+    }
+}
+
+impl RingRecord {
+    /// The row: format (1 byte), version and base (8 each), then members and doomed, each list with its length (4) in
+    /// front; a member is id (16), bytes (8), generation (1), a doomed one id (16), bytes (8). Little endian.
+    pub fn encode(&self) -> Vec<u8> {
+        let (members, doomed) = (self.ring.members(), self.ring.doomed());
+        let mut row = Vec::with_capacity(25 + 25 * members.len() + 24 * doomed.len());
+        row.push(RECORD_FORMAT);
+        row.extend(self.version.to_le_bytes());
+        row.extend(self.base.to_le_bytes());
+        let length = |list: usize| u32::try_from(list).expect("a ring has fewer than 2^32 segments").to_le_bytes();
+        row.extend(length(members.len()));
+        for member in members {
+            row.extend(member.segment.as_u128().to_le_bytes());
+            row.extend(member.bytes.to_le_bytes());
+            row.push(match member.generation {
+                Generation::Old => 0,
+                Generation::Current => 1,
+                Generation::New => 2,
+            });
+        }
+        row.extend(length(doomed.len()));
+        for doomed in doomed {
+            row.extend(doomed.segment.as_u128().to_le_bytes());
+            row.extend(doomed.bytes.to_le_bytes());
+        }
+        row
+    }
+
+    /// The inverse of [`RingRecord::encode`], under the limits of today.
+    ///
+    /// # Errors
+    /// What is wrong with the row. A record that decodes satisfies the invariants of [`Ring`], its limits apart.
+    pub fn decode(row: &[u8], limits: RingLimits) -> std::result::Result<RingRecord, RecordFault> {
+        let mut rest = row;
+        let [format] = take(&mut rest)?;
+        if format != RECORD_FORMAT {
+            return Err(RecordFault::UnknownFormat(format));
+        }
+        let version = u64::from_le_bytes(take(&mut rest)?);
+        let base = u64::from_le_bytes(take(&mut rest)?);
+        let mut members: Vec<Member> = Vec::new();
+        for _ in 0..u32::from_le_bytes(take(&mut rest)?) {
+            let (segment, bytes) = take_segment(&mut rest)?;
+            let generation = match take(&mut rest)? {
+                [0] => Generation::Old,
+                [1] => Generation::Current,
+                [2] => Generation::New,
+                [other] => return Err(RecordFault::UnknownGeneration(other)),
+            };
+            if members.last().is_some_and(|last| last.generation > generation) {
+                return Err(RecordFault::OutOfOrder);
+            }
+            members.push(Member { segment, bytes, generation });
+        }
+        let mut doomed = Vec::new();
+        for _ in 0..u32::from_le_bytes(take(&mut rest)?) {
+            let (segment, bytes) = take_segment(&mut rest)?;
+            doomed.push(Doomed { segment, bytes });
+        }
+        if !rest.is_empty() {
+            return Err(RecordFault::TrailingBytes);
+        }
+        let mut ids: Vec<SegmentId> = members.iter().map(|member| member.segment).collect();
+        ids.extend(doomed.iter().map(|doomed| doomed.segment));
+        ids.sort_unstable();
+        if let Some(pair) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(RecordFault::Duplicate(pair[0]));
+        }
+        Ok(RingRecord { version, base, ring: Ring::from_parts(limits, members, doomed) })
+    }
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> std::result::Result<[u8; N], RecordFault> {
+    let (head, tail) = rest.split_first_chunk().ok_or(RecordFault::Truncated)?;
+    *rest = tail;
+    Ok(*head)
+}
+
+fn take_segment(rest: &mut &[u8]) -> std::result::Result<(SegmentId, u64), RecordFault> {
+    let segment = SegmentId::from_u128(u128::from_le_bytes(take(rest)?));
+    Ok((segment, u64::from_le_bytes(take(rest)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const LIMITS: RingLimits = RingLimits { old: 2, current: 2, new: 2 };
+
+    fn record(pushes: u128, dooms: &[u128]) -> RingRecord {
+        let mut ring = Ring::new(LIMITS);
+        for id in 0..pushes {
+            ring.push(SegmentId::from_u128(id), 7);
+        }
+        for id in dooms {
+            ring.doom(SegmentId::from_u128(*id));
+        }
+        RingRecord { version: 9, base: 8, ring }
+    }
+
+    proptest! {
+        #[test]
+        fn record_survives_its_encoding(pushes in 0u128..20, dooms in proptest::collection::vec(0u128..20, 0..6)) {
+            let record = record(pushes, &dooms);
+            prop_assert_eq!(RingRecord::decode(&record.encode(), LIMITS), Ok(record));
+        }
+
+        #[test]
+        fn any_bytes_decode_to_a_record_or_a_fault(row in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(record) = RingRecord::decode(&row, LIMITS) {
+                prop_assert_eq!(record.encode(), row);
+            }
+        }
+
+        #[test]
+        fn a_cut_or_lengthened_record_is_refused(pushes in 0u128..20, cut in 0usize..400) {
+            let mut row = record(pushes, &[]).encode();
+            if cut < row.len() {
+                prop_assert!(RingRecord::decode(&row[..cut], LIMITS).is_err());
+            }
+            row.push(0);
+            prop_assert_eq!(RingRecord::decode(&row, LIMITS), Err(RecordFault::TrailingBytes));
+        }
+    }
+
+    #[test]
+    fn each_fault_of_a_record_is_named() {
+        let row = record(6, &[1]).encode();
+        let member = |index: usize| 21 + 25 * index;
+        let patched = |at: usize, bytes: &[u8]| {
+            let mut row = row.clone();
+            row[at..at + bytes.len()].copy_from_slice(bytes);
+            RingRecord::decode(&row, LIMITS).unwrap_err()
+        };
+        assert_eq!(patched(0, &[9]), RecordFault::UnknownFormat(9));
+        assert_eq!(patched(member(0) + 24, &[3]), RecordFault::UnknownGeneration(3));
+        assert_eq!(patched(member(0) + 24, &[2]), RecordFault::OutOfOrder);
+        assert_eq!(patched(member(0), &5u128.to_le_bytes()), RecordFault::Duplicate(SegmentId::from_u128(5)));
+    }
+}

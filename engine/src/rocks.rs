@@ -1,0 +1,147 @@
+//! The catalog on RocksDB: the one file that names it.
+//!
+//! Every commit goes to the write-ahead log before it returns and is synced by [`Catalog::sync`] alone. Compression is
+//! off: rows are small and the library is built without codecs.
+
+use crate::catalog::{Batch, Catalog, Commit, Require, Table, Write};
+use crate::error::{Error, Result};
+use rocksdb::{ColumnFamily, DB, Env, Options, WriteBatch, WriteOptions};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A write buffer so large that a database in memory never flushes in the background.
+const MEMORY_WRITE_BUFFER_BYTES: usize = 1 << 30;
+
+/// The catalog of one node in RocksDB. Clones share one database.
+#[derive(Clone)]
+pub struct RocksCatalog {
+    store: Arc<Store>,
+}
+
+struct Store {
+    database: DB,
+    /// Held from the check of a commit's requirements to its write.
+    commit: Mutex<()>,
+    // an Env must outlive its database: fields drop in order
+    _env: Option<Env>,
+}
+
+impl RocksCatalog {
+    /// Opens or creates the catalog in `directory`.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`] when RocksDB refuses.
+    pub fn open(directory: &Path) -> Result<RocksCatalog> {
+        RocksCatalog::open_with(&mut Options::default(), directory, None)
+    }
+
+    /// A new, empty catalog in memory.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`] when RocksDB refuses.
+    pub fn in_memory() -> Result<RocksCatalog> {
+        let env = Env::mem_env().map_err(failed("open"))?;
+        let mut options = Options::default();
+        options.set_env(&env);
+        options.set_write_buffer_size(MEMORY_WRITE_BUFFER_BYTES);
+        options.set_stats_dump_period_sec(0);
+        options.set_stats_persist_period_sec(0);
+        RocksCatalog::open_with(&mut options, Path::new("/catalog"), Some(env))
+    }
+
+    fn open_with(options: &mut Options, directory: &Path, env: Option<Env>) -> Result<RocksCatalog> {
+        options.create_if_missing(true);
+        options.create_missing_column_families(true);
+        let families = Table::ALL.map(|table| (table.name(), options.clone()));
+        let database = DB::open_cf_with_opts(options, directory, families).map_err(failed("open"))?;
+        Ok(RocksCatalog { store: Arc::new(Store { database, commit: Mutex::new(()), _env: env }) })
+    }
+
+    fn family(&self, table: Table) -> &ColumnFamily {
+        self.store.database.cf_handle(table.name()).expect("every table's family is opened with the database")
+    }
+
+    fn holds(&self, require: &Require) -> Result<bool> {
+        Ok(match require {
+            Require::RowAbsent { table, key } => self.get(*table, key)?.is_none(),
+            Require::RowIs { table, key, value } => self.get(*table, key)?.as_ref() == Some(value),
+        })
+    }
+}
+
+impl Catalog for RocksCatalog {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.store.database.get_cf(self.family(table), key).map_err(failed("read"))
+    }
+
+    fn commit(&self, batch: Batch, requires: &[Require]) -> Result<Commit> {
+        // the lock guards no memory, only the order of check and write: a panicked holder leaves nothing half done
+        let _commit = self.store.commit.lock().unwrap_or_else(PoisonError::into_inner);
+        for require in requires {
+            if !self.holds(require)? {
+                return Ok(Commit::Refused);
+            }
+        }
+        let mut writes = WriteBatch::default();
+        for write in &batch {
+            match write {
+                Write::Put { table, key, value } => writes.put_cf(self.family(*table), key, value),
+                Write::Delete { table, key } => writes.delete_cf(self.family(*table), key),
+            }
+        }
+        // one record of the write-ahead log, with its checksum: torn, the whole batch is dropped at the next open.
+        // Trusted next: that it is visible; that it is durable only after sync.
+        self.store.database.write_opt(writes, &WriteOptions::default()).map_err(failed("commit to"))?;
+        Ok(Commit::Buffered)
+    }
+
+    async fn sync(&self) -> Result<()> {
+        let store = self.store.clone();
+        // trusted next: every commit that returned before this call survives a power loss
+        let synced = tokio::task::spawn_blocking(move || store.database.flush_wal(true));
+        synced.await.map_err(|_| Error::Closed)?.map_err(failed("sync"))
+    }
+}
+
+fn failed(operation: &'static str) -> impl Fn(rocksdb::Error) -> Error {
+    move |source| Error::Catalog { operation, source: Box::new(source) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(key: &str, value: &str) -> Write {
+        Write::Put { table: Table::Store, key: key.into(), value: value.into() }
+    }
+
+    #[test]
+    fn commit_whose_requirement_fails_writes_nothing() {
+        let catalog = RocksCatalog::in_memory().unwrap();
+        let absent = [Require::RowAbsent { table: Table::Store, key: "a".into() }];
+        assert_eq!(catalog.commit(vec![put("a", "1")], &absent).unwrap(), Commit::Buffered);
+        assert_eq!(catalog.commit(vec![put("a", "2"), put("b", "2")], &absent).unwrap(), Commit::Refused);
+        let is = |value: &str| [Require::RowIs { table: Table::Store, key: "a".into(), value: value.into() }];
+        assert_eq!(catalog.commit(vec![put("a", "3")], &is("2")).unwrap(), Commit::Refused);
+        assert_eq!(catalog.get(Table::Store, b"a").unwrap(), Some(b"1".to_vec()));
+        assert_eq!(catalog.get(Table::Store, b"b").unwrap(), None);
+        assert_eq!(catalog.commit(vec![put("a", "3")], &is("1")).unwrap(), Commit::Buffered);
+        assert_eq!(catalog.get(Table::Store, b"a").unwrap(), Some(b"3".to_vec()));
+        assert_eq!(catalog.get(Table::Ring, b"a").unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn synced_commits_are_there_after_a_reopen() {
+        let directory = tempfile::tempdir().unwrap();
+        let catalog = RocksCatalog::open(directory.path()).unwrap();
+        assert_eq!(catalog.commit(vec![put("a", "1")], &[]).unwrap(), Commit::Buffered);
+        let delete = Write::Delete { table: Table::Store, key: "b".into() };
+        assert_eq!(catalog.commit(vec![put("b", "1")], &[]).unwrap(), Commit::Buffered);
+        assert_eq!(catalog.commit(vec![delete], &[]).unwrap(), Commit::Buffered);
+        catalog.sync().await.unwrap();
+        drop(catalog);
+        let catalog = RocksCatalog::open(directory.path()).unwrap();
+        assert_eq!(catalog.get(Table::Store, b"a").unwrap(), Some(b"1".to_vec()));
+        assert_eq!(catalog.get(Table::Store, b"b").unwrap(), None);
+    }
+}

@@ -1,0 +1,146 @@
+//! The engine on a real directory, driven by real threads.
+
+use segment_engine::env::Env;
+use segment_engine::{Engine, Error, Eviction, Limits, LocalEnv, RingLimits, RingState, Rotation, SegmentId};
+use std::path::Path;
+use std::sync::Arc;
+
+const LIMITS: Limits = Limits { ring: RingLimits { old: 1, current: 1, new: 1 }, segment_bytes: 1 << 20 };
+const WIDE: RingLimits = RingLimits { old: 8, current: 8, new: 8 };
+
+fn files(directory: &Path) -> Vec<SegmentId> {
+    let entries = std::fs::read_dir(directory.join("segments")).unwrap();
+    let mut files: Vec<_> =
+        entries.map(|entry| SegmentId::from_file_name(entry.unwrap().file_name().to_str().unwrap()).unwrap()).collect();
+    files.sort();
+    files
+}
+
+async fn open(directory: &Path) -> Engine<LocalEnv> {
+    Engine::open(LocalEnv::open(directory).unwrap(), LIMITS).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rotations_evictions_and_pressure_survive_a_reopen() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path()).await;
+    let first = engine.active();
+    assert_eq!(engine.evict(first).await.unwrap(), Eviction::Active);
+    let mut pushed = vec![first];
+    for _ in 0..4 {
+        let full = engine.active();
+        let Rotation::Rotated(new) = engine.rotate(full).await.unwrap() else { panic!("nobody else rotates") };
+        assert_eq!(engine.active(), new);
+        assert_eq!(engine.rotate(full).await.unwrap(), Rotation::Overtaken(new));
+        pushed.push(new);
+    }
+    assert_eq!(engine.usage().ring_bytes, 3 << 20);
+    assert_eq!(engine.evict(pushed[3]).await.unwrap(), Eviction::Doomed);
+    assert_eq!(engine.evict(pushed[3]).await.unwrap(), Eviction::NotInRing);
+    engine.close().await.unwrap();
+    assert_eq!(files(directory.path()), [pushed[2], pushed[4]]);
+
+    let engine = open(directory.path()).await;
+    assert_eq!(engine.active(), pushed[4]);
+    assert!(engine.strays().is_empty());
+    assert_eq!(engine.relieve(0).await.unwrap(), [pushed[2]]);
+    engine.close().await.unwrap();
+    assert_eq!(files(directory.path()), [pushed[4]]);
+}
+
+#[tokio::test]
+async fn a_second_open_of_the_directory_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = LocalEnv::open(directory.path()).unwrap();
+    let Err(Error::DirectoryInUse { path }) = LocalEnv::open(directory.path()) else { panic!("opened twice") };
+    assert_eq!(path, directory.path());
+    drop(first);
+    LocalEnv::open(directory.path()).unwrap();
+}
+
+#[tokio::test]
+async fn a_member_without_a_file_is_refused_and_a_file_without_a_member_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path()).await;
+    let active = engine.active();
+    engine.close().await.unwrap();
+    let stray = SegmentId::from_u128(7);
+    std::fs::write(directory.path().join("segments").join(stray.file_name()), b"").unwrap();
+    let engine = open(directory.path()).await;
+    assert_eq!(engine.strays(), [stray]);
+    engine.close().await.unwrap();
+    std::fs::remove_file(directory.path().join("segments").join(active.file_name())).unwrap();
+    let reopened = Engine::open(LocalEnv::open(directory.path()).unwrap(), LIMITS).await;
+    assert!(matches!(reopened, Err(Error::MissingSegment { segment }) if segment == active));
+}
+
+#[tokio::test]
+async fn a_failed_unlink_keeps_the_segment_doomed_until_a_later_open() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path()).await;
+    let victim = engine.active();
+    engine.rotate(victim).await.unwrap();
+    let path = directory.path().join("segments").join(victim.file_name());
+    // a directory of that name: unlink refuses it, whoever asks
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    assert_eq!(engine.evict(victim).await.unwrap(), Eviction::Doomed);
+    engine.close().await.unwrap();
+    let engine = open(directory.path()).await;
+    assert_eq!(engine.usage().doomed_bytes, 1 << 20);
+    std::fs::remove_dir(&path).unwrap();
+    engine.close().await.unwrap();
+    let engine = open(directory.path()).await;
+    assert_eq!(engine.usage().doomed_bytes, 0);
+    engine.close().await.unwrap();
+}
+
+/// The first of the two tests that the helper under the state lock was first published with.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sixteen_concurrent_pushes_all_survive() {
+    let directory = tempfile::tempdir().unwrap();
+    let ring = Arc::new(RingState::open(LocalEnv::open(directory.path()).unwrap(), WIDE).unwrap());
+    let pushes: Vec<_> = (0..16u128)
+        .map(|id| {
+            let ring = ring.clone();
+            tokio::spawn(async move { ring.mutate(|ring| ring.push(SegmentId::from_u128(id), 1)).await.unwrap() })
+        })
+        .collect();
+    for push in pushes {
+        push.await.unwrap();
+    }
+    assert_members(&ring.snapshot().ring, 0..16);
+    drop(ring);
+    let reopened = RingState::open(LocalEnv::open(directory.path()).unwrap(), WIDE).unwrap();
+    assert_eq!(reopened.snapshot().version, 16);
+    assert_members(&reopened.snapshot().ring, 0..16);
+}
+
+/// The second.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sixteen_concurrent_evictions_are_all_gone_and_none_comes_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let env = LocalEnv::open(directory.path()).unwrap();
+    let ring = Arc::new(RingState::open(env.clone(), WIDE).unwrap());
+    let ids: Vec<SegmentId> = (0..17).map(|_| env.segment_id()).collect();
+    ring.mutate(|ring| ids.iter().for_each(|id| ring.push(*id, 1))).await.unwrap();
+    let evictions: Vec<_> = ids[..16]
+        .iter()
+        .map(|&id| {
+            let ring = ring.clone();
+            tokio::spawn(async move { ring.mutate(|ring| ring.doom(id)).await.unwrap() })
+        })
+        .collect();
+    for eviction in evictions {
+        assert_eq!(eviction.await.unwrap(), Eviction::Doomed);
+    }
+    let left = ring.snapshot();
+    assert_eq!(left.ring.members().iter().map(|member| member.segment).collect::<Vec<_>>(), ids[16..]);
+    assert_eq!(left.ring.doomed().len(), 16);
+}
+
+fn assert_members(ring: &segment_engine::Ring, expected: std::ops::Range<u128>) {
+    let mut members: Vec<u128> = ring.members().iter().map(|member| member.segment.as_u128()).collect();
+    members.sort_unstable();
+    assert_eq!(members, expected.collect::<Vec<_>>());
+}
