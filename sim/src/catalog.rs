@@ -1,0 +1,134 @@
+//! The simulated catalog: real RocksDB in memory, whose syncs queue with the conductor.
+//!
+//! One open database serves many runs, one after the other: it must be opened outside of a run, and opening costs as
+//! much as dozens of runs. Nothing here loses power yet, so a sync only takes its time.
+
+use crate::conductor::{Conductor, OperationTraits};
+use crate::watch::Watch;
+use segment_engine::Result;
+use segment_engine::catalog::{Batch, Catalog, Commit, Require, Table, Write};
+use segment_engine::ring_state::{RING_KEY, RingRecord};
+use segment_engine::rocks::RocksCatalog;
+use std::sync::{Arc, Mutex, PoisonError};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// After so many commits a database is replaced by a new one: it keeps every version in memory.
+const COMMITS_MAX: u64 = 20_000;
+
+/// A database that outlives runs.
+pub struct Store {
+    catalog: RocksCatalog,
+    commits: u64,
+}
+
+impl Store {
+    /// An empty one.
+    ///
+    /// # Errors
+    /// When RocksDB cannot be opened.
+    pub fn open() -> Result<Store> {
+        Ok(Store { catalog: RocksCatalog::in_memory()?, commits: 0 })
+    }
+
+    /// An empty catalog for the next run: the old database with `rows` deleted, or a new one.
+    ///
+    /// # Errors
+    /// When RocksDB refuses.
+    pub fn emptied(&mut self, rows: Vec<(Table, Vec<u8>)>, commits: u64) -> Result<()> {
+        self.commits += commits + 1;
+        if self.commits > COMMITS_MAX {
+            *self = Store::open()?;
+            return Ok(());
+        }
+        let deletes = rows.into_iter().map(|(table, key)| Write::Delete { table, key }).collect();
+        let Commit::Buffered = self.catalog.commit(deletes, &[])? else {
+            unreachable!("a commit without requirements is never refused");
+        };
+        Ok(())
+    }
+
+    /// The catalog, to use without a simulation.
+    pub fn catalog(&self) -> &RocksCatalog {
+        &self.catalog
+    }
+}
+
+/// The catalog of one run.
+#[derive(Clone)]
+pub struct SimCatalog {
+    catalog: RocksCatalog,
+    conductor: Conductor,
+    watch: Watch,
+    written: Arc<Mutex<Written>>,
+}
+
+/// What a run has written.
+#[derive(Clone, Debug, Default)]
+pub struct Written {
+    /// The rows, once each.
+    pub rows: Vec<(Table, Vec<u8>)>,
+    /// How many commits.
+    pub commits: u64,
+    /// The commits, if they are to be kept.
+    pub kept: Option<Vec<Batch>>,
+}
+
+impl SimCatalog {
+    /// A catalog on an emptied store. `keep` keeps every batch.
+    pub fn new(store: &Store, conductor: Conductor, watch: Watch, keep: bool) -> SimCatalog {
+        let written = Written { kept: keep.then(Vec::new), ..Written::default() };
+        SimCatalog { catalog: store.catalog.clone(), conductor, watch, written: Arc::new(Mutex::new(written)) }
+    }
+
+    /// Takes what the run has written.
+    pub fn take_written(&self) -> Written {
+        std::mem::take(&mut self.written.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Catalog for SimCatalog {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.catalog.get(table, key)
+    }
+
+    fn commit(&self, batch: Batch, requires: &[Require]) -> Result<Commit> {
+        let mut saved = None;
+        let mut content = 0;
+        {
+            let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+            written.commits += 1;
+            for write in &batch {
+                let (table, key) = match write {
+                    Write::Put { table, key, value } => {
+                        content ^= xxh3_64(value);
+                        if (*table, key.as_slice()) == (Table::Ring, RING_KEY) {
+                            saved = Some(RingRecord::decode(value, self.watch.limits));
+                        }
+                        (*table, key)
+                    }
+                    Write::Delete { table, key } => (*table, key),
+                };
+                if !written.rows.iter().any(|row| (row.0, &row.1) == (table, key)) {
+                    written.rows.push((table, key.clone()));
+                }
+            }
+            if let Some(kept) = &mut written.kept {
+                kept.push(batch.clone());
+            }
+        }
+        let commit = self.catalog.commit(batch, requires)?;
+        if commit == Commit::Buffered {
+            self.conductor.changed("CatalogCommit", content);
+            match saved {
+                Some(Ok(record)) => self.watch.saved(&self.conductor, record),
+                Some(Err(fault)) => self.watch.undecodable(&self.conductor, fault),
+                None => {}
+            }
+        }
+        Ok(commit)
+    }
+
+    async fn sync(&self) -> Result<()> {
+        self.conductor.submit("CatalogSync", OperationTraits::default(), |_| Ok(())).await
+    }
+}

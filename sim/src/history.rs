@@ -1,0 +1,92 @@
+//! What a run has done to the ring so far: saves, files and answers. The oracles judge by this alone.
+
+use crate::site::TaskId;
+use segment_engine::SegmentId;
+use segment_engine::ring_state::RingRecord;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A ring as it was saved.
+#[derive(Clone, Debug)]
+pub struct Save {
+    /// In which step.
+    pub step: u64,
+    /// By whom; `None` before the run started.
+    pub task: Option<TaskId>,
+    /// What was saved.
+    pub record: RingRecord,
+}
+
+/// What a caller was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Its segment is in the ring.
+    Pushed(SegmentId),
+    /// Its victim is out of the ring.
+    Evicted(SegmentId),
+    /// The operation ended in an error.
+    Failed(String),
+}
+
+/// The run so far.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// Every saved ring, in order; the first is the one that the run started from.
+    pub saves: Vec<Save>,
+    /// The segments that have a file.
+    pub files: BTreeSet<SegmentId>,
+    /// Who answers for a file that neither the ring nor the doomed list names: the task that created it, or whose save
+    /// dropped it.
+    pub answerable: BTreeMap<SegmentId, TaskId>,
+    /// Segments in the order in which they first joined a saved ring.
+    pub joined: Vec<SegmentId>,
+    /// Segments that left the ring on purpose: doomed, or dropped by a save that was based on the one before it.
+    pub departed: BTreeSet<SegmentId>,
+    /// What callers were told, in order.
+    pub answers: Vec<(TaskId, Answer)>,
+    /// Unlinks that the plan made fail.
+    pub unlinks_failed: u64,
+    /// Unlinks that the engine says have failed.
+    pub unlinks_reported: u64,
+    /// Counts the changes that an oracle of every step may want to see.
+    pub changes: u64,
+}
+
+impl History {
+    /// The ring in the catalog.
+    pub fn saved(&self) -> Option<&RingRecord> {
+        self.saves.last().map(|save| &save.record)
+    }
+
+    /// Takes a save in. `oracle::on_save` is to be asked before, while the history still ends with the previous one.
+    pub fn save(&mut self, save: Save) {
+        for member in save.record.ring.members() {
+            if !self.joined.contains(&member.segment) {
+                self.joined.push(member.segment);
+            }
+        }
+        if let Some(previous) = self.saves.last() {
+            let next = &save.record;
+            let honest = next.base == previous.record.version;
+            for member in previous.record.ring.members() {
+                let segment = member.segment;
+                if next.ring.generation_of(segment).is_some() {
+                    continue;
+                }
+                let doomed = is_doomed(next, segment);
+                if honest || doomed {
+                    self.departed.insert(segment);
+                }
+                if !doomed && let Some(task) = save.task {
+                    self.answerable.insert(segment, task);
+                }
+            }
+        }
+        self.saves.push(save);
+        self.changes += 1;
+    }
+}
+
+/// Whether the record lists the segment as doomed.
+pub fn is_doomed(record: &RingRecord, segment: SegmentId) -> bool {
+    record.ring.doomed().iter().any(|doomed| doomed.segment == segment)
+}

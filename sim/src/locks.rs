@@ -1,0 +1,165 @@
+//! Who holds which lock and who waits for it, told from points alone.
+
+use crate::site::TaskId;
+
+/// A kind of lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LockKind {
+    /// Its name in reports.
+    pub name: &'static str,
+    /// Passing this, a task waits for it.
+    pub wanted: &'static str,
+    /// Getting here, a task holds it.
+    pub held: &'static str,
+    /// Passing this, it no longer does.
+    pub released: &'static str,
+    /// A task that holds it may not take one of an equal or lower rank.
+    pub rank: u32,
+    /// Kinds of tasks that must never wait for it.
+    pub never_by: &'static [&'static str],
+}
+
+/// A lock taken out of order: by whom, what it held, what it then wanted.
+pub type OutOfOrder = (TaskId, &'static str, &'static str);
+
+/// What is wrong with the locks at one moment, if anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LockFacts {
+    /// The first lock that was taken out of order.
+    pub out_of_order: Option<OutOfOrder>,
+    /// A waiter that must never wait, the lock, and its holder.
+    pub forbidden: Option<(TaskId, &'static str, TaskId)>,
+    /// A task that waits for itself through others.
+    pub cycle: Option<TaskId>,
+}
+
+/// The locks of one run.
+#[derive(Debug)]
+pub struct Locks {
+    kinds: &'static [LockKind],
+    held: Vec<(TaskId, usize)>,
+    wanted: Vec<(TaskId, usize)>,
+    out_of_order: Option<OutOfOrder>,
+}
+
+impl Locks {
+    /// All free.
+    pub fn new(kinds: &'static [LockKind]) -> Locks {
+        Locks { kinds, held: Vec::new(), wanted: Vec::new(), out_of_order: None }
+    }
+
+    /// A task got to a point.
+    pub fn got_to(&mut self, task: TaskId, point: &str) {
+        if let Some(kind) = self.kinds.iter().position(|kind| kind.held == point)
+            && !self.held.contains(&(task, kind))
+        {
+            self.wanted.retain(|wanted| *wanted != (task, kind));
+            self.held.push((task, kind));
+        }
+    }
+
+    /// A task went on from a point.
+    pub fn passed(&mut self, task: TaskId, point: &str) {
+        if let Some(kind) = self.kinds.iter().position(|kind| kind.wanted == point) {
+            let rank = self.kinds[kind].rank;
+            let above = self.held.iter().find(|(holder, held)| *holder == task && self.kinds[*held].rank >= rank);
+            if let (None, Some((_, holds))) = (self.out_of_order, above) {
+                self.out_of_order = Some((task, self.kinds[*holds].name, self.kinds[kind].name));
+            }
+            self.wanted.push((task, kind));
+        }
+        if let Some(kind) = self.kinds.iter().position(|kind| kind.released == point) {
+            self.held.retain(|held| *held != (task, kind));
+        }
+    }
+
+    /// A task is no more.
+    pub fn ended(&mut self, task: TaskId) {
+        self.held.retain(|(holder, _)| *holder != task);
+        self.wanted.retain(|(waiter, _)| *waiter != task);
+    }
+
+    /// Whether anyone holds the lock of this kind.
+    pub fn is_held(&self, name: &str) -> bool {
+        self.held.iter().any(|(_, kind)| self.kinds[*kind].name == name)
+    }
+
+    /// What is wrong. `is_kind` says whether a task is of a kind, by the kind's name.
+    pub fn facts(&self, is_kind: impl Fn(TaskId, &str) -> bool) -> LockFacts {
+        let never = |waiter: TaskId, kind: usize| self.kinds[kind].never_by.iter().any(|name| is_kind(waiter, name));
+        let forbidden = self.waits().find(|(waiter, kind, _)| never(*waiter, *kind));
+        LockFacts {
+            out_of_order: self.out_of_order,
+            forbidden: forbidden.map(|(waiter, kind, holder)| (waiter, self.kinds[kind].name, holder)),
+            cycle: self.cycle(),
+        }
+    }
+
+    /// Every (waiter, kind, holder) where the waiter waits for a lock that another task holds.
+    fn waits(&self) -> impl Iterator<Item = (TaskId, usize, TaskId)> + '_ {
+        self.wanted.iter().flat_map(move |&(waiter, kind)| {
+            let holders = self.held.iter().filter(move |&&(holder, held)| held == kind && holder != waiter);
+            holders.map(move |&(holder, _)| (waiter, kind, holder))
+        })
+    }
+
+    fn cycle(&self) -> Option<TaskId> {
+        self.wanted.iter().map(|(waiter, _)| *waiter).find(|&start| {
+            let mut reached = vec![start];
+            let mut next = 0;
+            while next < reached.len() {
+                let from = reached[next];
+                for (_, _, holder) in self.waits().filter(|(waiter, _, _)| *waiter == from) {
+                    if holder == start {
+                        return true;
+                    }
+                    if !reached.contains(&holder) {
+                        reached.push(holder);
+                    }
+                }
+                next += 1;
+            }
+            false
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn kind(name: &'static str, points: [&'static str; 3], rank: u32) -> LockKind {
+        LockKind { name, wanted: points[0], held: points[1], released: points[2], rank, never_by: &[] }
+    }
+    const KINDS: &[LockKind] =
+        &[kind("outer", ["OuterWanted", "OuterHeld", "OuterFree"], 1), kind("inner", ["Wanted", "Held", "Free"], 2)];
+    const A: TaskId = TaskId(0);
+    const B: TaskId = TaskId(1);
+
+    #[test]
+    fn inner_after_outer_is_in_order_and_the_reverse_is_not() {
+        let mut locks = Locks::new(KINDS);
+        locks.passed(A, "OuterWanted");
+        locks.got_to(A, "OuterHeld");
+        locks.passed(A, "Wanted");
+        locks.got_to(A, "Held");
+        assert_eq!(locks.out_of_order, None);
+        locks.passed(A, "OuterFree");
+        locks.passed(A, "OuterWanted");
+        assert_eq!(locks.facts(|_, _| false).out_of_order, Some((A, "inner", "outer")));
+    }
+
+    #[test]
+    fn two_tasks_that_wait_for_each_other_are_a_cycle() {
+        let mut locks = Locks::new(KINDS);
+        locks.got_to(A, "OuterHeld");
+        locks.got_to(B, "Held");
+        locks.passed(A, "Wanted");
+        assert_eq!(locks.cycle(), None);
+        assert_eq!(locks.waits().collect::<Vec<_>>(), [(A, 1, B)]);
+        locks.passed(B, "OuterWanted");
+        assert!(locks.cycle().is_some());
+        locks.passed(B, "Free");
+        assert_eq!(locks.cycle(), None);
+    }
+}

@@ -1,0 +1,143 @@
+//! The oracles: one invariant each. A module says when it is checked, what is legal meanwhile, and what it does not
+//! verify; each has a bad state that it must reject.
+
+pub mod active_advances;
+pub mod active_is_never_evicted;
+pub mod legal_retries;
+pub mod lock_order;
+pub mod no_lost_push;
+pub mod no_orphan;
+pub mod no_phantom;
+pub mod no_resurrection;
+pub mod progress;
+pub mod ring_shape;
+pub mod save_chain;
+pub mod scene;
+pub mod views_agree;
+pub mod waits_for;
+
+use crate::history::{History, Save};
+use crate::locks::LockFacts;
+use crate::site::{TaskId, kind};
+use scene::Scene;
+use segment_engine::SegmentId;
+use segment_engine::ring_state::RingRecord;
+
+/// When an oracle is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// As a ring is saved.
+    Save,
+    /// After each step.
+    Step,
+    /// When all callers have ended and nothing more can run.
+    Drained,
+}
+
+/// What an oracle may look at.
+pub struct View<'a> {
+    /// The run so far.
+    pub history: &'a History,
+    /// [`When::Save`]: what is being saved; the history still ends with the save before.
+    pub saving: Option<&'a Save>,
+    /// The ring that readers of the engine see.
+    pub published: Option<&'a RingRecord>,
+    /// What is wrong with the locks.
+    pub locks: LockFacts,
+    /// Whether a task holds the state lock.
+    pub state_held: bool,
+    /// The tasks by name.
+    pub tasks: &'a dyn Tasks,
+    /// Steps so far.
+    pub steps: u64,
+    /// Steps that the run may take.
+    pub steps_max: u64,
+    /// [`When::Drained`]: tasks that should have ended.
+    pub unfinished: &'a [TaskId],
+}
+
+/// The tasks of a run.
+pub trait Tasks {
+    /// A task's label.
+    fn label(&self, task: TaskId) -> String;
+    /// Whether it goes on.
+    fn is_alive(&self, task: TaskId) -> bool;
+}
+
+/// What an oracle found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What raced with what, by kinds.
+    pub race: String,
+    /// What happened.
+    pub sentence: String,
+}
+
+/// One oracle.
+pub struct Oracle {
+    /// Its name in reports.
+    pub name: &'static str,
+    /// When it is asked.
+    pub when: When,
+    /// Judges.
+    pub check: fn(&View<'_>) -> Option<Finding>,
+    /// A state that it must reject.
+    pub bad_scene: fn() -> Scene,
+}
+
+/// All oracles, in the order in which they are asked at the same moment: causes before consequences.
+pub const ORACLES: [Oracle; 13] = [
+    save_chain::ORACLE,
+    active_is_never_evicted::ORACLE,
+    no_resurrection::ORACLE,
+    active_advances::ORACLE,
+    ring_shape::ORACLE,
+    lock_order::ORACLE,
+    waits_for::ORACLE,
+    views_agree::ORACLE,
+    no_phantom::ORACLE,
+    legal_retries::ORACLE,
+    progress::ORACLE,
+    no_lost_push::ORACLE,
+    no_orphan::ORACLE,
+];
+
+/// The oracles that accept their own bad state or reject the good one: they can check nothing.
+pub fn broken() -> Vec<&'static str> {
+    let good = Scene::good();
+    let rejects = |oracle: &Oracle, scene: &Scene| scene.ask(oracle).is_some();
+    let broken = ORACLES.iter().filter(|oracle| !rejects(oracle, &(oracle.bad_scene)()) || rejects(oracle, &good));
+    broken.map(|oracle| oracle.name).collect()
+}
+
+/// A segment in a sentence: simulated ids are small numbers.
+pub(crate) fn number(segment: SegmentId) -> u128 {
+    segment.as_u128()
+}
+
+impl View<'_> {
+    fn label(&self, task: Option<TaskId>) -> String {
+        task.map_or_else(|| "the set-up".to_string(), |task| self.tasks.label(task))
+    }
+
+    fn kind(&self, task: Option<TaskId>) -> String {
+        kind(&self.label(task))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_oracle_rejects_its_bad_state_and_accepts_the_good_one() {
+        assert_eq!(broken(), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn an_oracle_that_accepts_everything_is_told() {
+        let blind = Oracle { check: |_| None, ..save_chain::ORACLE };
+        assert!((blind.bad_scene)().ask(&blind).is_none());
+        assert!((save_chain::ORACLE.bad_scene)().ask(&save_chain::ORACLE).is_some());
+    }
+}

@@ -1,0 +1,35 @@
+//! no-orphan: when everything has ended, each file belongs to a segment in the ring, and no doom is left undone.
+//!
+//! Asked when drained. Legal meanwhile: everything; views-agree watches the way there. Does not verify that members
+//! have files.
+
+use super::scene::{Scene, segment};
+use super::{Finding, Oracle, View, When, number};
+
+/// The oracle.
+pub const ORACLE: Oracle = Oracle {
+    name: "no-orphan",
+    when: When::Drained,
+    check,
+    bad_scene: || {
+        Scene::with(|scene| {
+            scene.history.files.insert(segment(9));
+        })
+    },
+};
+
+fn check(view: &View<'_>) -> Option<Finding> {
+    let saved = view.history.saved()?;
+    if let Some(doomed) = saved.ring.doomed().first() {
+        let sentence = format!("segment {} is doomed and nobody unlinks it", number(doomed.segment));
+        return Some(Finding { race: "evictor: doomed for ever".to_string(), sentence });
+    }
+    let orphan = view.history.files.iter().find(|file| saved.ring.generation_of(**file).is_none())?;
+    let owner = view.history.answerable.get(orphan).copied();
+    let sentence = format!(
+        "segment {} is orphaned: it has a file and no list names it; {} answers for it",
+        number(*orphan),
+        view.label(owner)
+    );
+    Some(Finding { race: format!("{}: orphan", view.kind(owner)), sentence })
+}

@@ -1,0 +1,37 @@
+//! progress: the run ends: within its steps, and with every caller and worker at its end.
+//!
+//! The bound is asked after each step, the ends when drained. Legal meanwhile: a daemon that waits for more work. The
+//! bound is a constant for each operation of the workload and the longest holds of its sites. Does not verify fairness.
+
+use super::scene::{ACTOR, Scene};
+use super::{Finding, Oracle, View, When};
+
+/// The oracle.
+pub const ORACLE: Oracle = Oracle {
+    name: "progress",
+    when: When::Drained,
+    check,
+    bad_scene: || Scene::with(|scene| scene.unfinished = vec![ACTOR]),
+};
+
+fn check(view: &View<'_>) -> Option<Finding> {
+    if view.steps > view.steps_max {
+        let sentence = format!("the run does not end: {} steps, {} would do", view.steps, view.steps_max);
+        return Some(Finding { race: "livelock".to_string(), sentence });
+    }
+    let stalled = view.unfinished.first().copied()?;
+    let names: Vec<String> = view.unfinished.iter().map(|task| view.label(Some(*task))).collect();
+    let sentence = format!("nothing can run and {} never ends", names.join(", "));
+    Some(Finding { race: format!("{}: stalled", view.kind(Some(stalled))), sentence })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_beyond_its_bound_is_rejected() {
+        assert!(Scene::with(|scene| scene.steps = Scene::STEPS_MAX).ask(&ORACLE).is_none());
+        assert!(Scene::with(|scene| scene.steps = Scene::STEPS_MAX + 1).ask(&ORACLE).is_some());
+    }
+}

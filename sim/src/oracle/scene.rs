@@ -1,0 +1,108 @@
+//! Hand-made states, good and bad, for showing that an oracle can tell them apart.
+
+use super::{Finding, Oracle, Tasks, View, When};
+use crate::history::{History, Save};
+use crate::locks::LockFacts;
+use crate::site::TaskId;
+use segment_engine::ring_state::RingRecord;
+use segment_engine::{Ring, RingLimits, SegmentId};
+
+/// The task that runs in a scene.
+pub const ACTOR: TaskId = TaskId(0);
+/// The task that is gone.
+pub const GONE: TaskId = TaskId(1);
+
+/// A state at one moment.
+#[derive(Clone, Debug)]
+pub struct Scene {
+    /// The run so far.
+    pub history: History,
+    /// What is being saved.
+    pub saving: Save,
+    /// What readers see.
+    pub published: RingRecord,
+    /// What is wrong with the locks.
+    pub locks: LockFacts,
+    /// Whether a task holds the state lock.
+    pub state_held: bool,
+    /// Steps so far, of [`Scene::STEPS_MAX`].
+    pub steps: u64,
+    /// Tasks that should have ended.
+    pub unfinished: Vec<TaskId>,
+}
+
+/// The segment of this number.
+pub fn segment(number: u128) -> SegmentId {
+    SegmentId::from_u128(number)
+}
+
+/// A ring of 2/2/2 after a change.
+pub fn ring(change: impl FnOnce(&mut Ring)) -> Ring {
+    let mut ring = Ring::new(RingLimits { old: 2, current: 2, new: 2 });
+    change(&mut ring);
+    ring
+}
+
+/// A ring with the segments from 1 to `last` pushed.
+pub fn ring_to(last: u128) -> Ring {
+    ring(|ring| (1..=last).for_each(|number| ring.push(segment(number), 1)))
+}
+
+/// A save in step 5 by the actor.
+pub fn save(version: u64, base: u64, ring: Ring) -> Save {
+    Save { step: 5, task: Some(ACTOR), record: RingRecord { version, base, ring } }
+}
+
+impl Scene {
+    /// The steps of a scene's run.
+    pub const STEPS_MAX: u64 = 100;
+
+    /// Segments 1 to 3 are in the ring and on disk, 4 is being pushed; every oracle accepts it.
+    pub fn good() -> Scene {
+        let mut history = History::default();
+        history.save(save(1, 0, ring_to(2)));
+        history.save(save(2, 1, ring_to(3)));
+        history.files.extend((1..=3).map(segment));
+        Scene {
+            published: RingRecord { version: 2, base: 1, ring: ring_to(3) },
+            history,
+            saving: save(3, 2, ring_to(4)),
+            locks: LockFacts::default(),
+            state_held: false,
+            steps: 5,
+            unfinished: Vec::new(),
+        }
+    }
+
+    /// The good scene, changed.
+    pub fn with(change: impl FnOnce(&mut Scene)) -> Scene {
+        let mut scene = Scene::good();
+        change(&mut scene);
+        scene
+    }
+
+    /// Asks one oracle about it.
+    pub fn ask(&self, oracle: &Oracle) -> Option<Finding> {
+        (oracle.check)(&View {
+            history: &self.history,
+            saving: (oracle.when == When::Save).then_some(&self.saving),
+            published: Some(&self.published),
+            locks: self.locks,
+            state_held: self.state_held,
+            tasks: self,
+            steps: self.steps,
+            steps_max: Scene::STEPS_MAX,
+            unfinished: &self.unfinished,
+        })
+    }
+}
+
+impl Tasks for Scene {
+    fn label(&self, task: TaskId) -> String {
+        if task == ACTOR { "actor#1".to_string() } else { "gone#1".to_string() }
+    }
+
+    fn is_alive(&self, task: TaskId) -> bool {
+        task == ACTOR
+    }
+}

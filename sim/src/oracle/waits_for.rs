@@ -1,0 +1,27 @@
+//! waits-for: no task waits for itself through others, and no eviction waits for the write lock.
+//!
+//! Asked after each step. Legal meanwhile: nothing. Sees locks that tell of themselves by points; does not see a wait
+//! for anything else.
+
+use super::scene::{ACTOR, GONE, Scene};
+use super::{Finding, Oracle, View, When};
+
+/// The oracle.
+pub const ORACLE: Oracle = Oracle {
+    name: "waits-for",
+    when: When::Step,
+    check,
+    bad_scene: || Scene::with(|scene| scene.locks.forbidden = Some((ACTOR, "write", GONE))),
+};
+
+fn check(view: &View<'_>) -> Option<Finding> {
+    if let Some((waiter, lock, holder)) = view.locks.forbidden {
+        let (waiter, holder) = (Some(waiter), Some(holder));
+        let sentence =
+            format!("{} waits for the {lock} lock, which {} holds", view.label(waiter), view.label(holder));
+        return Some(Finding { race: format!("{} x {}: {lock}", view.kind(waiter), view.kind(holder)), sentence });
+    }
+    let task = view.locks.cycle?;
+    let sentence = format!("{} waits, through others, for itself", view.label(Some(task)));
+    Some(Finding { race: format!("{}: cycle", view.kind(Some(task))), sentence })
+}

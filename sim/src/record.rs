@@ -1,0 +1,270 @@
+//! What a run leaves, and what many leave together. Everything here repeats exactly; wall time is kept apart.
+
+use crate::conductor::Interference;
+use crate::plan::Base;
+use crate::verdict::Violation;
+use crate::window::WindowCount;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// The repeatable result of one run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The seed.
+    pub seed: u64,
+    /// The base that it ran on.
+    pub base: Base,
+    /// What the oracles found, in order. Empty is a pass.
+    pub violations: Vec<Violation>,
+    /// The hash of the trace.
+    pub trace_hash: u64,
+    /// Sites that passed.
+    pub sites: u64,
+    /// Segments that joined the ring during the run.
+    pub joined: u64,
+    /// Segments that left it on purpose.
+    pub departed: u64,
+    /// What was counted of each window.
+    pub windows: Vec<WindowCount>,
+    /// How often the plan interfered.
+    pub interference: Interference,
+}
+
+/// The runs of a sweep, added up. Adding is order-free, so the sum does not depend on the number of threads.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Runs.
+    pub runs: u64,
+    /// Runs with a violation.
+    pub failed: u64,
+    /// A hash of all (seed, trace hash): equal for equal sweeps on any machine.
+    pub fingerprint: u64,
+    /// Sites that passed, over all runs.
+    pub sites: u64,
+    /// The fewest sites of a run.
+    pub sites_min: Option<u64>,
+    /// Segments that joined, over all runs.
+    pub joined: u64,
+    /// Segments that left, over all runs.
+    pub departed: u64,
+    /// Each window, in the order of the vocabulary.
+    pub windows: Vec<WindowTally>,
+    /// Each base.
+    pub bases: BTreeMap<Base, BaseTally>,
+    /// Each kind of interference.
+    pub interference: BTreeMap<String, Seen>,
+    /// The failures, by oracle and race of the first violation.
+    pub groups: BTreeMap<String, Group>,
+    /// Runs that were made twice, and those of them that differed.
+    pub repeated: u64,
+    /// Seeds whose second run differed.
+    pub unrepeatable: Vec<u64>,
+}
+
+/// One window over many runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowTally {
+    /// The sums.
+    pub count: WindowCount,
+    /// Runs in which it opened.
+    pub opened: u64,
+    /// Runs in which another task arrived.
+    pub arrived: u64,
+    /// Runs in which another task landed.
+    pub landed: u64,
+}
+
+/// One base over many runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BaseTally {
+    /// Runs.
+    pub runs: u64,
+    /// Runs with a violation.
+    pub failed: u64,
+}
+
+/// Something that happens in some runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// How often.
+    pub times: u64,
+    /// In how many runs.
+    pub runs: u64,
+}
+
+/// Failures of one kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// Runs.
+    pub runs: u64,
+    /// The oracle of the first violation.
+    pub oracle: String,
+    /// What raced with what.
+    pub race: String,
+    /// The lowest seed.
+    pub seed: u64,
+    /// The base that this seed ran on.
+    pub base: Base,
+    /// Its first violation, in one sentence.
+    pub sentence: String,
+    /// In how many of the runs each oracle found something, not only the first.
+    pub oracles: BTreeMap<String, u64>,
+}
+
+impl Tally {
+    /// Adds one run.
+    pub fn add(&mut self, record: &Record) {
+        self.runs += 1;
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&record.seed.to_le_bytes());
+        bytes[8..].copy_from_slice(&record.trace_hash.to_le_bytes());
+        self.fingerprint = self.fingerprint.wrapping_add(xxh3_64(&bytes));
+        self.sites += record.sites;
+        self.sites_min = Some(self.sites_min.map_or(record.sites, |least| least.min(record.sites)));
+        self.joined += record.joined;
+        self.departed += record.departed;
+        self.windows.resize(self.windows.len().max(record.windows.len()), WindowTally::default());
+        for (sum, count) in self.windows.iter_mut().zip(&record.windows) {
+            sum.add(&WindowTally {
+                count: *count,
+                opened: u64::from(count.openings > 0),
+                arrived: u64::from(count.arrivals > 0),
+                landed: u64::from(count.landings > 0),
+            });
+        }
+        let base = self.bases.entry(record.base).or_default();
+        base.runs += 1;
+        let Interference { holds, slow, failures, cancels } = record.interference;
+        for (name, times) in [("holds", holds), ("slow unlinks", slow), ("failed unlinks", failures), ("cancels", cancels)] {
+            if times > 0 {
+                if !self.interference.contains_key(name) {
+                    self.interference.insert(name.to_string(), Seen::default());
+                }
+                let seen = self.interference.get_mut(name).expect("just inserted");
+                seen.times += times;
+                seen.runs += 1;
+            }
+        }
+        if let Some(first) = record.violations.first() {
+            self.failed += 1;
+            base.failed += 1;
+            let oracles = record.violations.iter().map(|violation| (violation.oracle.clone(), 1)).collect();
+            self.add_group(Group {
+                runs: 1,
+                oracle: first.oracle.clone(),
+                race: first.race.clone(),
+                seed: record.seed,
+                base: record.base,
+                sentence: first.sentence.clone(),
+                oracles,
+            });
+        }
+    }
+
+    /// Adds another sum.
+    pub fn merge(&mut self, other: Tally) {
+        self.runs += other.runs;
+        self.failed += other.failed;
+        self.fingerprint = self.fingerprint.wrapping_add(other.fingerprint);
+        self.sites += other.sites;
+        self.sites_min = self.sites_min.into_iter().chain(other.sites_min).min();
+        self.joined += other.joined;
+        self.departed += other.departed;
+        self.windows.resize(self.windows.len().max(other.windows.len()), WindowTally::default());
+        for (sum, window) in self.windows.iter_mut().zip(&other.windows) {
+            sum.add(window);
+        }
+        for (base, tally) in other.bases {
+            let sum = self.bases.entry(base).or_default();
+            sum.runs += tally.runs;
+            sum.failed += tally.failed;
+        }
+        for (name, seen) in other.interference {
+            let sum = self.interference.entry(name).or_default();
+            sum.times += seen.times;
+            sum.runs += seen.runs;
+        }
+        other.groups.into_values().for_each(|group| self.add_group(group));
+        self.repeated += other.repeated;
+        self.unrepeatable.extend(other.unrepeatable);
+        self.unrepeatable.sort_unstable();
+    }
+
+    fn add_group(&mut self, group: Group) {
+        let key = format!("{}: {}", group.oracle, group.race);
+        let Some(sum) = self.groups.get_mut(&key) else {
+            self.groups.insert(key, group);
+            return;
+        };
+        sum.runs += group.runs;
+        for (oracle, runs) in group.oracles {
+            *sum.oracles.entry(oracle).or_default() += runs;
+        }
+        if group.seed < sum.seed {
+            (sum.seed, sum.base, sum.sentence) = (group.seed, group.base, group.sentence);
+        }
+    }
+}
+
+impl WindowTally {
+    fn add(&mut self, other: &WindowTally) {
+        self.count.openings += other.count.openings;
+        self.count.arrivals += other.count.arrivals;
+        self.count.landings += other.count.landings;
+        self.opened += other.opened;
+        self.arrived += other.arrived;
+        self.landed += other.landed;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn record(seed: u64) -> Record {
+        let fails = seed % 3 == 0;
+        let violation = |oracle: &str| Violation {
+            oracle: oracle.to_string(),
+            step: seed,
+            race: format!("race {}", seed % 2),
+            sentence: format!("seed {seed} fails"),
+        };
+        Record {
+            seed,
+            base: Base::ALL[(seed % 3) as usize],
+            violations: if fails { vec![violation("a"), violation("b")] } else { Vec::new() },
+            trace_hash: seed * 7,
+            sites: seed + 10,
+            joined: 1,
+            departed: 2,
+            windows: vec![WindowCount { openings: seed % 2, arrivals: seed % 4, landings: 0 }],
+            interference: Interference { holds: seed % 5, ..Interference::default() },
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_tally_does_not_depend_on_who_added_what(seeds in proptest::collection::vec(0u64..1000, 1..40), cut in 0usize..40) {
+            let sum = |seeds: &[u64]| {
+                let mut tally = Tally::default();
+                seeds.iter().for_each(|seed| tally.add(&record(*seed)));
+                tally
+            };
+            let (left, right) = seeds.split_at(cut.min(seeds.len()));
+            let mut merged = sum(right);
+            merged.merge(sum(left));
+            prop_assert_eq!(merged, sum(&seeds));
+        }
+    }
+
+    #[test]
+    fn a_group_tells_of_its_lowest_seed() {
+        let mut tally = Tally::default();
+        [12, 6, 18].into_iter().for_each(|seed| tally.add(&record(seed)));
+        let group = &tally.groups["a: race 0"];
+        assert_eq!((group.runs, group.seed, group.sentence.as_str()), (3, 6, "seed 6 fails"));
+        assert_eq!(group.oracles, BTreeMap::from([("a".to_string(), 3), ("b".to_string(), 3)]));
+    }
+}

@@ -1,0 +1,125 @@
+//! Addresses of moments: a task's label, a point, and how often that task has been there.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// A task of one run, numbered in the order of the spawns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TaskId(pub u16);
+
+/// A moment of one run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Site {
+    /// Who.
+    pub task: TaskId,
+    /// Where.
+    pub point: &'static str,
+    /// The how many-th time, from 1.
+    pub hit: u32,
+}
+
+/// A moment by name, so that it means the same in every run: `evict#1@RingCloned`, or with the hit behind a colon when
+/// it is not the first: `rotate#1/rotation#2@RingWanted:3`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SiteName {
+    /// The task's label.
+    pub task: String,
+    /// The point's name.
+    pub point: String,
+    /// The how many-th time, from 1.
+    pub hit: u32,
+}
+
+/// What is wrong with the text of a site.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no site; a site is TASK@POINT or TASK@POINT:HIT, such as evict#1@RingCloned")]
+pub struct NoSite(String);
+
+impl SiteName {
+    /// The number that stands for this site in keyed decisions and hashes. The same in every build.
+    pub fn key(&self) -> u64 {
+        site_key(label_key(&self.task), &self.point, self.hit)
+    }
+}
+
+/// The number of a task's label.
+pub fn label_key(label: &str) -> u64 {
+    xxh3_64_with_seed(label.as_bytes(), 0)
+}
+
+/// The number of a site whose label's number is known.
+pub fn site_key(label_key: u64, point: &str, hit: u32) -> u64 {
+    xxh3_64_with_seed(point.as_bytes(), label_key ^ u64::from(hit))
+}
+
+/// What a task does, without its number and its children: `rotate#1/rotation#2` is of the kind `rotate/rotation`.
+pub fn kind(label: &str) -> String {
+    let parts = label.split('/').map(|part| part.split('#').next().unwrap_or(part));
+    parts.collect::<Vec<_>>().join("/")
+}
+
+impl fmt::Display for SiteName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.task, self.point)?;
+        if self.hit == 1 { Ok(()) } else { write!(f, ":{}", self.hit) }
+    }
+}
+
+impl FromStr for SiteName {
+    type Err = NoSite;
+
+    fn from_str(text: &str) -> Result<SiteName, NoSite> {
+        let no_site = || NoSite(text.to_string());
+        let (task, moment) = text.split_once('@').ok_or_else(no_site)?;
+        let (point, hit) = match moment.split_once(':') {
+            Some((point, hit)) => (point, hit.parse().map_err(|_| no_site())?),
+            None => (moment, 1),
+        };
+        if task.is_empty() || point.is_empty() || hit == 0 {
+            return Err(no_site());
+        }
+        Ok(SiteName { task: task.to_string(), point: point.to_string(), hit })
+    }
+}
+
+impl TryFrom<String> for SiteName {
+    type Error = NoSite;
+
+    fn try_from(text: String) -> Result<SiteName, NoSite> {
+        text.parse()
+    }
+}
+
+impl From<SiteName> for String {
+    fn from(site: SiteName) -> String {
+        site.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn site_survives_its_text(task in "[a-z]{1,8}#[1-9](/[a-z]{1,8}#[1-9])?", point in "[A-Z][a-z]{1,8}", hit in 1u32..200) {
+            let site = SiteName { task, point, hit };
+            prop_assert_eq!(site.to_string().parse::<SiteName>().unwrap(), site);
+        }
+
+        #[test]
+        fn any_text_is_a_site_or_an_error(text in ".{0,20}") {
+            let _ = text.parse::<SiteName>();
+        }
+    }
+
+    #[test]
+    fn kind_drops_the_numbers() {
+        assert_eq!(kind("rotate#1/rotation#2"), "rotate/rotation");
+        assert_eq!(kind("evictor"), "evictor");
+    }
+}

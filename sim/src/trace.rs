@@ -1,0 +1,78 @@
+//! What happened, in order, and the hash of it.
+
+use crate::site::{Site, TaskId};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// One thing that happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The step it happened in; several events share one when a task does more before it parks again.
+    pub step: u64,
+    /// Where.
+    pub site: Site,
+    /// What.
+    pub what: What,
+}
+
+/// What happened at a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A parked task went on.
+    Passed,
+    /// A task went by without parking.
+    Noted,
+    /// A submitted operation took effect.
+    Landed,
+    /// A submitted operation failed with this error number.
+    Failed(i32),
+    /// The caller was dropped here.
+    Cancelled,
+    /// The task returned.
+    Finished,
+    /// The task panicked.
+    Panicked,
+    /// Something changed whose content has this number: a commit.
+    Changed(u64),
+}
+
+/// The events of one run.
+#[derive(Clone, Debug, Default)]
+pub struct Trace {
+    events: Vec<Event>,
+    bytes: Vec<u8>,
+}
+
+impl Trace {
+    /// Adds an event; `key` is the number of its site.
+    pub fn push(&mut self, step: u64, site: Site, key: u64, what: What) {
+        self.events.push(Event { step, site, what });
+        let (code, detail) = match what {
+            What::Passed => (0u8, 0),
+            What::Noted => (1, 0),
+            What::Landed => (2, 0),
+            What::Failed(errno) => (3, u64::from(errno.unsigned_abs())),
+            What::Cancelled => (4, 0),
+            What::Finished => (5, 0),
+            What::Panicked => (6, 0),
+            What::Changed(content) => (7, content),
+        };
+        self.bytes.extend(key.to_le_bytes());
+        self.bytes.push(code);
+        self.bytes.extend(detail.to_le_bytes());
+    }
+
+    /// The events so far.
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// The hash of all events: equal for equal runs on any machine.
+    pub fn hash(&self) -> u64 {
+        xxh3_64(&self.bytes)
+    }
+
+    /// The last event before `step` at which `task` was at `point`.
+    pub fn last_before(&self, step: u64, task: TaskId, point: &str) -> Option<&Event> {
+        self.events.iter().rev().find(|event| event.step < step && event.site.task == task && event.site.point == point)
+    }
+}

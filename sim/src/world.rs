@@ -1,0 +1,329 @@
+//! One run: the engine on simulated surroundings, on madsim, under a conductor and a watch.
+//!
+//! The surroundings are set up with nothing parked; then the conductor starts, steps whenever nothing runs, and ends the
+//! run when nothing can. madsim supplies the tasks, the moment when nothing runs (a virtual sleep returns only then), and
+//! the kill at the end, so that nothing outlives the run.
+
+use crate::catalog::{SimCatalog, Store, Written};
+use crate::conductor::{Conductor, Role, Step};
+use crate::disk::SimDisk;
+use crate::history::Answer;
+use crate::plan::{Injection, Schedule};
+use crate::record::Record;
+use crate::trace::Trace;
+use crate::vocabulary::{VOCABULARY, role};
+use crate::watch::Watch;
+use madsim::runtime::{Handle, NodeHandle, Runtime};
+use segment_engine::catalog::{Batch, Catalog, Commit, Table, Write};
+use segment_engine::env::Env;
+use segment_engine::ring_state::{RING_KEY, RingRecord};
+use segment_engine::{Limits, Point, Result, Ring, RingState, SegmentId};
+use std::any::Any;
+use std::cell::Cell;
+use std::future::Future;
+use std::panic;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::time::Duration;
+
+/// What runs on one thread, one after the other, share: an open database.
+pub struct Worker {
+    store: Store,
+}
+
+/// What a run starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The engine's limits.
+    pub limits: Limits,
+    /// Segments 1 to this are in the ring and on disk before the run. At least the active one.
+    pub segments: u32,
+    /// Steps that the run may take.
+    pub steps_max: u64,
+}
+
+/// How a run is made; none of it may change what happens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mode {
+    /// madsim's own seed.
+    pub madsim_seed: u64,
+    /// Keep the trace and the fired injections.
+    pub keep_trace: bool,
+    /// Keep the commits.
+    pub keep_commits: bool,
+}
+
+/// What a run came to.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The result.
+    pub record: Record,
+    /// Kept on request: the run in full.
+    pub story: Option<Story>,
+    /// Kept on request: the catalog's commits.
+    pub commits: Vec<Batch>,
+}
+
+/// A run, told in full.
+#[derive(Clone, Debug, Default)]
+pub struct Story {
+    /// The events.
+    pub trace: Trace,
+    /// The tasks' labels, by id.
+    pub labels: Vec<String>,
+    /// Every saved ring, with the step of its save.
+    pub saves: Vec<(u64, RingRecord)>,
+    /// Everything that the plan did to the run, as injections by name.
+    pub fired: Vec<Injection>,
+}
+
+/// Where a scenario puts its callers.
+pub struct Stage {
+    env: SimEnv,
+    watch: Watch,
+    ring: Mutex<Option<Arc<RingState<SimEnv>>>>,
+    kept: Mutex<Vec<Box<dyn Any + Send>>>,
+}
+
+/// The engine's surroundings in a run.
+#[derive(Clone)]
+pub struct SimEnv {
+    conductor: Conductor,
+    disk: SimDisk,
+    catalog: SimCatalog,
+    watch: Watch,
+    next_segment: Arc<AtomicU64>,
+    node: NodeHandle,
+}
+
+impl Worker {
+    /// A worker with an empty database.
+    ///
+    /// # Errors
+    /// When RocksDB cannot be opened.
+    pub fn new() -> Result<Worker> {
+        quiet_panics_of_runs();
+        Ok(Worker { store: Store::open()? })
+    }
+
+    /// The database, to use without a simulation.
+    pub fn store(&mut self) -> &mut Store {
+        &mut self.store
+    }
+
+    /// Makes one run. `cast` opens the engine and puts the callers on the stage.
+    ///
+    /// # Errors
+    /// When the harness itself fails: RocksDB refuses, or the engine does not open on a sound directory.
+    pub fn run(
+        &mut self,
+        schedule: &Schedule,
+        setting: &Setting,
+        mode: Mode,
+        cast: impl AsyncFnOnce(&Stage) -> Result<()>,
+    ) -> Result<Outcome> {
+        let runtime = Runtime::with_seed_and_config(mode.madsim_seed, madsim::Config::default());
+        let conductor = Conductor::new(schedule, VOCABULARY);
+        let watch = Watch::new(setting.limits.ring, setting.steps_max);
+        let env = SimEnv {
+            disk: SimDisk::new(conductor.clone(), watch.history().clone()),
+            catalog: SimCatalog::new(&self.store, conductor.clone(), watch.clone(), mode.keep_commits),
+            next_segment: Arc::new(AtomicU64::new(u64::from(setting.segments) + 1)),
+            node: runtime.create_node().build(),
+            conductor,
+            watch: watch.clone(),
+        };
+        let stage = Stage { env: env.clone(), watch, ring: Mutex::default(), kept: Mutex::default() };
+        let quiet = Quiet::on();
+        let ran = runtime.block_on(async {
+            let ran = match stage.furnish(setting) {
+                Ok(()) => cast(&stage).await,
+                Err(error) => Err(error),
+            };
+            if ran.is_ok() {
+                stage.conduct(setting.steps_max).await;
+            }
+            stage.strike().await;
+            ran
+        });
+        drop(quiet);
+        let Written { rows, commits, kept } = env.catalog.take_written();
+        self.store.emptied(rows, commits)?;
+        ran.map(|()| stage.outcome(schedule, setting, mode, kept.unwrap_or_default()))
+    }
+}
+
+impl Stage {
+    /// The engine's surroundings.
+    pub fn env(&self) -> &SimEnv {
+        &self.env
+    }
+
+    /// Watches this ring from now on.
+    pub fn watch_ring(&self, ring: &Arc<RingState<SimEnv>>) {
+        *self.ring.lock().unwrap_or_else(PoisonError::into_inner) = Some(ring.clone());
+    }
+
+    /// Keeps something alive to the end of the run.
+    pub fn keep(&self, kept: impl Any + Send) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(kept));
+    }
+
+    /// Puts a caller on the stage. It starts with the conductor. What `act` answers is recorded.
+    pub fn caller(&self, label: String, act: impl Future<Output = Answers> + Send + 'static) {
+        let (conductor, watch) = (self.env.conductor.clone(), self.watch.clone());
+        let told = async move {
+            let answers = act.await;
+            let task = conductor.current().expect("a caller is polled under its label");
+            answers.into_iter().for_each(|answer| watch.answered(task, answer));
+        };
+        let _detached = self.env.node.spawn(self.env.conductor.adopt(label, Role::Caller, told));
+    }
+
+    /// Ring and files as the setting says, saved as version 1.
+    fn furnish(&self, setting: &Setting) -> Result<()> {
+        let mut ring = Ring::new(setting.limits.ring);
+        for number in 1..=setting.segments {
+            ring.push(SegmentId::from_u128(u128::from(number)), setting.limits.segment_bytes);
+        }
+        {
+            let mut history = self.watch.history().lock().unwrap_or_else(PoisonError::into_inner);
+            history.files.extend(ring.members().iter().map(|member| member.segment));
+        }
+        // what does not fit the limits is long gone
+        let doomed: Vec<SegmentId> = ring.doomed().iter().map(|doomed| doomed.segment).collect();
+        ring.forget(&doomed);
+        let value = RingRecord { version: 1, base: 0, ring }.encode();
+        let row = Write::Put { table: Table::Ring, key: RING_KEY.to_vec(), value };
+        let Commit::Buffered = self.env.catalog.commit(vec![row], &[])? else {
+            unreachable!("a commit without requirements is never refused");
+        };
+        Ok(())
+    }
+
+    async fn conduct(&self, steps_max: u64) {
+        let conductor = &self.env.conductor;
+        conductor.start();
+        loop {
+            madsim::time::sleep(Duration::from_millis(1)).await;
+            let pulse = conductor.pulse();
+            self.watch.after_step(conductor, &pulse, self.published());
+            if pulse.step > steps_max || conductor.step() == Step::Idle {
+                break;
+            }
+        }
+        self.watch.drained(conductor, self.published());
+    }
+
+    /// Ends everything that is still there.
+    async fn strike(&self) {
+        self.env.conductor.stop();
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Handle::current().kill(self.env.node.id());
+        madsim::time::sleep(Duration::from_millis(1)).await;
+    }
+
+    fn published(&self) -> Option<Arc<RingRecord>> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|ring| ring.snapshot())
+    }
+
+    fn outcome(&self, schedule: &Schedule, setting: &Setting, mode: Mode, commits: Vec<Batch>) -> Outcome {
+        let conductor = &self.env.conductor;
+        let history = self.watch.history().lock().unwrap_or_else(PoisonError::into_inner);
+        let trace = conductor.take_trace();
+        let furnished = setting.limits.ring.segments().min(setting.segments as usize);
+        let record = Record {
+            seed: schedule.seed,
+            base: schedule.base,
+            violations: self.watch.take_violations(),
+            trace_hash: trace.hash(),
+            sites: conductor.steps(),
+            joined: history.joined.len().saturating_sub(furnished) as u64,
+            departed: history.departed.len() as u64,
+            windows: conductor.window_counts(),
+            interference: conductor.interference(),
+        };
+        let story = mode.keep_trace.then(|| Story {
+            trace,
+            labels: conductor.labels(),
+            saves: history.saves.iter().map(|save| (save.step, save.record.clone())).collect(),
+            fired: conductor.take_fired(),
+        });
+        Outcome { record, story, commits }
+    }
+}
+
+/// What a caller was told, in order.
+pub type Answers = Vec<Answer>;
+
+impl Env for SimEnv {
+    type Disk = SimDisk;
+    type Catalog = SimCatalog;
+
+    fn disk(&self) -> &SimDisk {
+        &self.disk
+    }
+
+    fn catalog(&self) -> &SimCatalog {
+        &self.catalog
+    }
+
+    fn segment_id(&self) -> SegmentId {
+        SegmentId::from_u128(u128::from(self.next_segment.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send {
+        self.conductor.sleep("Sleep", u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let label = self.conductor.child_label(name);
+        let _detached = self.node.spawn(self.conductor.adopt(label, role(name), task));
+    }
+
+    fn reach(&self, point: Point) -> impl Future<Output = ()> + Send {
+        self.conductor.reach(point.name())
+    }
+
+    fn note(&self, point: Point) {
+        if point == Point::UNLINK_FAILED {
+            let mut history = self.watch.history().lock().unwrap_or_else(PoisonError::into_inner);
+            history.unlinks_reported += 1;
+            history.changes += 1;
+        }
+        self.conductor.note(point.name());
+    }
+}
+
+thread_local! {
+    static IN_RUN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// While it lives, a panic of this thread prints nothing: the conductor records it.
+struct Quiet;
+
+impl Quiet {
+    fn on() -> Quiet {
+        IN_RUN.set(true);
+        Quiet
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        IN_RUN.set(false);
+    }
+}
+
+fn quiet_panics_of_runs() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let loud = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !IN_RUN.get() {
+                loud(info);
+            }
+        }));
+    });
+}
