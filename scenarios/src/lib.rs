@@ -1,4 +1,13 @@
 //! The scenarios of segment-engine and the `segsim` command.
+//!
+//! Read in this order: [`workload`] (what callers do), [`scenario`] (which workloads there are), [`report`], [`story`],
+//! [`command`] (one file a command), [`mutant`] (patches), [`sources`] (which engine a binary was built from).
 
+pub mod command;
+pub mod error;
+pub mod mutant;
+pub mod report;
 pub mod scenario;
+pub mod sources;
+pub mod story;
 pub mod workload;

@@ -8,6 +8,7 @@ use segment_sim::strategy::{self, Options};
 use segment_sim::world::{Mode, Outcome, Worker};
 
 /// A scenario.
+#[derive(Debug)]
 pub struct Scenario {
     /// Its name on the command line.
     pub name: &'static str,
@@ -17,6 +18,8 @@ pub struct Scenario {
     pub subject: Subject,
     /// Whether callers may be dropped.
     pub cancels: bool,
+    /// The exclusive windows that it is about: each needs arrivals.
+    pub windows: &'static [&'static str],
     generate: fn(&Decisions) -> Workload,
 }
 
@@ -27,6 +30,7 @@ pub const SCENARIOS: [Scenario; 4] = [
         summary: "16 pushes straight on the ring state; every one survives",
         subject: Subject::RingState,
         cancels: false,
+        windows: &["clone-to-save"],
         generate: concurrent_pushes,
     },
     Scenario {
@@ -34,6 +38,7 @@ pub const SCENARIOS: [Scenario; 4] = [
         summary: "16 evictions against a full ring; all gone, none back",
         subject: Subject::Engine,
         cancels: true,
+        windows: &["clone-to-save"],
         generate: concurrent_evictions,
     },
     Scenario {
@@ -41,6 +46,7 @@ pub const SCENARIOS: [Scenario; 4] = [
         summary: "rotations, pressure passes and evictions of ring members overlap; unlinks are slow",
         subject: Subject::Engine,
         cancels: true,
+        windows: &["clone-to-save", "rotation"],
         generate: rotation_vs_eviction,
     },
     Scenario {
@@ -48,6 +54,7 @@ pub const SCENARIOS: [Scenario; 4] = [
         summary: "rotations alone; only a full ring evicts, and no caller names a member",
         subject: Subject::Engine,
         cancels: true,
+        windows: &["clone-to-save", "rotation"],
         generate: rotation_overflow_only,
     },
 ];

@@ -227,13 +227,20 @@ impl Conductor {
         drop(waiting); // without the lock: a dropped operation may drop futures that use it
     }
 
-    /// Takes a task in: polls `task` under `label` and records how it ends. The executor runs what is returned.
+    /// Takes a task in: parks it at `Start`, then polls it under `label`, and records how it ends. The executor runs
+    /// what is returned.
     pub fn adopt(
         &self,
         label: String,
         role: Role,
         task: impl Future<Output = ()> + Send + 'static,
     ) -> impl Future<Output = ()> + Send + 'static {
+        // a spawn is a wake-up too: several tasks may start in the same step, in an order that is the executor's
+        let start = self.reach("Start");
+        let started = async move {
+            start.await;
+            task.await;
+        };
         let mut state = self.lock();
         let key = label_key(&label);
         let id = TaskId(u16::try_from(state.tasks.len()).expect("a run has fewer than 65,536 tasks"));
@@ -249,7 +256,7 @@ impl Conductor {
             hits: Vec::new(),
             children: Vec::new(),
         });
-        Conducted { conductor: self.clone(), task: id, future: Some(Box::pin(task)) }
+        Conducted { conductor: self.clone(), task: id, future: Some(Box::pin(started)) }
     }
 
     /// The label of a task that the running one starts under `name`: its own, a slash, the name and a number; outside a

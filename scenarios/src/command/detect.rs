@@ -1,0 +1,113 @@
+//! `segsim detect`: how many seeds it takes until something fails, over several seed ranges. `segsim mutants` asks this
+//! of each mutant's binary.
+
+use super::{ENGINE, STOP, jobs, scenario};
+use crate::error::Result;
+use crate::scenario::Scenario;
+use segment_sim::sweep::{Range, sweep};
+use segment_sim::verdict::{Verdict, Violation};
+use segment_sim::world::{Mode, Worker};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+/// Seed ranges lie so far apart.
+pub const RANGE_STRIDE: u64 = 1_000_000;
+
+/// Print, as JSON, the seeds to the first failure in several seed ranges
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The scenario
+    scenario: String,
+    /// How many seed ranges
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    ranges: u64,
+    /// How many seeds of each range at most
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    seeds: u64,
+    /// Sweep so many seeds in one go instead, and count all failures
+    #[arg(long, value_name = "N")]
+    all: Option<u64>,
+}
+
+/// What was detected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Detection {
+    /// The hash of the engine's sources.
+    pub engine: String,
+    /// Each range's first failure; `None` where there was none.
+    pub ranges: Vec<Option<FirstFailure>>,
+    /// Runs made.
+    pub runs: u64,
+    /// With `--all`: runs that failed.
+    pub failed: u64,
+    /// Runs in which each oracle found something.
+    pub oracles: BTreeMap<String, u64>,
+}
+
+/// The first failure of a range.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstFailure {
+    /// The how many-th seed of the range, from 1.
+    pub seeds: u64,
+    /// The seed.
+    pub seed: u64,
+    /// What was found.
+    pub violations: Vec<Violation>,
+}
+
+/// Detects and prints.
+///
+/// # Errors
+/// Bad input, or a harness that failed.
+pub fn run(arguments: &Arguments) -> Result<Verdict> {
+    let scenario = scenario(&arguments.scenario)?;
+    let detection = match arguments.all {
+        Some(seeds) => sweep_all(scenario, seeds)?,
+        None => first_failures(scenario, arguments.ranges, arguments.seeds)?,
+    };
+    println!("{}", serde_json::to_string(&detection).expect("a detection is plain data"));
+    Ok(Verdict::Pass)
+}
+
+fn first_failures(scenario: &Scenario, ranges: u64, seeds: u64) -> Result<Detection> {
+    let mut worker = Worker::new()?;
+    let mut detection =
+        Detection { engine: ENGINE.to_string(), ranges: Vec::new(), runs: 0, failed: 0, oracles: BTreeMap::new() };
+    for range in 0..ranges {
+        let mut first = None;
+        for index in 0..seeds {
+            if STOP.load(Ordering::Relaxed) {
+                return Ok(detection);
+            }
+            let seed = range * RANGE_STRIDE + index;
+            let record = scenario.run(&mut worker, &scenario.plan(seed, None), Mode::default())?.record;
+            detection.runs += 1;
+            if !record.violations.is_empty() {
+                detection.failed += 1;
+                for violation in &record.violations {
+                    *detection.oracles.entry(violation.oracle.clone()).or_default() += 1;
+                }
+                first = Some(FirstFailure { seeds: index + 1, seed, violations: record.violations });
+                break;
+            }
+        }
+        detection.ranges.push(first);
+    }
+    Ok(detection)
+}
+
+fn sweep_all(scenario: &Scenario, seeds: u64) -> Result<Detection> {
+    let range = Range { from: 0, seeds, jobs: jobs(None) };
+    let run = |worker: &mut Worker, seed, _| {
+        Ok::<_, segment_engine::Error>(scenario.run(worker, &scenario.plan(seed, None), Mode::default())?.record)
+    };
+    let tally = sweep(range, &STOP, |_| {}, Worker::new, run)?;
+    let mut oracles = BTreeMap::new();
+    for group in tally.groups.values() {
+        for (oracle, runs) in &group.oracles {
+            *oracles.entry(oracle.clone()).or_default() += runs;
+        }
+    }
+    Ok(Detection { engine: ENGINE.to_string(), ranges: Vec::new(), runs: tally.runs, failed: tally.failed, oracles })
+}

@@ -1,0 +1,71 @@
+//! The commands of `segsim`, one file each.
+
+pub mod bench;
+pub mod detect;
+pub mod list;
+pub mod mutants;
+pub mod repeat;
+pub mod replay;
+pub mod sweep;
+
+use crate::error::{Error, Result};
+use crate::scenario::{SCENARIOS, Scenario};
+use segment_sim::plan::Base;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The hash of the engine's sources that this binary was built from.
+pub const ENGINE: &str = env!("SEGSIM_ENGINE");
+
+/// Set by the first Ctrl-C: finish with what there is.
+pub static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Makes the first Ctrl-C set [`STOP`], and the second end the process.
+pub fn stop_on_interrupt() {
+    let handler = || {
+        if STOP.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        eprintln!("stopping; once more to end at once");
+    };
+    // only a second handler is refused, and there is none
+    let _ = ctrlc::set_handler(handler);
+}
+
+/// A base on the command line.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum BaseName {
+    /// The best hash of (seed, site) goes next.
+    Keyed,
+    /// The best task goes next; a few sites send theirs to the back.
+    Priority,
+    /// No preemption but by holds.
+    Sequential,
+}
+
+impl From<BaseName> for Base {
+    fn from(name: BaseName) -> Base {
+        match name {
+            BaseName::Keyed => Base::Keyed,
+            BaseName::Priority => Base::Priority,
+            BaseName::Sequential => Base::Sequential,
+        }
+    }
+}
+
+/// The scenario of this name.
+fn scenario(name: &str) -> Result<&'static Scenario> {
+    Scenario::named(name).ok_or_else(|| Error::UnknownScenario {
+        name: name.to_string(),
+        known: SCENARIOS.map(|scenario| scenario.name).join(", "),
+    })
+}
+
+/// The scenarios of these names; all where none is named.
+fn scenarios(names: &[String]) -> Result<Vec<&'static Scenario>> {
+    if names.is_empty() { Ok(SCENARIOS.iter().collect()) } else { names.iter().map(|name| scenario(name)).collect() }
+}
+
+/// As many threads as there are cores.
+fn jobs(asked: Option<u16>) -> usize {
+    asked.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
+}

@@ -1,0 +1,150 @@
+//! `segsim sweep`: many seeds of each scenario, and what became of them.
+#![allow(clippy::disallowed_methods, reason = "a command: it measures itself and writes the report that was asked for")]
+
+use super::{BaseName, ENGINE, STOP, jobs, scenarios};
+use crate::error::{Error, Result};
+use crate::report::{Measured, Report, SweepRecord, SweepResult, grouped};
+use crate::scenario::Scenario;
+use indicatif::{ProgressBar, ProgressStyle};
+use rustix::time::{ClockId, clock_gettime};
+use segment_sim::plan::Base;
+use segment_sim::record::Tally;
+use segment_sim::sweep::{Range, sweep};
+use segment_sim::verdict::Verdict;
+use segment_sim::world::{Mode, Worker};
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// How often a progress line is printed where there is no terminal.
+const PROGRESS_LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// madsim's seed of second runs: it must not matter.
+const OTHER_MADSIM_SEED: u64 = 0x5e95;
+
+/// Run many seeds of each scenario and judge every run
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Only this scenario; may be given several times [default: all]
+    #[arg(long, value_name = "S")]
+    scenario: Vec<String>,
+    /// How many seeds of each scenario
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: u64,
+    /// The first seed
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    from: u64,
+    /// Threads [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
+    /// Run every seed on this base [default: each seed has its own]
+    #[arg(long, value_name = "B")]
+    base: Option<BaseName>,
+    /// Also write everything as JSON to this file
+    #[arg(long, value_name = "FILE.json")]
+    report: Option<PathBuf>,
+}
+
+/// Sweeps, prints, and returns the worst verdict.
+///
+/// # Errors
+/// Bad input, or a harness that failed.
+pub fn run(arguments: &Arguments) -> Result<Verdict> {
+    let scenarios = scenarios(&arguments.scenario)?;
+    if let Some(path) = &arguments.report {
+        // now, not after minutes of work
+        std::fs::File::options().create(true).append(true).open(path).map_err(Error::io("write", path))?;
+    }
+    let mut sweeps = Vec::new();
+    for scenario in scenarios {
+        let range = Range { from: arguments.from, seeds: arguments.seeds, jobs: jobs(arguments.jobs) };
+        let record = sweep_one(scenario, range, arguments.base.map(Base::from))?;
+        print!("{}{}", record.result.text(), record.measured.text(&record.result.tally));
+        sweeps.push(record);
+        if STOP.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+    let verdict = sweeps.iter().map(|record| record.result.verdict).max().unwrap_or(Verdict::Void);
+    let (runs, failed) = sweeps.iter().map(|record| &record.result.tally).fold((0, 0), |(runs, failed), tally| {
+        (runs + tally.runs, failed + tally.failed)
+    });
+    println!("{}  {} runs, {} failed", verdict.word(), grouped(runs), grouped(failed));
+    let report = Report { format: 1, engine: ENGINE.to_string(), verdict, sweeps };
+    if let Some(path) = &arguments.report {
+        let text = serde_json::to_string_pretty(&report).expect("a report is plain data");
+        std::fs::write(path, text + "\n").map_err(Error::io("write", path))?;
+    }
+    for record in &report.sweeps {
+        print!("{}", record.result.failures());
+    }
+    Ok(verdict)
+}
+
+/// Sweeps one scenario.
+///
+/// # Errors
+/// A harness that failed.
+pub fn sweep_one(scenario: &Scenario, range: Range, base: Option<Base>) -> Result<SweepRecord> {
+    let (wall, cpu) = (Instant::now(), cpu_time());
+    let bar = Progress::new(scenario.name, range.seeds);
+    let tally: Tally = sweep(
+        range,
+        &STOP,
+        |done| bar.tell(done, wall.elapsed()),
+        Worker::new,
+        |worker, seed, again| {
+            let madsim_seed = if again { OTHER_MADSIM_SEED } else { 0 };
+            let mode = Mode { madsim_seed, ..Mode::default() };
+            Ok(scenario.run(worker, &scenario.plan(seed, base), mode)?.record)
+        },
+    )?;
+    bar.end();
+    let measured = Measured {
+        wall_seconds: wall.elapsed().as_secs_f64(),
+        cpu_seconds: (cpu_time() - cpu).as_secs_f64(),
+        jobs: range.jobs,
+    };
+    let base = base.map(|base| base.name().to_string());
+    let result = SweepResult::judge(scenario, range.from, range.seeds, base, tally);
+    Ok(SweepRecord { result, measured })
+}
+
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// A bar on a terminal, a line now and then elsewhere; on stderr.
+struct Progress {
+    name: &'static str,
+    seeds: u64,
+    bar: Option<ProgressBar>,
+    told: std::cell::Cell<Duration>,
+}
+
+impl Progress {
+    fn new(name: &'static str, seeds: u64) -> Progress {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{msg:24} {wide_bar} {human_pos}/{human_len} {per_sec} {eta}");
+            ProgressBar::new(seeds).with_style(style.expect("the template is sound")).with_message(name)
+        });
+        Progress { name, seeds, bar, told: std::cell::Cell::default() }
+    }
+
+    fn tell(&self, done: u64, elapsed: Duration) {
+        match &self.bar {
+            Some(bar) => bar.set_position(done),
+            None if elapsed - self.told.get() >= PROGRESS_LINE_EVERY => {
+                self.told.set(elapsed);
+                eprintln!("{}: {} of {} seeds", self.name, grouped(done), grouped(self.seeds));
+            }
+            None => {}
+        }
+    }
+
+    fn end(&self) {
+        self.bar.as_ref().inspect(|bar| bar.finish_and_clear());
+    }
+}

@@ -1,0 +1,114 @@
+//! What ends a command before it could judge anything. Each is one line on stderr and exit code 3.
+
+use std::path::PathBuf;
+use std::{io, process};
+
+/// The command's result.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What can be wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A scenario that does not exist.
+    #[error("no scenario {name:?}; there are {known}")]
+    UnknownScenario {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// A mutant that does not exist.
+    #[error("no mutant {name:?} in {directory}; there are {known}", directory = directory.display())]
+    UnknownMutant {
+        /// What was asked for.
+        name: String,
+        /// Where.
+        directory: PathBuf,
+        /// What there is.
+        known: String,
+    },
+    /// A directory that must hold mutants holds none.
+    #[error("no *.patch in {directory}", directory = directory.display())]
+    NoMutants {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// A patch's header is not as it must be.
+    #[error("{path}: {problem}", path = path.display())]
+    PatchHeader {
+        /// The patch.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A patch does not fit the engine any more.
+    #[error("{path} does not apply; try --rebase, or mend it by hand: {reason}", path = path.display())]
+    PatchDoesNotApply {
+        /// The patch.
+        path: PathBuf,
+        /// What git said, in one line.
+        reason: String,
+    },
+    /// A patched workspace does not build.
+    #[error("{id} does not build; the compiler's words are in {log}", log = log.display())]
+    MutantDoesNotBuild {
+        /// The mutant.
+        id: String,
+        /// Where they are.
+        log: PathBuf,
+    },
+    /// A binary was built from other sources than it should have been.
+    #[error("{id}: the binary was built from engine {found}, not {expected}; remove {target} and try again", target = target.display())]
+    WrongEngine {
+        /// The mutant.
+        id: String,
+        /// The hash that the binary reports.
+        found: String,
+        /// The hash of the patched sources.
+        expected: String,
+        /// The target directory.
+        target: PathBuf,
+    },
+    /// No workspace to patch.
+    #[error("no segsim workspace here or above; run this inside a checkout")]
+    NoWorkspace,
+    /// Another process of ours ended badly.
+    #[error("{command}: {status}: {last_words}")]
+    Process {
+        /// What was run.
+        command: String,
+        /// How it ended.
+        status: process::ExitStatus,
+        /// The last line of what it said.
+        last_words: String,
+    },
+    /// Another process of ours printed what we cannot read.
+    #[error("{command} printed what is no report: {source}")]
+    Garbled {
+        /// What was run.
+        command: String,
+        /// Why it cannot be read.
+        source: serde_json::Error,
+    },
+    /// A file or directory refused.
+    #[error("cannot {operation} {path}: {source}", path = path.display())]
+    Io {
+        /// What was tried, as a verb.
+        operation: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The harness itself failed.
+    #[error("the harness failed: {0}")]
+    Harness(#[from] segment_engine::Error),
+}
+
+impl Error {
+    /// An operation on a path that was refused.
+    pub fn io(operation: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
+        let path = path.into();
+        move |source| Error::Io { operation, path, source }
+    }
+}

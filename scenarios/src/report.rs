@@ -1,0 +1,245 @@
+//! Reports: pure functions of records. What repeats (`result`) is kept apart from what was measured.
+
+use crate::scenario::Scenario;
+use segment_sim::record::{Group, Tally};
+use segment_sim::verdict::Verdict;
+use segment_sim::vocabulary::WINDOWS;
+use serde::{Deserialize, Serialize};
+use std::fmt::Write;
+
+/// Of the seeds of a sweep, the share in which a task must arrive at each exclusive window of the scenario: 5/100.
+pub const ARRIVALS_FLOOR_PERCENT: u64 = 5;
+
+/// Fewer seeds than this say nothing about a share.
+pub const FLOOR_SEEDS_MIN: u64 = 200;
+
+/// What is written to `--report`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The version of this form: 1.
+    pub format: u32,
+    /// The hash of the engine's sources.
+    pub engine: String,
+    /// The worst of the sweeps.
+    pub verdict: Verdict,
+    /// One for each scenario.
+    pub sweeps: Vec<SweepRecord>,
+}
+
+/// One scenario's sweep.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SweepRecord {
+    /// What repeats exactly.
+    pub result: SweepResult,
+    /// What does not.
+    pub measured: Measured,
+}
+
+/// The repeatable part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SweepResult {
+    /// The scenario.
+    pub scenario: String,
+    /// The first seed.
+    pub from: u64,
+    /// Seeds asked for; fewer in the tally were cut short.
+    pub seeds: u64,
+    /// The base, if one was given.
+    pub base: Option<String>,
+    /// The verdict, and why when it is VOID.
+    pub verdict: Verdict,
+    /// Why it is VOID.
+    pub void: Vec<String>,
+    /// The runs, added up.
+    pub tally: Tally,
+}
+
+/// The part that differs from machine to machine.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// Seconds on the clock.
+    pub wall_seconds: f64,
+    /// Seconds of CPU, over all threads.
+    pub cpu_seconds: f64,
+    /// Threads.
+    pub jobs: usize,
+}
+
+impl SweepResult {
+    /// Judges a tally.
+    pub fn judge(scenario: &Scenario, from: u64, seeds: u64, base: Option<String>, tally: Tally) -> SweepResult {
+        let mut void: Vec<String> = segment_sim::oracle::broken()
+            .into_iter()
+            .map(|oracle| format!("the oracle {oracle} accepts its bad state or rejects the good one"))
+            .collect();
+        if tally.runs < seeds {
+            void.push(format!("interrupted after {} of {} seeds", grouped(tally.runs), grouped(seeds)));
+        }
+        if let Some(seed) = tally.unrepeatable.first() {
+            let count = tally.unrepeatable.len();
+            void.push(format!("{count} of {} runs did not repeat, the first is seed {seed}", grouped(tally.repeated)));
+        }
+        for (window, sum) in WINDOWS.iter().zip(&tally.windows) {
+            let judged = scenario.windows.contains(&window.name) && tally.runs >= FLOOR_SEEDS_MIN;
+            if judged && sum.arrived * 100 < ARRIVALS_FLOOR_PERCENT * tally.runs {
+                let share = percent(sum.arrived, tally.runs);
+                void.push(format!(
+                    "a task arrived at the window {} in {share} of the seeds, under the floor of {ARRIVALS_FLOOR_PERCENT} %",
+                    window.name
+                ));
+            }
+        }
+        let verdict = match (tally.failed, void.is_empty()) {
+            (0, true) => Verdict::Pass,
+            (0, false) => Verdict::Void,
+            _ => Verdict::Fail,
+        };
+        SweepResult { scenario: scenario.name.to_string(), from, seeds, base, verdict, void, tally }
+    }
+
+    /// The report in words, without what was measured.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        self.write(&mut text).expect("writing to a string does not fail");
+        text
+    }
+
+    fn write(&self, text: &mut String) -> std::fmt::Result {
+        let tally = &self.tally;
+        let bases: Vec<String> =
+            tally.bases.iter().map(|(base, sum)| format!("{} {}", base.name(), grouped(sum.runs))).collect();
+        writeln!(text, "{}  {}", self.scenario, self.verdict.word())?;
+        writeln!(text, "  {} seeds from {}: {}", grouped(tally.runs), self.from, bases.join(", "))?;
+        writeln!(
+            text,
+            "  {} failed; {} run twice, {} differed; fingerprint {:016x}",
+            grouped(tally.failed),
+            grouped(tally.repeated),
+            tally.unrepeatable.len(),
+            tally.fingerprint
+        )?;
+        writeln!(
+            text,
+            "  a run: {} sites (at least {}), {} segments joined the ring, {} left it",
+            ratio(tally.sites, tally.runs),
+            tally.sites_min.unwrap_or(0),
+            ratio(tally.joined, tally.runs),
+            ratio(tally.departed, tally.runs)
+        )?;
+        let interference: Vec<String> = tally
+            .interference
+            .iter()
+            .map(|(name, seen)| format!("{name} in {} of the seeds", percent(seen.runs, tally.runs)))
+            .collect();
+        if !interference.is_empty() {
+            writeln!(text, "  {}", interference.join(", "))?;
+        }
+        if tally.windows.iter().any(|window| window.opened > 0) {
+            writeln!(text, "  {:<15}{:<11}{:>10}{:>11}{:>10}{:>21}", "window", "kind", "openings", "arrivals", "landings", "seeds with arrivals")?;
+        }
+        for (window, sum) in WINDOWS.iter().zip(&tally.windows).filter(|(_, sum)| sum.opened > 0) {
+            let (arrivals, arrived) = match window.wants {
+                Some(_) => (grouped(sum.count.arrivals), percent(sum.arrived, tally.runs)),
+                None => ("-".to_string(), "-".to_string()),
+            };
+            writeln!(
+                text,
+                "  {:<15}{:<11}{:>10}{arrivals:>11}{:>10}{arrived:>21}",
+                window.name,
+                if window.exclusive { "exclusive" } else { "optimistic" },
+                grouped(sum.count.openings),
+                grouped(sum.count.landings),
+            )?;
+        }
+        for reason in &self.void {
+            writeln!(text, "  void: {reason}")?;
+        }
+        Ok(())
+    }
+
+    /// The failures, each with its sentence and the command that repeats it.
+    pub fn failures(&self) -> String {
+        let mut groups: Vec<&Group> = self.tally.groups.values().collect();
+        groups.sort_by_key(|group| (std::cmp::Reverse(group.runs), group.seed));
+        let mut text = String::new();
+        for group in groups {
+            self.write_group(&mut text, group).expect("writing to a string does not fail");
+        }
+        text
+    }
+
+    fn write_group(&self, text: &mut String, group: &Group) -> std::fmt::Result {
+        let Group { runs, oracle, race, seed, base, sentence, oracles } = group;
+        writeln!(text, "{oracle}: {race}")?;
+        writeln!(
+            text,
+            "  {} of {} seeds of {}, first seed {seed} on base {}",
+            grouped(*runs),
+            grouped(self.tally.runs),
+            self.scenario,
+            base.name()
+        )?;
+        let others: Vec<String> = oracles
+            .iter()
+            .filter(|(name, _)| *name != oracle)
+            .map(|(name, runs)| format!("{name} {}", grouped(*runs)))
+            .collect();
+        if !others.is_empty() {
+            writeln!(text, "  then: {}", others.join(", "))?;
+        }
+        writeln!(text, "  {sentence}")?;
+        let base = self.base.as_ref().map(|base| format!(" --base {base}")).unwrap_or_default();
+        writeln!(text, "  segsim replay {} {seed}{base}", self.scenario)
+    }
+}
+
+impl Measured {
+    /// The measured part in words.
+    pub fn text(&self, tally: &Tally) -> String {
+        format!(
+            "  {} runs/s, {} points per CPU second; {:.1} s on {} threads\n",
+            grouped((tally.runs as f64 / self.wall_seconds.max(1e-9)) as u64),
+            grouped((tally.sites as f64 / self.cpu_seconds.max(1e-9)) as u64),
+            self.wall_seconds,
+            self.jobs
+        )
+    }
+}
+
+/// A number with its thousands apart.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A share in percent, with one decimal.
+pub fn percent(part: u64, whole: u64) -> String {
+    let tenths = (u128::from(part) * 1000).checked_div(u128::from(whole)).unwrap_or(0);
+    format!("{}.{} %", tenths / 10, tenths % 10)
+}
+
+/// A mean, with one decimal.
+fn ratio(sum: u64, count: u64) -> String {
+    let tenths = (u128::from(sum) * 10).checked_div(u128::from(count)).unwrap_or(0);
+    format!("{}.{}", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!([0, 999, 1000, 1234567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(percent(1, 3), "33.3 %");
+        assert_eq!(percent(0, 0), "0.0 %");
+        assert_eq!(ratio(5, 2), "2.5");
+    }
+}
