@@ -2,15 +2,16 @@
 //!
 //! Tasks park at every point; submitted operations wait to land. Between two steps everything is parked, so a run's
 //! order is the conductor's choices and nothing else: which task an executor polls first, when several were woken,
-//! cannot matter, because each parks again before it acts. The conductor knows neither the executor nor the clock; the
-//! surroundings call [`Conductor::step`] whenever nothing runs.
+//! cannot matter, because each parks again before it acts. The conductor knows neither the executor nor the clock: it
+//! counts the tasks that were woken and not yet polled, and steps as soon as there are none. (A virtual sleep, which
+//! also returns only then, costs a fifth of all runs a second.)
 //!
 //! It does not check anything itself: oracles look at what it recorded.
 
 use crate::decision::{Decisions, Draws, Ratio, below};
 use crate::locks::{LockFacts, LockKind, Locks};
 use crate::plan::{Action, Base, Injection, Schedule, Until};
-use crate::site::{Site, SiteName, TaskId, kind, label_key, site_key};
+use crate::site::{Site, SiteName, TaskId, has_kind, label_key, site_key};
 use crate::trace::{Trace, What};
 use crate::window::{Window, WindowCount, Windows};
 use serde::{Deserialize, Serialize};
@@ -18,8 +19,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
 
 /// EIO: the error of an operation that a knob, and not an injection, makes fail.
 const ERRNO_IO: i32 = 5;
@@ -72,7 +74,7 @@ pub enum Landing {
 
 /// What a step did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+enum Step {
     /// Something went on.
     Moved,
     /// Nothing can: every task has ended or waits for something that no step brings.
@@ -112,11 +114,26 @@ pub struct Pulse {
     pub locks: LockFacts,
 }
 
+/// Whether a run goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proceed {
+    /// It does, if anything can.
+    On,
+    /// It is cut off.
+    Stop,
+}
+
 /// A handle to the conductor of one run. Clones are the same conductor.
 #[derive(Clone)]
 pub struct Conductor {
     state: Arc<Mutex<State>>,
+    /// Tasks that were woken and not yet polled. While there are none, everything is parked.
+    ready: Arc<AtomicUsize>,
+    between: Arc<Mutex<Option<Between>>>,
 }
+
+/// Called between two steps.
+type Between = Box<dyn FnMut(&Pulse) -> Proceed + Send>;
 
 struct State {
     schedule: Schedule,
@@ -126,6 +143,7 @@ struct State {
     awaited: BTreeSet<u64>,
     passed: BTreeSet<u64>,
     conducting: bool,
+    waits_for_end: Option<Waker>,
     tasks: Vec<Task>,
     waiting: Vec<Waiting>,
     next_ticket: u64,
@@ -138,7 +156,8 @@ struct State {
     locks: Locks,
     ended: usize,
     interference: Interference,
-    fired: Vec<Injection>,
+    /// Kept with the trace.
+    fired: Option<Vec<Injection>>,
 }
 
 struct Task {
@@ -147,7 +166,7 @@ struct Task {
     role: Role,
     /// Base `priority`: the lowest goes first.
     rank: u64,
-    waker: Option<Waker>,
+    waker: Waker,
     cancelled: bool,
     end: Option<End>,
     hits: Vec<(&'static str, u32)>,
@@ -177,8 +196,8 @@ enum Hold {
 }
 
 impl Conductor {
-    /// A conductor for one run. Until [`Conductor::start`] nothing parks and every operation lands at once.
-    pub fn new(schedule: &Schedule, vocabulary: Vocabulary) -> Conductor {
+    /// A conductor for one run, which keeps the trace's events or only their hash. Until [`Conductor::start`] nothing parks and every operation lands at once.
+    pub fn new(schedule: &Schedule, vocabulary: Vocabulary, keep_trace: bool) -> Conductor {
         let mut injected = BTreeMap::new();
         let mut awaited = BTreeSet::new();
         for Injection { site, action } in &schedule.injections {
@@ -194,6 +213,7 @@ impl Conductor {
             awaited,
             passed: BTreeSet::new(),
             conducting: false,
+            waits_for_end: None,
             tasks: Vec::new(),
             waiting: Vec::new(),
             next_ticket: 0,
@@ -201,29 +221,56 @@ impl Conductor {
             last: TaskId(0),
             step: 0,
             now_ms: 0,
-            trace: Trace::default(),
+            trace: Trace::new(keep_trace),
             windows: Windows::new(vocabulary.windows),
             locks: Locks::new(vocabulary.locks),
             ended: 0,
             interference: Interference::default(),
-            fired: Vec::new(),
+            fired: keep_trace.then(Vec::new),
         };
-        Conductor { state: Arc::new(Mutex::new(state)) }
+        Conductor { state: Arc::new(Mutex::new(state)), ready: Arc::default(), between: Arc::default() }
     }
 
-    /// From now on tasks park and operations wait.
-    pub fn start(&self) {
+    /// From now on tasks park and operations wait. Steps until nothing can go on or `between`, which is called between
+    /// any two steps and after the last, stops it.
+    pub fn conduct<B>(&self, between: B) -> impl Future<Output = ()> + use<B>
+    where
+        B: FnMut(&Pulse) -> Proceed + Send + 'static,
+    {
         self.lock().conducting = true;
+        *self.between.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(between));
+        self.step_if_settled();
+        let conductor = self.clone();
+        std::future::poll_fn(move |context| {
+            let mut state = conductor.lock();
+            if !state.conducting {
+                return Poll::Ready(());
+            }
+            state.waits_for_end = Some(context.waker().clone());
+            Poll::Pending
+        })
     }
 
-    /// The run is over: what is still called does nothing.
+    /// If everything is parked, looks, and lets something go on.
+    fn step_if_settled(&self) {
+        let mut between = self.between.lock().unwrap_or_else(PoisonError::into_inner);
+        while self.ready.load(Ordering::Relaxed) == 0
+            && let Some(look) = between.as_mut()
+        {
+            if look(&self.pulse()) == Proceed::Stop || self.step() == Step::Idle {
+                *between = None;
+                let mut state = self.lock();
+                state.conducting = false;
+                if let Some(waker) = state.waits_for_end.take() {
+                    waker.wake();
+                }
+            }
+        }
+    }
+
+    /// Drops what still waits. What is called from now on does nothing.
     pub fn stop(&self) {
-        let waiting = {
-            let mut state = self.lock();
-            state.conducting = false;
-            state.current = None;
-            std::mem::take(&mut state.waiting)
-        };
+        let waiting = std::mem::take(&mut self.lock().waiting);
         drop(waiting); // without the lock: a dropped operation may drop futures that use it
     }
 
@@ -244,19 +291,21 @@ impl Conductor {
         let mut state = self.lock();
         let key = label_key(&label);
         let id = TaskId(u16::try_from(state.tasks.len()).expect("a run has fewer than 65,536 tasks"));
-        let rank = state.decisions.draws(key).0[0] >> 1;
+        let rank = state.decisions.draws(key).rank >> 1;
+        let ready = Readiness::of_new_task(&self.ready);
+        let waker = Waker::from(ready.clone());
         state.tasks.push(Task {
             label,
             key,
             role,
             rank,
-            waker: None,
+            waker: waker.clone(),
             cancelled: false,
             end: None,
             hits: Vec::new(),
             children: Vec::new(),
         });
-        Conducted { conductor: self.clone(), task: id, future: Some(Box::pin(started)) }
+        Conducted { conductor: self.clone(), task: id, ready, waker, future: Some(Box::pin(started)) }
     }
 
     /// The label of a task that the running one starts under `name`: its own, a slash, the name and a number; outside a
@@ -334,7 +383,7 @@ impl Conductor {
     }
 
     /// Lets the best of what waits go on. To be called only when nothing runs.
-    pub fn step(&self) -> Step {
+    fn step(&self) -> Step {
         let mut state = self.lock();
         let Some(index) = state.choose() else {
             return Step::Idle;
@@ -354,10 +403,11 @@ impl Conductor {
                 state.waiting.push(waiting);
             }
             drop(state);
-            waker.inspect(Waker::wake_by_ref);
+            waker.wake();
             return Step::Moved;
         }
         state.last = site.task;
+        state.demote(site.task, waiting.draws);
         match waiting.kind {
             Kind::Parked(waker) => {
                 state.pass(site, waiting.key, What::Passed);
@@ -400,9 +450,9 @@ impl Conductor {
     }
 
     /// Looks at the run between two steps.
-    pub fn pulse(&self) -> Pulse {
+    fn pulse(&self) -> Pulse {
         let state = self.lock();
-        let is_kind = |task: TaskId, name: &str| kind(&state.tasks[usize::from(task.0)].label) == name;
+        let is_kind = |task: TaskId, name: &str| has_kind(&state.tasks[usize::from(task.0)].label, name);
         Pulse { step: state.step, ended: state.ended, locks: state.locks.facts(is_kind) }
     }
 
@@ -454,9 +504,9 @@ impl Conductor {
         self.lock().interference
     }
 
-    /// Everything that the plan did to the run, knobs included, as injections by name.
+    /// Everything that the plan did to the run, knobs included, as injections by name. Kept with the trace.
     pub fn take_fired(&self) -> Vec<Injection> {
-        std::mem::take(&mut self.lock().fired)
+        self.lock().fired.take().unwrap_or_default()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -479,7 +529,7 @@ impl State {
         let draws = self.decisions.draws(key);
         let knobs = self.schedule.knobs;
         let slow = matches!(kind, Kind::Operation(OperationTraits { slow: true, .. }, _));
-        let [_, held, length, _] = draws.0;
+        let Draws { hold: held, length, .. } = draws;
         let until = match self.injected.get(&key) {
             Some(Action::Hold(until)) => Some(until.clone()),
             Some(_) => None,
@@ -533,8 +583,8 @@ impl State {
     fn rank(&self, waiting: &Waiting) -> (u64, u64) {
         let task = waiting.site.task;
         match self.schedule.base {
-            Base::Keyed => (0, waiting.draws.0[0]),
-            Base::Priority => (self.tasks[usize::from(task.0)].rank, waiting.draws.0[0]),
+            Base::Keyed => (0, waiting.draws.rank),
+            Base::Priority => (self.tasks[usize::from(task.0)].rank, waiting.draws.rank),
             Base::Sequential => (u64::from(task.0.wrapping_sub(self.last.0)), u64::from(waiting.site.hit)),
         }
     }
@@ -546,7 +596,7 @@ impl State {
         }
         match self.injected.get(&waiting.key) {
             Some(action) => *action == Action::Cancel,
-            None => self.schedule.knobs.cancel.takes(waiting.draws.0[3]),
+            None => self.schedule.knobs.cancel.takes(waiting.draws.cancel),
         }
     }
 
@@ -554,7 +604,7 @@ impl State {
         let errno = match self.injected.get(&key) {
             Some(Action::Error(errno)) => Some(*errno),
             Some(_) => None,
-            None => (traits.fails && self.schedule.knobs.fail.takes(draws.0[3])).then_some(ERRNO_IO),
+            None => (traits.fails && self.schedule.knobs.fail.takes(draws.fail)).then_some(ERRNO_IO),
         };
         let Some(errno) = errno else {
             return Landing::Done;
@@ -571,12 +621,12 @@ impl State {
         if !self.awaited.is_empty() && self.awaited.contains(&key) {
             self.passed.insert(key);
         }
-        if self.schedule.base == Base::Priority {
-            // a draw of its own: the priority's bits would favour the same tasks
-            let draw = self.decisions.draws(key ^ 1).0[0];
-            if self.schedule.knobs.change.takes(draw) {
-                self.tasks[usize::from(site.task.0)].rank = (1 << 63) + self.step;
-            }
+    }
+
+    /// Base `priority`: a few sites send their task to the back.
+    fn demote(&mut self, task: TaskId, draws: Draws) {
+        if self.schedule.base == Base::Priority && self.schedule.knobs.change.takes(draws.change) {
+            self.tasks[usize::from(task.0)].rank = (1 << 63) + self.step;
         }
     }
 
@@ -585,8 +635,11 @@ impl State {
     }
 
     fn fire(&mut self, site: Site, action: Action) {
+        let Some(fired) = &mut self.fired else {
+            return;
+        };
         let task = self.tasks[usize::from(site.task.0)].label.clone();
-        self.fired.push(Injection { site: SiteName { task, point: site.point.to_string(), hit: site.hit }, action });
+        fired.push(Injection { site: SiteName { task, point: site.point.to_string(), hit: site.hit }, action });
     }
 }
 
@@ -604,10 +657,54 @@ fn count(counts: &mut Vec<(&'static str, u32)>, name: &'static str) -> u32 {
     }
 }
 
+/// Counts a task among the ready ones from its wake-up to its next poll.
+struct Readiness {
+    is_ready: AtomicBool,
+    all: Arc<AtomicUsize>,
+    /// Known from the first poll on; the executor owes a new task that one anyway.
+    executor: OnceLock<Waker>,
+}
+
+impl Readiness {
+    fn of_new_task(all: &Arc<AtomicUsize>) -> Arc<Readiness> {
+        all.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Readiness { is_ready: AtomicBool::new(true), all: all.clone(), executor: OnceLock::new() })
+    }
+
+    fn polled(&self) {
+        if self.is_ready.swap(false, Ordering::Relaxed) {
+            self.all.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Will not be polled again: a late wake-up must not count.
+    fn ended(&self) {
+        self.polled();
+        self.is_ready.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Wake for Readiness {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.is_ready.swap(true, Ordering::Relaxed) {
+            self.all.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(executor) = self.executor.get() {
+            executor.wake_by_ref();
+        }
+    }
+}
+
 /// A task under its label.
 struct Conducted {
     conductor: Conductor,
     task: TaskId,
+    ready: Arc<Readiness>,
+    waker: Waker,
     future: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
@@ -619,14 +716,13 @@ impl Future for Conducted {
         let Some(future) = &mut this.future else {
             return Poll::Ready(());
         };
+        this.ready.executor.get_or_init(|| context.waker().clone());
+        this.ready.polled();
+        let context = &mut Context::from_waker(&this.waker);
         let cancelled = {
             let mut state = this.conductor.lock();
             state.current = Some(this.task);
-            let task = &mut state.tasks[usize::from(this.task.0)];
-            if task.waker.is_none() {
-                task.waker = Some(context.waker().clone());
-            }
-            task.cancelled
+            state.tasks[usize::from(this.task.0)].cancelled
         };
         let end = if cancelled {
             Some(End::Cancelled)
@@ -637,29 +733,27 @@ impl Future for Conducted {
                 Err(panic) => Some(End::Panicked(panic_message(panic.as_ref()))),
             }
         };
-        if end.is_some() {
-            // its destructors still speak under its label
-            let future = this.future.take();
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(future))) {
-                this.finish(End::Panicked(panic_message(panic.as_ref())));
-                return Poll::Ready(());
-            }
-        }
-        match end {
+        let poll = match end {
             Some(end) => {
-                this.finish(end);
+                // its destructors still speak under its label
+                let future = this.future.take();
+                let dropped = catch_unwind(AssertUnwindSafe(|| drop(future)));
+                this.finish(dropped.map_or_else(|panic| End::Panicked(panic_message(panic.as_ref())), |()| end));
                 Poll::Ready(())
             }
             None => {
                 this.conductor.lock().current = None;
                 Poll::Pending
             }
-        }
+        };
+        this.conductor.step_if_settled();
+        poll
     }
 }
 
 impl Conducted {
     fn finish(&self, end: End) {
+        self.ready.ended();
         let mut state = self.conductor.lock();
         state.current = None;
         state.ended += 1;

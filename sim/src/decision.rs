@@ -12,9 +12,22 @@ pub struct Decisions {
     block: ChaCha8Rng,
 }
 
-/// The four independent draws of one name.
+/// The independent draws of one name, each for a question of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Draws(pub [u64; 4]);
+pub struct Draws {
+    /// Who goes first.
+    pub rank: u64,
+    /// Whether to hold.
+    pub hold: u64,
+    /// How long to hold.
+    pub length: u64,
+    /// Whether to drop the caller.
+    pub cancel: u64,
+    /// Whether to fail.
+    pub fail: u64,
+    /// Whether to change priorities.
+    pub change: u64,
+}
 
 impl Decisions {
     /// The decisions of `seed` in one domain, such as "schedule" or "workload": domains share nothing.
@@ -29,12 +42,19 @@ impl Decisions {
     pub fn draws(&self, key: u64) -> Draws {
         let mut block = self.block.clone();
         block.set_stream(key);
-        Draws([block.next_u64(), block.next_u64(), block.next_u64(), block.next_u64()])
+        Draws {
+            rank: block.next_u64(),
+            hold: block.next_u64(),
+            length: block.next_u64(),
+            cancel: block.next_u64(),
+            fail: block.next_u64(),
+            change: block.next_u64(),
+        }
     }
 
     /// One draw, by name.
     pub fn draw(&self, name: &str) -> u64 {
-        self.draws(xxh3_64(name.as_bytes())).0[0]
+        self.draws(xxh3_64(name.as_bytes())).rank
     }
 
     /// A number from `low` to `high`, both possible, by name.
@@ -93,9 +113,9 @@ mod tests {
     #[test]
     fn a_ratio_takes_its_share() {
         let decisions = Decisions::new(1, "test");
-        let taken = (0..10_000).filter(|&key| Ratio::new(1, 50).takes(decisions.draws(key).0[1])).count();
+        let taken = (0..10_000).filter(|&key| Ratio::new(1, 50).takes(decisions.draws(key).hold)).count();
         assert!((150..250).contains(&taken), "{taken}");
-        assert!((0..10_000).all(|key| !Ratio::NEVER.takes(decisions.draws(key).0[1])));
+        assert!((0..10_000).all(|key| !Ratio::NEVER.takes(decisions.draws(key).hold)));
         assert!(!Ratio::default().takes(0));
     }
 

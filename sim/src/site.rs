@@ -61,6 +61,11 @@ pub fn kind(label: &str) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
+/// Whether a task without a parent is of this kind.
+pub fn has_kind(label: &str, kind: &str) -> bool {
+    label.strip_prefix(kind).is_some_and(|rest| rest.is_empty() || (rest.starts_with('#') && !rest.contains('/')))
+}
+
 impl fmt::Display for SiteName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{}", self.task, self.point)?;
@@ -121,5 +126,7 @@ mod tests {
     fn kind_drops_the_numbers() {
         assert_eq!(kind("rotate#1/rotation#2"), "rotate/rotation");
         assert_eq!(kind("evictor"), "evictor");
+        assert!(has_kind("evict#1", "evict") && has_kind("evictor", "evictor"));
+        assert!(!has_kind("evictor", "evict") && !has_kind("evict#1/child#1", "evict"));
     }
 }

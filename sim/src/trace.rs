@@ -1,6 +1,6 @@
 //! What happened, in order, and the hash of it.
 
-use crate::site::{Site, TaskId};
+use crate::site::Site;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// One thing that happened.
@@ -38,14 +38,25 @@ pub enum What {
 /// The events of one run.
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
+    keep: bool,
     events: Vec<Event>,
     bytes: Vec<u8>,
 }
 
+/// Bytes of a usual run's events.
+const BYTES_USUAL: usize = 4096;
+
 impl Trace {
+    /// No events yet. Unless they are to be kept, only their hash is.
+    pub fn new(keep: bool) -> Trace {
+        Trace { keep, events: Vec::new(), bytes: Vec::with_capacity(BYTES_USUAL) }
+    }
+
     /// Adds an event; `key` is the number of its site.
     pub fn push(&mut self, step: u64, site: Site, key: u64, what: What) {
-        self.events.push(Event { step, site, what });
+        if self.keep {
+            self.events.push(Event { step, site, what });
+        }
         let (code, detail) = match what {
             What::Passed => (0u8, 0),
             What::Noted => (1, 0),
@@ -56,12 +67,13 @@ impl Trace {
             What::Panicked => (6, 0),
             What::Changed(content) => (7, content),
         };
-        self.bytes.extend(key.to_le_bytes());
-        self.bytes.push(code);
-        self.bytes.extend(detail.to_le_bytes());
+        let mut bytes = [code; 17];
+        bytes[..8].copy_from_slice(&key.to_le_bytes());
+        bytes[8..16].copy_from_slice(&detail.to_le_bytes());
+        self.bytes.extend_from_slice(&bytes);
     }
 
-    /// The events so far.
+    /// The events so far, if they are kept.
     pub fn events(&self) -> &[Event] {
         &self.events
     }
@@ -69,10 +81,5 @@ impl Trace {
     /// The hash of all events: equal for equal runs on any machine.
     pub fn hash(&self) -> u64 {
         xxh3_64(&self.bytes)
-    }
-
-    /// The last event before `step` at which `task` was at `point`.
-    pub fn last_before(&self, step: u64, task: TaskId, point: &str) -> Option<&Event> {
-        self.events.iter().rev().find(|event| event.step < step && event.site.task == task && event.site.point == point)
     }
 }

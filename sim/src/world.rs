@@ -1,11 +1,11 @@
 //! One run: the engine on simulated surroundings, on madsim, under a conductor and a watch.
 //!
 //! The surroundings are set up with nothing parked; then the conductor starts, steps whenever nothing runs, and ends the
-//! run when nothing can. madsim supplies the tasks, the moment when nothing runs (a virtual sleep returns only then), and
-//! the kill at the end, so that nothing outlives the run.
+//! run when nothing can. madsim supplies the tasks, repeatable clocks and randomness for whoever asks the system for
+//! them, and the kill at the end, so that nothing outlives the run.
 
 use crate::catalog::{SimCatalog, Store, Written};
-use crate::conductor::{Conductor, Role, Step};
+use crate::conductor::{Conductor, Proceed, Pulse, Role};
 use crate::disk::SimDisk;
 use crate::history::Answer;
 use crate::plan::{Injection, Schedule};
@@ -123,7 +123,7 @@ impl Worker {
         cast: impl AsyncFnOnce(&Stage) -> Result<()>,
     ) -> Result<Outcome> {
         let runtime = Runtime::with_seed_and_config(mode.madsim_seed, madsim::Config::default());
-        let conductor = Conductor::new(schedule, VOCABULARY);
+        let conductor = Conductor::new(schedule, VOCABULARY, mode.keep_trace);
         let watch = Watch::new(setting.limits.ring, setting.steps_max);
         let env = SimEnv {
             disk: SimDisk::new(conductor.clone(), watch.history().clone()),
@@ -202,17 +202,15 @@ impl Stage {
     }
 
     async fn conduct(&self, steps_max: u64) {
-        let conductor = &self.env.conductor;
-        conductor.start();
-        loop {
-            madsim::time::sleep(Duration::from_millis(1)).await;
-            let pulse = conductor.pulse();
-            self.watch.after_step(conductor, &pulse, self.published());
-            if pulse.step > steps_max || conductor.step() == Step::Idle {
-                break;
-            }
-        }
-        self.watch.drained(conductor, self.published());
+        let (conductor, watch) = (self.env.conductor.clone(), self.watch.clone());
+        let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let published = ring.clone();
+        let between = move |pulse: &Pulse| {
+            watch.after_step(&conductor, pulse, published.as_ref().map(|ring| ring.snapshot()));
+            if pulse.step > steps_max { Proceed::Stop } else { Proceed::On }
+        };
+        self.env.conductor.conduct(between).await;
+        self.watch.drained(&self.env.conductor, ring.map(|ring| ring.snapshot()));
     }
 
     /// Ends everything that is still there.
@@ -222,10 +220,6 @@ impl Stage {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner).take();
         Handle::current().kill(self.env.node.id());
         madsim::time::sleep(Duration::from_millis(1)).await;
-    }
-
-    fn published(&self) -> Option<Arc<RingRecord>> {
-        self.ring.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|ring| ring.snapshot())
     }
 
     fn outcome(&self, schedule: &Schedule, setting: &Setting, mode: Mode, commits: Vec<Batch>) -> Outcome {
