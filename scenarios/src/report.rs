@@ -135,7 +135,11 @@ impl SweepResult {
             writeln!(text, "  {}", interference.join(", "))?;
         }
         if tally.windows.iter().any(|window| window.opened > 0) {
-            writeln!(text, "  {:<15}{:<11}{:>10}{:>11}{:>10}{:>21}", "window", "kind", "openings", "arrivals", "landings", "seeds with arrivals")?;
+            writeln!(
+                text,
+                "  {:<15}{:<11}{:>10}{:>11}{:>10}{:>21}",
+                "window", "kind", "openings", "arrivals", "landings", "seeds with arrivals"
+            )?;
         }
         for (window, sum) in WINDOWS.iter().zip(&tally.windows).filter(|(_, sum)| sum.opened > 0) {
             let (arrivals, arrived) = match window.wants {

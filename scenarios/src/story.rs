@@ -1,9 +1,9 @@
 //! A run told step by step.
 
-use segment_sim::trace::{Event, What};
-use segment_sim::world::Story;
 use segment_engine::ring::Generation;
 use segment_engine::ring_state::RingRecord;
+use segment_sim::trace::{Event, What};
+use segment_sim::world::Story;
 use std::fmt::Write;
 
 /// The trace as lines: step, task, point, and what there is to say about it.

@@ -456,9 +456,9 @@ impl Conductor {
         Pulse { step: state.step, ended: state.ended, locks: state.locks.facts(is_kind) }
     }
 
-    /// Whether any task holds the lock of this name.
-    pub fn is_locked(&self, lock: &str) -> bool {
-        self.lock().locks.is_held(lock)
+    /// The task that holds the lock of this name.
+    pub fn holder(&self, lock: &str) -> Option<TaskId> {
+        self.lock().locks.holder(lock)
     }
 
     /// A task's label.
@@ -533,13 +533,11 @@ impl State {
         let until = match self.injected.get(&key) {
             Some(Action::Hold(until)) => Some(until.clone()),
             Some(_) => None,
-            None if knobs.hold.takes(held) || (slow && knobs.slow.takes(held)) => {
-                Some(if HOLD_IDLE.takes(length) {
-                    Until::Idle
-                } else {
-                    Until::Steps(below(length.rotate_left(32), HOLD_STEPS_MAX) as u32 + 1)
-                })
-            }
+            None if knobs.hold.takes(held) || (slow && knobs.slow.takes(held)) => Some(if HOLD_IDLE.takes(length) {
+                Until::Idle
+            } else {
+                Until::Steps(below(length.rotate_left(32), HOLD_STEPS_MAX) as u32 + 1)
+            }),
             None => None,
         };
         let hold = until.map(|until| {

@@ -33,7 +33,11 @@ impl Disk for SimDisk {
             if let Some(creator) = creator {
                 history.answerable.insert(segment, creator);
             }
-            if history.files.insert(segment) { Ok(()) } else { Err(failed("create", segment, io::ErrorKind::AlreadyExists.into())) }
+            if history.files.insert(segment) {
+                Ok(())
+            } else {
+                Err(failed("create", segment, io::ErrorKind::AlreadyExists.into()))
+            }
         };
         self.conductor.submit("DiskCreate", OperationTraits::default(), effect).await
     }

@@ -79,9 +79,9 @@ impl Locks {
         self.wanted.retain(|(waiter, _)| *waiter != task);
     }
 
-    /// Whether anyone holds the lock of this kind.
-    pub fn is_held(&self, name: &str) -> bool {
-        self.held.iter().any(|(_, kind)| self.kinds[*kind].name == name)
+    /// Who holds the lock of this kind.
+    pub fn holder(&self, name: &str) -> Option<TaskId> {
+        self.held.iter().find(|(_, kind)| self.kinds[*kind].name == name).map(|(holder, _)| *holder)
     }
 
     /// What is wrong. `is_kind` says whether a task is of a kind, by the kind's name.

@@ -136,7 +136,9 @@ impl Tally {
         let base = self.bases.entry(record.base).or_default();
         base.runs += 1;
         let Interference { holds, slow, failures, cancels } = record.interference;
-        for (name, times) in [("holds", holds), ("slow unlinks", slow), ("failed unlinks", failures), ("cancels", cancels)] {
+        for (name, times) in
+            [("holds", holds), ("slow unlinks", slow), ("failed unlinks", failures), ("cancels", cancels)]
+        {
             if times > 0 {
                 if !self.interference.contains_key(name) {
                     self.interference.insert(name.to_string(), Seen::default());

@@ -99,7 +99,8 @@ impl Watch {
         self.ask(conductor, When::Drained, None, published.as_deref(), LockFacts::default(), &unfinished);
         let counts = conductor.window_counts();
         if self.lock_seen().violations.is_empty()
-            && let Some((window, _)) = WINDOWS.iter().zip(&counts).find(|(kind, count)| kind.exclusive && count.landings > 0)
+            && let Some((window, _)) =
+                WINDOWS.iter().zip(&counts).find(|(kind, count)| kind.exclusive && count.landings > 0)
         {
             let sentence = format!("another task's commit landed inside the exclusive window {}", window.name);
             self.report("exclusive-window", conductor.steps(), Finding { race: window.name.to_string(), sentence });
@@ -126,7 +127,7 @@ impl Watch {
             saving,
             published,
             locks,
-            state_held: conductor.is_locked(STATE_LOCK),
+            state_holder: conductor.holder(STATE_LOCK),
             tasks: conductor,
             steps: conductor.steps(),
             steps_max: self.steps_max,

@@ -35,7 +35,10 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let jobs = jobs(arguments.jobs);
     println!("medians of {ROUNDS} rounds of {} seeds on {jobs} threads", grouped(arguments.seeds));
-    println!("{:<24}{:>12}{:>14}{:>12}{:>10}{:>12}", "scenario", "runs/s", "floor runs/s", "runs/floor", "sites", "commits");
+    println!(
+        "{:<24}{:>12}{:>14}{:>12}{:>10}{:>12}",
+        "scenario", "runs/s", "floor runs/s", "runs/floor", "sites", "commits"
+    );
     for scenario in scenarios(&arguments.scenario)? {
         let (mut runs, mut floors) = (Vec::new(), Vec::new());
         let (mut sites, mut commits) = (0, 0);
@@ -43,7 +46,9 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
             let range = Range { from: round * arguments.seeds, seeds: arguments.seeds, jobs };
             let start = Instant::now();
             let run = |worker: &mut Worker, seed, _| {
-                Ok::<_, segment_engine::Error>(scenario.run(worker, &scenario.plan(seed, None), Mode::default())?.record)
+                Ok::<_, segment_engine::Error>(
+                    scenario.run(worker, &scenario.plan(seed, None), Mode::default())?.record,
+                )
             };
             let tally = sweep(range, &STOP, |_| {}, Worker::new, run)?;
             // second runs are runs

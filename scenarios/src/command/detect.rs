@@ -5,7 +5,7 @@ use super::{ENGINE, STOP, jobs, scenario};
 use crate::error::Result;
 use crate::scenario::Scenario;
 use segment_sim::sweep::{Range, sweep};
-use segment_sim::verdict::{Verdict, Violation};
+use segment_sim::verdict::Verdict;
 use segment_sim::world::{Mode, Worker};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 /// Seed ranges lie so far apart.
 pub const RANGE_STRIDE: u64 = 1_000_000;
 
-/// Print, as JSON, the seeds to the first failure in several seed ranges
+/// Print, as JSON, the seeds to detection in several seed ranges
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The scenario
@@ -22,6 +22,9 @@ pub struct Arguments {
     /// How many seed ranges
     #[arg(long, value_name = "N", default_value_t = 30)]
     ranges: u64,
+    /// The oracles of which one must be the first to find something [default: any]
+    #[arg(long, value_name = "O,O", value_delimiter = ',')]
+    by: Vec<String>,
     /// How many seeds of each range at most
     #[arg(long, value_name = "N", default_value_t = 1000)]
     seeds: u64,
@@ -35,8 +38,8 @@ pub struct Arguments {
 pub struct Detection {
     /// The hash of the engine's sources.
     pub engine: String,
-    /// Each range's first failure; `None` where there was none.
-    pub ranges: Vec<Option<FirstFailure>>,
+    /// One for each seed range.
+    pub ranges: Vec<RangeDetection>,
     /// Runs made.
     pub runs: u64,
     /// With `--all`: runs that failed.
@@ -45,15 +48,24 @@ pub struct Detection {
     pub oracles: BTreeMap<String, u64>,
 }
 
-/// The first failure of a range.
+/// What was detected in one seed range.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RangeDetection {
+    /// The first failure in which an oracle that was asked for came first.
+    pub detected: Option<Failure>,
+    /// The first failure before that one in which another did.
+    pub otherwise: Option<Failure>,
+}
+
+/// A failed run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FirstFailure {
-    /// The how many-th seed of the range, from 1.
+pub struct Failure {
+    /// The how many-th seed of its range, from 1.
     pub seeds: u64,
     /// The seed.
     pub seed: u64,
-    /// What was found.
-    pub violations: Vec<Violation>,
+    /// The oracle that came first.
+    pub oracle: String,
 }
 
 /// Detects and prints.
@@ -64,35 +76,40 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let scenario = scenario(&arguments.scenario)?;
     let detection = match arguments.all {
         Some(seeds) => sweep_all(scenario, seeds)?,
-        None => first_failures(scenario, arguments.ranges, arguments.seeds)?,
+        None => first_failures(scenario, arguments)?,
     };
     println!("{}", serde_json::to_string(&detection).expect("a detection is plain data"));
     Ok(Verdict::Pass)
 }
 
-fn first_failures(scenario: &Scenario, ranges: u64, seeds: u64) -> Result<Detection> {
+fn first_failures(scenario: &Scenario, arguments: &Arguments) -> Result<Detection> {
     let mut worker = Worker::new()?;
     let mut detection =
         Detection { engine: ENGINE.to_string(), ranges: Vec::new(), runs: 0, failed: 0, oracles: BTreeMap::new() };
-    for range in 0..ranges {
-        let mut first = None;
-        for index in 0..seeds {
+    for range in 0..arguments.ranges {
+        let mut found = RangeDetection::default();
+        for index in 0..arguments.seeds {
             if STOP.load(Ordering::Relaxed) {
                 return Ok(detection);
             }
             let seed = range * RANGE_STRIDE + index;
             let record = scenario.run(&mut worker, &scenario.plan(seed, None), Mode::default())?.record;
             detection.runs += 1;
-            if !record.violations.is_empty() {
-                detection.failed += 1;
-                for violation in &record.violations {
-                    *detection.oracles.entry(violation.oracle.clone()).or_default() += 1;
-                }
-                first = Some(FirstFailure { seeds: index + 1, seed, violations: record.violations });
+            let Some(first) = record.violations.first() else {
+                continue;
+            };
+            detection.failed += 1;
+            for violation in &record.violations {
+                *detection.oracles.entry(violation.oracle.clone()).or_default() += 1;
+            }
+            let failure = Failure { seeds: index + 1, seed, oracle: first.oracle.clone() };
+            if arguments.by.is_empty() || arguments.by.contains(&failure.oracle) {
+                found.detected = Some(failure);
                 break;
             }
+            found.otherwise.get_or_insert(failure);
         }
-        detection.ranges.push(first);
+        detection.ranges.push(found);
     }
     Ok(detection)
 }

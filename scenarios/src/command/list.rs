@@ -11,7 +11,9 @@ pub fn run() -> Verdict {
         println!("  {:<24}{}", scenario.name, scenario.summary);
     }
     println!("oracles");
-    for (when, name) in [(When::Save, "as a ring is saved"), (When::Step, "after each step"), (When::Drained, "when drained")] {
+    for (when, name) in
+        [(When::Save, "as a ring is saved"), (When::Step, "after each step"), (When::Drained, "when drained")]
+    {
         let names: Vec<&str> = ORACLES.iter().filter(|oracle| oracle.when == when).map(|oracle| oracle.name).collect();
         println!("  {name:<24}{}", names.join(", "));
     }

@@ -63,10 +63,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         return Ok(Verdict::Pass);
     }
     let yard = Yard::new(&root)?;
-    println!(
-        "{:<30}{:<24}{:<17}{:<25}{:>7}{:>7}",
-        "mutant", "scenario", "outcome", "oracle", "median", "p95"
-    );
+    println!("{:<32}{:<24}{:<18}{:<25}{:>7}{:>7}", "mutant", "scenario", "outcome", "oracle", "median", "p95");
     let mut verdict = Verdict::Pass;
     for mutant in &mutants {
         let program = yard.build(mutant)?;
@@ -76,13 +73,17 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
                 return Ok(Verdict::Void);
             }
             let row = yard.examine(mutant, &program, expectation)?;
-            println!("{:<30}{:<24}{}", mutant.id, expectation.scenario.name, row.text);
+            println!("{:<32}{:<24}{}", mutant.id, expectation.scenario.name, row.text);
             if !row.as_expected {
                 verdict = Verdict::Void;
             }
         }
     }
-    println!("{}  {} mutants; medians and p95 are seeds to detection over {RANGES} seed ranges", verdict.word(), mutants.len());
+    println!(
+        "{}  {} mutants; median and p95 are seeds to detection over {RANGES} seed ranges",
+        verdict.word(),
+        mutants.len()
+    );
     Ok(verdict)
 }
 
@@ -107,6 +108,7 @@ struct Program {
 impl Yard {
     fn new(root: &Path) -> Result<Yard> {
         let yard = root.join("target/mutants");
+        fs::create_dir_all(yard.join("work")).map_err(Error::io("create", &yard))?;
         Ok(Yard { root: root.to_path_buf(), work: yard.join("work"), target: yard.join("target") })
     }
 
@@ -148,18 +150,21 @@ impl Yard {
                 let (failed, runs) = (detection.failed, detection.runs);
                 let as_expected = failed == 0 && runs == *seeds;
                 let outcome = if as_expected { "PASS, as it must" } else { "FALSE ALARM" };
-                let text = format!("{outcome:<17}{} of {} seeds fail", grouped(failed), grouped(runs));
+                let text = format!("{outcome:<18}{} of {} seeds fail", grouped(failed), grouped(runs));
                 Ok(Row { text, as_expected })
             }
             Expected::Caught { first, seen, median_max, over } => {
                 let (ranges, seeds) = (RANGES.to_string(), SEEDS_MAX.to_string());
-                let arguments = ["detect", scenario, "--ranges", &ranges, "--seeds", &seeds];
-                let detection = self.detect(mutant, program, &arguments)?;
-                let mut row = caught(&detection, first, *median_max);
+                let by = first.join(",");
+                let arguments = ["detect", scenario, "--ranges", &ranges, "--seeds", &seeds, "--by", &by];
+                let mut row = caught(&self.detect(mutant, program, &arguments)?, *median_max);
                 if !seen.is_empty() || over.is_some() {
                     let detection = all(over.unwrap_or(SEEN_SEEDS))?;
-                    let unseen: Vec<&str> =
-                        seen.iter().filter(|oracle| !detection.oracles.contains_key(*oracle)).map(String::as_str).collect();
+                    let unseen: Vec<&str> = seen
+                        .iter()
+                        .filter(|oracle| !detection.oracles.contains_key(*oracle))
+                        .map(String::as_str)
+                        .collect();
                     let share = percent(detection.failed, detection.runs);
                     row.text += &format!("   {share} of {} seeds fail", grouped(detection.runs));
                     for oracle in seen {
@@ -194,35 +199,32 @@ impl Yard {
     }
 }
 
-/// The row of a mutant that is to be caught.
-fn caught(detection: &Detection, first: &[String], median_max: Option<u64>) -> Row {
-    let found: Vec<_> = detection.ranges.iter().flatten().collect();
-    let mut seeds: Vec<u64> = found.iter().map(|failure| failure.seeds).collect();
+/// The row of a mutant that is to be caught: in every range, by its own oracle. Another oracle may come first in a seed
+/// before that (a landing in an exclusive window may do no damage yet), but not a stall or a panic.
+fn caught(detection: &Detection, median_max: Option<u64>) -> Row {
+    let ranges = &detection.ranges;
+    let mut seeds: Vec<u64> = ranges.iter().flat_map(|range| &range.detected).map(|failure| failure.seeds).collect();
+    let mut oracles: Vec<&str> =
+        ranges.iter().flat_map(|range| &range.detected).map(|failure| failure.oracle.as_str()).collect();
+    oracles.sort_unstable();
+    oracles.dedup();
+    let missed = ranges.len() - seeds.len();
     seeds.sort_unstable();
-    // a range without a failure takes longer than any with one
-    seeds.resize(detection.ranges.len(), SEEDS_MAX);
+    // a range without a detection takes longer than any with one
+    seeds.resize(ranges.len(), SEEDS_MAX);
     let at = |percent: usize| seeds.get((seeds.len() * percent).div_ceil(100).saturating_sub(1)).copied().unwrap_or(0);
     let (median, p95) = (at(50), at(95));
-    let otherwise = found.iter().find(|failure| {
-        failure.violations.first().is_none_or(|violation| !first.contains(&violation.oracle))
-    });
-    let (outcome, oracle) = match (found.len(), otherwise) {
-        (0, _) => ("SURVIVED", String::new()),
-        (found, _) if found < detection.ranges.len() => ("SURVIVED", format!("in {} ranges", detection.ranges.len() - found)),
-        (_, Some(failure)) => {
-            let oracle = failure.violations.first().map(|violation| violation.oracle.clone()).unwrap_or_default();
-            ("CAUGHT-OTHERWISE", format!("{oracle}, seed {}", failure.seed))
+    let mut otherwise = ranges.iter().flat_map(|range| &range.otherwise);
+    let crash = otherwise.clone().find(|failure| ["panic", "progress"].contains(&failure.oracle.as_str()));
+    let (outcome, detail) = match (missed, crash, otherwise.next()) {
+        (0, None, _) => ("CAUGHT", oracles.join(",")),
+        (_, Some(failure), _) | (_, None, Some(failure)) => {
+            ("CAUGHT-OTHERWISE", format!("{}, seed {}", failure.oracle, failure.seed))
         }
-        (_, None) => {
-            let mut oracles: Vec<&str> =
-                found.iter().filter_map(|failure| Some(failure.violations.first()?.oracle.as_str())).collect();
-            oracles.sort_unstable();
-            oracles.dedup();
-            ("CAUGHT", oracles.join(","))
-        }
+        (missed, None, None) => ("SURVIVED", format!("in {missed} of {} ranges", ranges.len())),
     };
     let slow = median_max.is_some_and(|max| median > max);
-    let mut text = format!("{outcome:<17}{oracle:<25}{median:>7}{p95:>7}");
+    let mut text = format!("{outcome:<18}{detail:<25}{median:>7}{p95:>7}");
     if slow {
         text += &format!("   too late: the median may be {}", median_max.unwrap_or(0));
     }
@@ -273,7 +275,8 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 /// The workspace around the current directory.
 fn workspace() -> Result<PathBuf> {
     let here = std::env::current_dir().map_err(Error::io("find", "."))?;
-    let is_workspace = |directory: &&Path| directory.join("engine/src").is_dir() && directory.join("Cargo.lock").is_file();
+    let is_workspace =
+        |directory: &&Path| directory.join("engine/src").is_dir() && directory.join("Cargo.lock").is_file();
     here.ancestors().find(is_workspace).map(Path::to_path_buf).ok_or(Error::NoWorkspace)
 }
 
@@ -300,4 +303,55 @@ fn mirror(from: &Path, to: &Path) -> Result<()> {
         return Ok(());
     }
     fs::write(to, wanted).map_err(Error::io("write", to))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::detect::{Failure, RangeDetection};
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn failure(seeds: u64, oracle: &str) -> Option<Failure> {
+        Some(Failure { seeds, seed: seeds, oracle: oracle.to_string() })
+    }
+
+    fn row(ranges: Vec<RangeDetection>) -> Row {
+        caught(&Detection { engine: String::new(), ranges, runs: 0, failed: 0, oracles: BTreeMap::new() }, Some(3))
+    }
+
+    #[test]
+    fn caught_needs_its_oracle_in_every_range() {
+        let found = |seeds| RangeDetection { detected: failure(seeds, "save-chain"), otherwise: None };
+        assert!(row(vec![found(1), found(9), found(3)]).as_expected);
+        let too_late = row(vec![found(4), found(9), found(3)]);
+        assert!(!too_late.as_expected && too_late.text.contains("too late"), "{}", too_late.text);
+        let survived = row(vec![found(1), RangeDetection::default()]);
+        assert!(!survived.as_expected && survived.text.starts_with("SURVIVED"), "{}", survived.text);
+    }
+
+    #[test]
+    fn another_oracle_first_is_no_catch_and_a_panic_never_is() {
+        let missed = RangeDetection { detected: None, otherwise: failure(2, "no-orphan") };
+        assert!(row(vec![missed]).text.starts_with("CAUGHT-OTHERWISE"));
+        let before = |oracle| RangeDetection { detected: failure(3, "save-chain"), otherwise: failure(2, oracle) };
+        assert!(row(vec![before("exclusive-window")]).as_expected);
+        assert!(!row(vec![before("panic")]).as_expected);
+    }
+
+    #[test]
+    fn mirror_copies_removes_and_leaves_equal_files_alone() {
+        let yard = tempfile::tempdir().unwrap();
+        let (from, to) = (yard.path().join("from"), yard.path().join("to"));
+        fs::create_dir_all(from.join("sub")).unwrap();
+        fs::create_dir_all(to.join("old")).unwrap();
+        fs::write(from.join("sub/a"), "new").unwrap();
+        fs::write(from.join("same"), "same").unwrap();
+        fs::write(to.join("same"), "same").unwrap();
+        fs::write(to.join("stale"), "stale").unwrap();
+        let before = fs::metadata(to.join("same")).unwrap().modified().unwrap();
+        mirror(&from, &to).unwrap();
+        assert_eq!(fs::read_to_string(to.join("sub/a")).unwrap(), "new");
+        assert_eq!(fs::metadata(to.join("same")).unwrap().modified().unwrap(), before);
+        assert!(!to.join("stale").exists() && !to.join("old").exists());
+    }
 }

@@ -80,7 +80,8 @@ fn describe(plan: &Plan<Workload>) -> String {
     let shares: Vec<String> = shares.into_iter().flatten().collect();
     let [old, current, new] = plan.workload.generations;
     let knobs = if shares.is_empty() { "none".to_string() } else { shares.join(", ") };
-    let mut text = format!("{} seed {} on base {}; knobs: {knobs}\n", plan.scenario, schedule.seed, schedule.base.name());
+    let mut text =
+        format!("{} seed {} on base {}; knobs: {knobs}\n", plan.scenario, schedule.seed, schedule.base.name());
     text += &format!("ring of {old}/{current}/{new} with {} segments; callers:", plan.workload.segments);
     let lines = plan.workload.callers.iter().map(|operations| {
         operations.iter().map(|operation| format!("{operation:?}")).collect::<Vec<_>>().join(" then ")

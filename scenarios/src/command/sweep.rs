@@ -67,9 +67,10 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         }
     }
     let verdict = sweeps.iter().map(|record| record.result.verdict).max().unwrap_or(Verdict::Void);
-    let (runs, failed) = sweeps.iter().map(|record| &record.result.tally).fold((0, 0), |(runs, failed), tally| {
-        (runs + tally.runs, failed + tally.failed)
-    });
+    let (runs, failed) = sweeps
+        .iter()
+        .map(|record| &record.result.tally)
+        .fold((0, 0), |(runs, failed), tally| (runs + tally.runs, failed + tally.failed));
     println!("{}  {} runs, {} failed", verdict.word(), grouped(runs), grouped(failed));
     let report = Report { format: 1, engine: ENGINE.to_string(), verdict, sweeps };
     if let Some(path) = &arguments.report {

@@ -44,8 +44,8 @@ pub struct View<'a> {
     pub published: Option<&'a RingRecord>,
     /// What is wrong with the locks.
     pub locks: LockFacts,
-    /// Whether a task holds the state lock.
-    pub state_held: bool,
+    /// Who holds the state lock.
+    pub state_holder: Option<TaskId>,
     /// The tasks by name.
     pub tasks: &'a dyn Tasks,
     /// Steps so far.

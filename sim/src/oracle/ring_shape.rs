@@ -28,7 +28,8 @@ fn check(view: &View<'_>) -> Option<Finding> {
         let sentence = format!("{} saved a ring in which {what}", view.label(saving.task));
         Some(Finding { race: format!("{}@RingSaved", view.kind(saving.task)), sentence })
     };
-    let generations = [(Generation::Old, limits.old), (Generation::Current, limits.current), (Generation::New, limits.new)];
+    let generations =
+        [(Generation::Old, limits.old), (Generation::Current, limits.current), (Generation::New, limits.new)];
     for (generation, limit) in generations {
         let count = ring.members().iter().filter(|member| member.generation == generation).count();
         if count > limit {

@@ -23,8 +23,8 @@ pub struct Scene {
     pub published: RingRecord,
     /// What is wrong with the locks.
     pub locks: LockFacts,
-    /// Whether a task holds the state lock.
-    pub state_held: bool,
+    /// Who holds the state lock.
+    pub state_holder: Option<TaskId>,
     /// Steps so far, of [`Scene::STEPS_MAX`].
     pub steps: u64,
     /// Tasks that should have ended.
@@ -68,7 +68,7 @@ impl Scene {
             history,
             saving: save(3, 2, ring_to(4)),
             locks: LockFacts::default(),
-            state_held: false,
+            state_holder: None,
             steps: 5,
             unfinished: Vec::new(),
         }
@@ -88,7 +88,7 @@ impl Scene {
             saving: (oracle.when == When::Save).then_some(&self.saving),
             published: Some(&self.published),
             locks: self.locks,
-            state_held: self.state_held,
+            state_holder: self.state_holder,
             tasks: self,
             steps: self.steps,
             steps_max: Scene::STEPS_MAX,

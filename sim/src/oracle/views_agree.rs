@@ -1,6 +1,6 @@
 //! views-agree: memory, catalog and directory tell the same story.
 //!
-//! Asked after each step. Legal meanwhile: the catalog one save ahead of memory while a task holds the state lock; a
+//! Asked after each step. Legal meanwhile: the catalog one save ahead of memory while the task that saved it holds the state lock; a
 //! file that no list names while the task that created it, or whose save dropped it, goes on; a doomed segment with or
 //! without its file. Does not verify that a member has a file (no-phantom does), nor anything about contents.
 
@@ -26,10 +26,10 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let saved = &last.record;
     if let Some(published) = view.published
         && published != saved
-        && !(view.state_held && saved.version == published.version + 1)
+        && !(last.task.is_some() && view.state_holder == last.task && saved.version == published.version + 1)
     {
         let sentence = format!(
-            "readers see the ring at version {} while version {}, saved by {}, is in the catalog and no change is in progress",
+            "readers see the ring at version {}, the catalog has version {}, and {}, which saved it, is not about to publish it",
             published.version,
             saved.version,
             view.label(last.task)
@@ -59,10 +59,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_catalog_may_be_one_save_ahead_only_under_the_lock() {
+    fn the_catalog_may_be_one_save_ahead_only_while_its_saver_holds_the_lock() {
         let mut scene = Scene::with(|scene| scene.published = scene.history.saves[0].record.clone());
         assert!(scene.ask(&ORACLE).is_some());
-        scene.state_held = true;
+        scene.state_holder = Some(GONE);
+        assert!(scene.ask(&ORACLE).is_some());
+        scene.state_holder = Some(super::super::scene::ACTOR);
         assert!(scene.ask(&ORACLE).is_none());
         scene.published.version = 0;
         assert!(scene.ask(&ORACLE).is_some());

@@ -17,8 +17,7 @@ pub const ORACLE: Oracle = Oracle {
 fn check(view: &View<'_>) -> Option<Finding> {
     if let Some((waiter, lock, holder)) = view.locks.forbidden {
         let (waiter, holder) = (Some(waiter), Some(holder));
-        let sentence =
-            format!("{} waits for the {lock} lock, which {} holds", view.label(waiter), view.label(holder));
+        let sentence = format!("{} waits for the {lock} lock, which {} holds", view.label(waiter), view.label(holder));
         return Some(Finding { race: format!("{} x {}: {lock}", view.kind(waiter), view.kind(holder)), sentence });
     }
     let task = view.locks.cycle?;
