@@ -192,7 +192,12 @@ fn take_segment(rest: &mut &[u8]) -> std::result::Result<(SegmentId, u64), Recor
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::{Batch, Require};
+    use crate::disk::Disk;
+    use crate::rocks::RocksCatalog;
     use proptest::prelude::*;
+    use std::future::Future;
+    use std::time::Duration;
 
     const LIMITS: RingLimits = RingLimits { old: 2, current: 2, new: 2 };
 
@@ -230,6 +235,88 @@ mod tests {
             row.push(0);
             prop_assert_eq!(RingRecord::decode(&row, LIMITS), Err(RecordFault::TrailingBytes));
         }
+    }
+
+    /// An environment whose catalog refuses every commit, once told to, after writing it.
+    #[derive(Clone)]
+    struct RefusingEnv(Arc<(RocksCatalog, AtomicBool)>);
+
+    impl Catalog for RefusingEnv {
+        fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+            self.0.0.get(table, key)
+        }
+
+        fn commit(&self, batch: Batch, requires: &[Require]) -> Result<Commit> {
+            let commit = self.0.0.commit(batch, requires)?;
+            if self.0.1.load(Ordering::Relaxed) {
+                return Err(Error::Catalog { operation: "commit to", source: "told to".into() });
+            }
+            Ok(commit)
+        }
+
+        async fn sync(&self) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Disk for RefusingEnv {
+        async fn create(&self, _segment: SegmentId) -> Result<()> {
+            Ok(())
+        }
+
+        async fn sync_directory(&self) -> Result<()> {
+            Ok(())
+        }
+
+        async fn unlink(&self, _segment: SegmentId) -> Result<()> {
+            Ok(())
+        }
+
+        async fn list(&self) -> Result<Vec<SegmentId>> {
+            Ok(Vec::new())
+        }
+    }
+
+    impl Env for RefusingEnv {
+        type Disk = RefusingEnv;
+        type Catalog = RefusingEnv;
+
+        fn disk(&self) -> &RefusingEnv {
+            self
+        }
+
+        fn catalog(&self) -> &RefusingEnv {
+            self
+        }
+
+        fn segment_id(&self) -> SegmentId {
+            SegmentId::from_u128(0)
+        }
+
+        async fn sleep(&self, _duration: Duration) {}
+
+        fn spawn(&self, _name: &'static str, _task: impl Future<Output = ()> + Send + 'static) {}
+
+        async fn reach(&self, _point: Point) {}
+
+        fn note(&self, _point: Point) {}
+    }
+
+    #[tokio::test]
+    async fn a_failed_save_is_not_published_and_fences_writes_until_reopen() {
+        let env = RefusingEnv(Arc::new((RocksCatalog::in_memory().unwrap(), AtomicBool::new(false))));
+        let state = RingState::open(env.clone(), LIMITS).unwrap();
+        let push = |id| state.mutate(move |ring: &mut Ring| ring.push(SegmentId::from_u128(id), 1));
+        push(1).await.unwrap();
+        env.0.1.store(true, Ordering::Relaxed);
+        assert!(matches!(push(2).await, Err(Error::Catalog { .. })));
+        env.0.1.store(false, Ordering::Relaxed);
+        assert!(matches!(push(3).await, Err(Error::Fenced)));
+        assert_eq!(state.snapshot().ring.active(), Some(SegmentId::from_u128(1)));
+        // the save that erred was written after all: a reopen takes what there is
+        let reopened = RingState::open(env, LIMITS).unwrap();
+        assert_eq!(reopened.snapshot().ring.active(), Some(SegmentId::from_u128(2)));
+        reopened.mutate(|ring| ring.push(SegmentId::from_u128(4), 1)).await.unwrap();
     }
 
     #[test]

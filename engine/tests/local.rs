@@ -1,7 +1,9 @@
 //! The engine on a real directory, driven by real threads.
+#![allow(clippy::disallowed_methods, reason = "real files and real threads are what these tests are about")]
 
+use proptest::prelude::*;
 use segment_engine::env::Env;
-use segment_engine::{Engine, Error, Eviction, Limits, LocalEnv, RingLimits, RingState, Rotation, SegmentId};
+use segment_engine::{Engine, Error, Eviction, Limits, LocalEnv, Ring, RingLimits, RingState, Rotation, SegmentId};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -139,8 +141,76 @@ async fn sixteen_concurrent_evictions_are_all_gone_and_none_comes_back() {
     assert_eq!(left.ring.doomed().len(), 16);
 }
 
-fn assert_members(ring: &segment_engine::Ring, expected: std::ops::Range<u128>) {
+fn assert_members(ring: &Ring, expected: std::ops::Range<u128>) {
     let mut members: Vec<u128> = ring.members().iter().map(|member| member.segment.as_u128()).collect();
     members.sort_unstable();
     assert_eq!(members, expected.collect::<Vec<_>>());
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    Push,
+    Doom(u128),
+    Until(u64),
+    Forget,
+    Nothing,
+    Reopen,
+}
+
+fn changes() -> impl Strategy<Value = Vec<Change>> {
+    let change = prop_oneof![
+        4 => Just(Change::Push),
+        2 => (1u128..20).prop_map(Change::Doom),
+        1 => (0u64..8).prop_map(Change::Until),
+        1 => Just(Change::Forget),
+        1 => Just(Change::Nothing),
+        1 => Just(Change::Reopen),
+    ];
+    proptest::collection::vec(change, 1..30)
+}
+
+/// What a change does to a plain ring.
+fn apply(change: &Change, ring: &mut Ring, next: u128) {
+    match change {
+        Change::Push => ring.push(SegmentId::from_u128(next), 1),
+        Change::Doom(id) => {
+            ring.doom(SegmentId::from_u128(*id));
+        }
+        Change::Until(target) => {
+            ring.doom_oldest_until(*target);
+        }
+        Change::Forget => {
+            let unlinked: Vec<SegmentId> = ring.doomed().iter().map(|doomed| doomed.segment).collect();
+            ring.forget(&unlinked);
+        }
+        Change::Nothing | Change::Reopen => {}
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn ring_state_is_a_ring_that_survives_and_saves_only_changes(changes in changes()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let directory = tempfile::tempdir().unwrap();
+            let open = || RingState::open(LocalEnv::open(directory.path()).unwrap(), LIMITS.ring).unwrap();
+            let (mut state, mut model, mut version) = (open(), Ring::new(LIMITS.ring), 0);
+            for (change, next) in changes.iter().zip(1u128..) {
+                let before = model.clone();
+                apply(change, &mut model, next);
+                version += u64::from(model != before);
+                if matches!(change, Change::Reopen) {
+                    drop(state);
+                    state = open();
+                } else {
+                    state.mutate(|ring| apply(change, ring, next)).await.unwrap();
+                }
+                let record = state.snapshot();
+                assert_eq!(record.ring, model);
+                assert_eq!(record.version, version);
+                assert_eq!(record.base, version.saturating_sub(1));
+            }
+        });
+    }
 }

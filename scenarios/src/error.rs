@@ -69,6 +69,9 @@ pub enum Error {
         /// The target directory.
         target: PathBuf,
     },
+    /// Ctrl-C, where nothing is worth printing yet.
+    #[error("interrupted")]
+    Interrupted,
     /// No workspace to patch.
     #[error("no segsim workspace here or above; run this inside a checkout")]
     NoWorkspace,

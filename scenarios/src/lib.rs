@@ -1,7 +1,7 @@
 //! The scenarios of segment-engine and the `segsim` command.
 //!
 //! Read in this order: [`workload`] (what callers do), [`scenario`] (which workloads there are), [`report`], [`story`],
-//! [`command`] (one file a command), [`mutant`] (patches), [`sources`] (which engine a binary was built from).
+//! [`command`] (one file a command), [`mutant`] (patches), [`yard`] (where they are built), [`sources`] (which engine a binary was built from).
 
 pub mod command;
 pub mod error;
@@ -11,3 +11,4 @@ pub mod scenario;
 pub mod sources;
 pub mod story;
 pub mod workload;
+pub mod yard;

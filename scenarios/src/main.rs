@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use segment_sim::verdict::Verdict;
-use segsim::command::{bench, detect, list, mutants, repeat, replay, stop_on_interrupt, sweep};
+use segsim::command::{bench, detect, list, mutants, repeat, replay, stability, stop_on_interrupt, sweep};
 use segsim::error::Result;
 use std::process::ExitCode;
 
@@ -39,6 +39,7 @@ enum Command {
     Replay(replay::Arguments),
     Mutants(mutants::Arguments),
     Repeat(repeat::Arguments),
+    Stability(stability::Arguments),
     Bench(bench::Arguments),
     #[command(hide = true)]
     Detect(detect::Arguments),
@@ -73,6 +74,7 @@ fn run(command: &Command) -> Result<Verdict> {
         Command::Replay(arguments) => replay::run(arguments),
         Command::Mutants(arguments) => mutants::run(arguments),
         Command::Repeat(arguments) => repeat::run(arguments),
+        Command::Stability(arguments) => stability::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Detect(arguments) => detect::run(arguments),
     }

@@ -57,12 +57,25 @@ pub enum Expected {
     Pass(u64),
 }
 
-/// Reads every patch in a directory, in the order of their names.
+/// Reads every mutant in a directory, in the order of their names.
 ///
 /// # Errors
 /// When the directory cannot be read, holds no patch, or a header is not as it must be.
 #[allow(clippy::disallowed_methods, reason = "patches are files")]
 pub fn read_all(directory: &Path) -> Result<Vec<Mutant>> {
+    let read = |path: PathBuf| {
+        let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
+        Mutant::parse(&path, &String::from_utf8_lossy(&bytes))
+    };
+    patches(directory)?.into_iter().map(read).collect()
+}
+
+/// The patches in a directory, in the order of their names; at least one.
+///
+/// # Errors
+/// When the directory cannot be read or holds no patch.
+#[allow(clippy::disallowed_methods, reason = "patches are files")]
+pub fn patches(directory: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(Error::io("read", directory))? {
         let path = entry.map_err(Error::io("read", directory))?.path();
@@ -74,11 +87,7 @@ pub fn read_all(directory: &Path) -> Result<Vec<Mutant>> {
     if paths.is_empty() {
         return Err(Error::NoMutants { directory: directory.to_path_buf() });
     }
-    let read = |path: PathBuf| {
-        let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
-        Mutant::parse(&path, &String::from_utf8_lossy(&bytes))
-    };
-    paths.into_iter().map(read).collect()
+    Ok(paths)
 }
 
 impl Mutant {

@@ -99,7 +99,7 @@ fn rotation_vs_eviction(decisions: &Decisions) -> Workload {
     let room: u32 = generations.iter().sum();
     let mut callers = Vec::new();
     for rotator in 0..2 {
-        let rotations = if decisions.draw(&format!("rotations of {rotator}")) % 8 == 0 { 3 } else { 2 };
+        let rotations = if decisions.between(&format!("rotations of {rotator}"), 1, 8) == 8 { 3 } else { 2 };
         callers.push(vec![Operation::Rotate; rotations]);
     }
     for evictor in 0..4 {

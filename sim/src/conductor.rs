@@ -276,12 +276,10 @@ impl Conductor {
 
     /// Takes a task in: parks it at `Start`, then polls it under `label`, and records how it ends. The executor runs
     /// what is returned.
-    pub fn adopt(
-        &self,
-        label: String,
-        role: Role,
-        task: impl Future<Output = ()> + Send + 'static,
-    ) -> impl Future<Output = ()> + Send + 'static {
+    pub fn adopt<F>(&self, label: String, role: Role, task: F) -> impl Future<Output = ()> + Send + use<F>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         // a spawn is a wake-up too: several tasks may start in the same step, in an order that is the executor's
         let start = self.reach("Start");
         let started = async move {

@@ -226,7 +226,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn record(seed: u64) -> Record {
-        let fails = seed % 3 == 0;
+        let fails = seed.is_multiple_of(3);
         let violation = |oracle: &str| Violation {
             oracle: oracle.to_string(),
             step: seed,

@@ -31,6 +31,9 @@ pub struct Arguments {
     /// Sweep so many seeds in one go instead, and count all failures
     #[arg(long, value_name = "N")]
     all: Option<u64>,
+    /// List the failures of so many seeds instead
+    #[arg(long, value_name = "N")]
+    list: Option<u64>,
 }
 
 /// What was detected.
@@ -46,6 +49,8 @@ pub struct Detection {
     pub failed: u64,
     /// Runs in which each oracle found something.
     pub oracles: BTreeMap<String, u64>,
+    /// With `--list`: every failure.
+    pub list: Vec<Failure>,
 }
 
 /// What was detected in one seed range.
@@ -66,6 +71,8 @@ pub struct Failure {
     pub seed: u64,
     /// The oracle that came first.
     pub oracle: String,
+    /// What raced with what.
+    pub race: String,
 }
 
 /// Detects and prints.
@@ -74,9 +81,10 @@ pub struct Failure {
 /// Bad input, or a harness that failed.
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let scenario = scenario(&arguments.scenario)?;
-    let detection = match arguments.all {
-        Some(seeds) => sweep_all(scenario, seeds)?,
-        None => first_failures(scenario, arguments)?,
+    let detection = match (arguments.all, arguments.list) {
+        (Some(seeds), _) => sweep_all(scenario, seeds)?,
+        (None, Some(seeds)) => list_failures(scenario, seeds)?,
+        (None, None) => first_failures(scenario, arguments)?,
     };
     println!("{}", serde_json::to_string(&detection).expect("a detection is plain data"));
     Ok(Verdict::Pass)
@@ -84,8 +92,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
 
 fn first_failures(scenario: &Scenario, arguments: &Arguments) -> Result<Detection> {
     let mut worker = Worker::new()?;
-    let mut detection =
-        Detection { engine: ENGINE.to_string(), ranges: Vec::new(), runs: 0, failed: 0, oracles: BTreeMap::new() };
+    let mut detection = Detection::default();
     for range in 0..arguments.ranges {
         let mut found = RangeDetection::default();
         for index in 0..arguments.seeds {
@@ -93,16 +100,9 @@ fn first_failures(scenario: &Scenario, arguments: &Arguments) -> Result<Detectio
                 return Ok(detection);
             }
             let seed = range * RANGE_STRIDE + index;
-            let record = scenario.run(&mut worker, &scenario.plan(seed, None), Mode::default())?.record;
-            detection.runs += 1;
-            let Some(first) = record.violations.first() else {
+            let Some(failure) = detection.run(scenario, &mut worker, seed, index + 1)? else {
                 continue;
             };
-            detection.failed += 1;
-            for violation in &record.violations {
-                *detection.oracles.entry(violation.oracle.clone()).or_default() += 1;
-            }
-            let failure = Failure { seeds: index + 1, seed, oracle: first.oracle.clone() };
             if arguments.by.is_empty() || arguments.by.contains(&failure.oracle) {
                 found.detected = Some(failure);
                 break;
@@ -126,5 +126,44 @@ fn sweep_all(scenario: &Scenario, seeds: u64) -> Result<Detection> {
             *oracles.entry(oracle.clone()).or_default() += runs;
         }
     }
-    Ok(Detection { engine: ENGINE.to_string(), ranges: Vec::new(), runs: tally.runs, failed: tally.failed, oracles })
+    Ok(Detection { runs: tally.runs, failed: tally.failed, oracles, ..Detection::default() })
+}
+
+fn list_failures(scenario: &Scenario, seeds: u64) -> Result<Detection> {
+    let mut worker = Worker::new()?;
+    let mut detection = Detection::default();
+    for seed in (0..seeds).take_while(|_| !STOP.load(Ordering::Relaxed)) {
+        let failure = detection.run(scenario, &mut worker, seed, seed + 1)?;
+        detection.list.extend(failure);
+    }
+    Ok(detection)
+}
+
+impl Default for Detection {
+    fn default() -> Detection {
+        Detection {
+            engine: ENGINE.to_string(),
+            ranges: Vec::new(),
+            runs: 0,
+            failed: 0,
+            oracles: BTreeMap::new(),
+            list: Vec::new(),
+        }
+    }
+}
+
+impl Detection {
+    /// Runs one seed, counts it, and returns its failure.
+    fn run(&mut self, scenario: &Scenario, worker: &mut Worker, seed: u64, seeds: u64) -> Result<Option<Failure>> {
+        let record = scenario.run(worker, &scenario.plan(seed, None), Mode::default())?.record;
+        self.runs += 1;
+        let Some(first) = record.violations.first() else {
+            return Ok(None);
+        };
+        self.failed += 1;
+        for violation in &record.violations {
+            *self.oracles.entry(violation.oracle.clone()).or_default() += 1;
+        }
+        Ok(Some(Failure { seeds, seed, oracle: first.oracle.clone(), race: first.race.clone() }))
+    }
 }

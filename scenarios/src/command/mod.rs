@@ -6,6 +6,7 @@ pub mod list;
 pub mod mutants;
 pub mod repeat;
 pub mod replay;
+pub mod stability;
 pub mod sweep;
 
 use crate::error::{Error, Result};

@@ -1,25 +1,15 @@
 //! `segsim mutants`: puts historical bugs back into the engine, one at a time, and shows that the harness catches them.
-//!
-//! Each patch is applied to a copy of the workspace under `target/mutants`, built there in a target directory that no
-//! other checkout uses, and asked to `detect`. The binary reports the hash of its engine's sources; cargo has been seen
-//! to serve one checkout the other's build, so a wrong hash is refused.
-#![allow(clippy::disallowed_methods, reason = "copies a workspace and runs git and cargo")]
+#![allow(clippy::disallowed_methods, reason = "writes patches")]
 
-use super::STOP;
 use super::detect::Detection;
-use super::repeat::last_line;
 use crate::error::{Error, Result};
 use crate::mutant::{Expectation, Expected, Mutant, read_all};
 use crate::report::{grouped, percent};
-use crate::sources;
+use crate::yard::{Program, Yard, absolute, git, last_line, mirror, output, workspace};
 use segment_sim::verdict::Verdict;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::atomic::Ordering;
-
-/// What of the workspace is copied.
-const COPIED: [&str; 6] = ["Cargo.toml", "Cargo.lock", ".cargo", "engine", "sim", "scenarios"];
 
 /// Seed ranges, and the most seeds of each.
 const RANGES: u64 = 30;
@@ -64,27 +54,34 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     }
     let yard = Yard::new(&root)?;
     println!("{:<32}{:<24}{:<18}{:<25}{:>7}{:>7}", "mutant", "scenario", "outcome", "oracle", "median", "p95");
-    let mut verdict = Verdict::Pass;
+    let mut as_expected = true;
     for mutant in &mutants {
-        let program = yard.build(mutant)?;
-        for expectation in &mutant.expectations {
-            if STOP.load(Ordering::Relaxed) {
-                println!("interrupted");
+        match examine(&yard, mutant) {
+            Ok(expected) => as_expected &= expected,
+            Err(Error::Interrupted) => {
+                println!("{}  interrupted", Verdict::Void.word());
                 return Ok(Verdict::Void);
             }
-            let row = yard.examine(mutant, &program, expectation)?;
-            println!("{:<32}{:<24}{}", mutant.id, expectation.scenario.name, row.text);
-            if !row.as_expected {
-                verdict = Verdict::Void;
-            }
+            Err(error) => return Err(error),
         }
     }
-    println!(
-        "{}  {} mutants; median and p95 are seeds to detection over {RANGES} seed ranges",
-        verdict.word(),
-        mutants.len()
-    );
+    let verdict = if as_expected { Verdict::Pass } else { Verdict::Void };
+    let count = mutants.len();
+    println!("{}  {count} mutants; median and p95 are seeds to detection over {RANGES} seed ranges", verdict.word());
     Ok(verdict)
+}
+
+/// Builds a mutant, prints a row for each scenario, and says whether all are as expected.
+fn examine(yard: &Yard, mutant: &Mutant) -> Result<bool> {
+    let program = yard.build(&mutant.id, &[&mutant.path])?;
+    let mut as_expected = true;
+    for expectation in &mutant.expectations {
+        eprintln!("{}: sweeping {}", mutant.id, expectation.scenario.name);
+        let row = row(&program, expectation)?;
+        println!("{:<32}{:<24}{}", mutant.id, expectation.scenario.name, row.text);
+        as_expected &= row.as_expected;
+    }
+    Ok(as_expected)
 }
 
 struct Row {
@@ -92,110 +89,33 @@ struct Row {
     as_expected: bool,
 }
 
-/// Where mutants are built: a copy of the workspace and a target directory of its own.
-struct Yard {
-    root: PathBuf,
-    work: PathBuf,
-    target: PathBuf,
-}
-
-/// A mutant's binary and the hash that it must report.
-struct Program {
-    path: PathBuf,
-    engine: String,
-}
-
-impl Yard {
-    fn new(root: &Path) -> Result<Yard> {
-        let yard = root.join("target/mutants");
-        fs::create_dir_all(yard.join("work")).map_err(Error::io("create", &yard))?;
-        Ok(Yard { root: root.to_path_buf(), work: yard.join("work"), target: yard.join("target") })
-    }
-
-    fn build(&self, mutant: &Mutant) -> Result<Program> {
-        for part in COPIED {
-            mirror(&self.root.join(part), &self.work.join(part))?;
+fn row(program: &Program, expectation: &Expectation) -> Result<Row> {
+    let scenario = expectation.scenario.name;
+    let all = |seeds: u64| program.detect(&[scenario, "--all", &seeds.to_string()]);
+    match &expectation.outcome {
+        Expected::Pass(seeds) => {
+            let Detection { failed, runs, .. } = all(*seeds)?;
+            let as_expected = failed == 0 && runs == *seeds;
+            let outcome = if as_expected { "PASS, as it must" } else { "FALSE ALARM" };
+            let text = format!("{outcome:<18}{} of {} seeds fail", grouped(failed), grouped(runs));
+            Ok(Row { text, as_expected })
         }
-        // without a repository of its own git would look for these paths in the one around
-        let mut apply = git(&self.work, &["apply", "--whitespace=nowarn"]);
-        apply.env("GIT_CEILING_DIRECTORIES", self.work.parent().unwrap_or(&self.work)).arg(absolute(&mutant.path)?);
-        let applied = output(&mut apply)?;
-        if !applied.status.success() {
-            return Err(Error::PatchDoesNotApply { path: mutant.path.clone(), reason: last_line(&applied.stderr) });
-        }
-        let engine = self.work.join("engine");
-        let hash = sources::hash(&engine).map_err(Error::io("read", &engine))?;
-        eprintln!("{}: building", mutant.id);
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.current_dir(&self.work).args(["build", "--release", "--locked", "--quiet", "--bin", "segsim"]);
-        // its own, whatever the caller's cargo uses
-        cargo.env("CARGO_TARGET_DIR", &self.target);
-        let built = output(&mut cargo)?;
-        if !built.status.success() {
-            let log = self.target.join(format!("{}.log", mutant.id));
-            fs::create_dir_all(&self.target).map_err(Error::io("create", &self.target))?;
-            fs::write(&log, &built.stderr).map_err(Error::io("write", &log))?;
-            return Err(Error::MutantDoesNotBuild { id: mutant.id.clone(), log });
-        }
-        Ok(Program { path: self.target.join("release/segsim"), engine: format!("{hash:016x}") })
-    }
-
-    fn examine(&self, mutant: &Mutant, program: &Program, expectation: &Expectation) -> Result<Row> {
-        let scenario = expectation.scenario.name;
-        eprintln!("{}: sweeping {scenario}", mutant.id);
-        let all = |seeds: u64| self.detect(mutant, program, &["detect", scenario, "--all", &seeds.to_string()]);
-        match &expectation.outcome {
-            Expected::Pass(seeds) => {
-                let detection = all(*seeds)?;
-                let (failed, runs) = (detection.failed, detection.runs);
-                let as_expected = failed == 0 && runs == *seeds;
-                let outcome = if as_expected { "PASS, as it must" } else { "FALSE ALARM" };
-                let text = format!("{outcome:<18}{} of {} seeds fail", grouped(failed), grouped(runs));
-                Ok(Row { text, as_expected })
+        Expected::Caught { first, seen, median_max, over } => {
+            let (ranges, seeds, by) = (RANGES.to_string(), SEEDS_MAX.to_string(), first.join(","));
+            let detection = program.detect(&[scenario, "--ranges", &ranges, "--seeds", &seeds, "--by", &by])?;
+            let mut row = caught(&detection, *median_max);
+            if seen.is_empty() && over.is_none() {
+                return Ok(row);
             }
-            Expected::Caught { first, seen, median_max, over } => {
-                let (ranges, seeds) = (RANGES.to_string(), SEEDS_MAX.to_string());
-                let by = first.join(",");
-                let arguments = ["detect", scenario, "--ranges", &ranges, "--seeds", &seeds, "--by", &by];
-                let mut row = caught(&self.detect(mutant, program, &arguments)?, *median_max);
-                if !seen.is_empty() || over.is_some() {
-                    let detection = all(over.unwrap_or(SEEN_SEEDS))?;
-                    let unseen: Vec<&str> = seen
-                        .iter()
-                        .filter(|oracle| !detection.oracles.contains_key(*oracle))
-                        .map(String::as_str)
-                        .collect();
-                    let share = percent(detection.failed, detection.runs);
-                    row.text += &format!("   {share} of {} seeds fail", grouped(detection.runs));
-                    for oracle in seen {
-                        let runs = detection.oracles.get(oracle).copied().unwrap_or(0);
-                        row.text += &format!(", {oracle} in {}", percent(runs, detection.runs));
-                    }
-                    row.as_expected &= unseen.is_empty();
-                }
-                Ok(row)
+            let Detection { failed, runs, oracles, .. } = all(over.unwrap_or(SEEN_SEEDS))?;
+            row.text += &format!("   {} of {} seeds fail", percent(failed, runs), grouped(runs));
+            for oracle in seen {
+                let found = oracles.get(oracle).copied().unwrap_or(0);
+                row.text += &format!(", {oracle} in {}", percent(found, runs));
+                row.as_expected &= found > 0;
             }
+            Ok(row)
         }
-    }
-
-    fn detect(&self, mutant: &Mutant, program: &Program, arguments: &[&str]) -> Result<Detection> {
-        let output = output(Command::new(&program.path).args(arguments))?;
-        let command = || format!("{} {}", mutant.id, arguments.join(" "));
-        if !output.status.success() {
-            let last_words = last_line(&output.stderr);
-            return Err(Error::Process { command: command(), status: output.status, last_words });
-        }
-        let detection: Detection =
-            serde_json::from_slice(&output.stdout).map_err(|source| Error::Garbled { command: command(), source })?;
-        if detection.engine != program.engine {
-            return Err(Error::WrongEngine {
-                id: mutant.id.clone(),
-                found: detection.engine,
-                expected: program.engine.clone(),
-                target: self.target.clone(),
-            });
-        }
-        Ok(detection)
     }
 }
 
@@ -257,66 +177,17 @@ fn rebase(root: &Path, mutant: &Mutant) -> Result<()> {
     Ok(())
 }
 
-fn git(directory: &Path, arguments: &[&str]) -> Command {
-    let mut git = Command::new("git");
-    git.current_dir(directory).args(arguments);
-    git
-}
-
-fn output(command: &mut Command) -> Result<Output> {
-    let program = PathBuf::from(command.get_program());
-    command.output().map_err(Error::io("run", program))
-}
-
-fn absolute(path: &Path) -> Result<PathBuf> {
-    fs::canonicalize(path).map_err(Error::io("read", path))
-}
-
-/// The workspace around the current directory.
-fn workspace() -> Result<PathBuf> {
-    let here = std::env::current_dir().map_err(Error::io("find", "."))?;
-    let is_workspace =
-        |directory: &&Path| directory.join("engine/src").is_dir() && directory.join("Cargo.lock").is_file();
-    here.ancestors().find(is_workspace).map(Path::to_path_buf).ok_or(Error::NoWorkspace)
-}
-
-/// Makes `to` equal to `from`. Files that are equal already keep their times, so that cargo builds no more than it must.
-fn mirror(from: &Path, to: &Path) -> Result<()> {
-    if from.is_dir() {
-        fs::create_dir_all(to).map_err(Error::io("create", to))?;
-        for entry in fs::read_dir(to).map_err(Error::io("read", to))? {
-            let stale = entry.map_err(Error::io("read", to))?.path();
-            let source = from.join(stale.file_name().unwrap_or_default());
-            if source.is_dir() != stale.is_dir() || !source.exists() {
-                let removed = if stale.is_dir() { fs::remove_dir_all(&stale) } else { fs::remove_file(&stale) };
-                removed.map_err(Error::io("remove", &stale))?;
-            }
-        }
-        for entry in fs::read_dir(from).map_err(Error::io("read", from))? {
-            let source = entry.map_err(Error::io("read", from))?.path();
-            mirror(&source, &to.join(source.file_name().unwrap_or_default()))?;
-        }
-        return Ok(());
-    }
-    let wanted = fs::read(from).map_err(Error::io("read", from))?;
-    if fs::read(to).is_ok_and(|present| present == wanted) {
-        return Ok(());
-    }
-    fs::write(to, wanted).map_err(Error::io("write", to))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::detect::{Failure, RangeDetection};
     use super::*;
-    use std::collections::BTreeMap;
 
     fn failure(seeds: u64, oracle: &str) -> Option<Failure> {
-        Some(Failure { seeds, seed: seeds, oracle: oracle.to_string() })
+        Some(Failure { seeds, seed: seeds, oracle: oracle.to_string(), race: String::new() })
     }
 
     fn row(ranges: Vec<RangeDetection>) -> Row {
-        caught(&Detection { engine: String::new(), ranges, runs: 0, failed: 0, oracles: BTreeMap::new() }, Some(3))
+        caught(&Detection { ranges, ..Detection::default() }, Some(3))
     }
 
     #[test]
@@ -336,22 +207,5 @@ mod tests {
         let before = |oracle| RangeDetection { detected: failure(3, "save-chain"), otherwise: failure(2, oracle) };
         assert!(row(vec![before("exclusive-window")]).as_expected);
         assert!(!row(vec![before("panic")]).as_expected);
-    }
-
-    #[test]
-    fn mirror_copies_removes_and_leaves_equal_files_alone() {
-        let yard = tempfile::tempdir().unwrap();
-        let (from, to) = (yard.path().join("from"), yard.path().join("to"));
-        fs::create_dir_all(from.join("sub")).unwrap();
-        fs::create_dir_all(to.join("old")).unwrap();
-        fs::write(from.join("sub/a"), "new").unwrap();
-        fs::write(from.join("same"), "same").unwrap();
-        fs::write(to.join("same"), "same").unwrap();
-        fs::write(to.join("stale"), "stale").unwrap();
-        let before = fs::metadata(to.join("same")).unwrap().modified().unwrap();
-        mirror(&from, &to).unwrap();
-        assert_eq!(fs::read_to_string(to.join("sub/a")).unwrap(), "new");
-        assert_eq!(fs::metadata(to.join("same")).unwrap().modified().unwrap(), before);
-        assert!(!to.join("stale").exists() && !to.join("old").exists());
     }
 }

@@ -5,6 +5,7 @@ use super::{STOP, jobs, scenarios};
 use crate::error::{Error, Result};
 use crate::report::grouped;
 use crate::scenario::Scenario;
+use crate::yard::last_line;
 use segment_sim::verdict::Verdict;
 use segment_sim::world::{Mode, Worker};
 use std::process::Command;
@@ -118,9 +119,4 @@ fn second_process(scenario: &Scenario, from: u64, seeds: u64) -> Result<Vec<u64>
     }
     let lines = String::from_utf8_lossy(&output.stdout);
     Ok(lines.lines().filter_map(|line| u64::from_str_radix(line, 16).ok()).collect())
-}
-
-/// The last line that a process said.
-pub(super) fn last_line(output: &[u8]) -> String {
-    String::from_utf8_lossy(output).lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no output").to_string()
 }

@@ -1,0 +1,211 @@
+//! Where patched engines are built: a copy of the workspace under `target/mutants`, with a target directory that no
+//! other checkout uses.
+//!
+//! A binary reports the hash of its engine's sources with every detection; cargo has been seen to serve one checkout the
+//! other's build, so a wrong hash is refused.
+#![allow(clippy::disallowed_methods, reason = "copies a workspace and runs git and cargo")]
+
+use crate::command::STOP;
+use crate::command::detect::Detection;
+use crate::error::{Error, Result};
+use crate::sources;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::Ordering;
+
+/// What of the workspace is copied.
+const COPIED: [&str; 6] = ["Cargo.toml", "Cargo.lock", ".cargo", "engine", "sim", "scenarios"];
+
+/// A copy of a workspace and its target directory.
+#[derive(Debug)]
+pub struct Yard {
+    root: PathBuf,
+    work: PathBuf,
+    target: PathBuf,
+}
+
+/// A patched binary.
+#[derive(Debug)]
+pub struct Program {
+    /// What it was built for, in messages.
+    pub name: String,
+    path: PathBuf,
+    target: PathBuf,
+    /// The hash of the patched sources, which it must report.
+    engine: String,
+}
+
+impl Yard {
+    /// The yard of the workspace at `root`.
+    ///
+    /// # Errors
+    /// When its directory cannot be made.
+    pub fn new(root: &Path) -> Result<Yard> {
+        let yard = root.join("target/mutants");
+        fs::create_dir_all(yard.join("work")).map_err(Error::io("create", &yard))?;
+        Ok(Yard { root: root.to_path_buf(), work: yard.join("work"), target: yard.join("target") })
+    }
+
+    /// Applies the patches to a fresh copy, one after the other, and builds it.
+    ///
+    /// # Errors
+    /// A patch that does not apply, or a copy that does not build.
+    pub fn build(&self, name: &str, patches: &[&Path]) -> Result<Program> {
+        for part in COPIED {
+            mirror(&self.root.join(part), &self.work.join(part))?;
+        }
+        for patch in patches {
+            // without a repository of its own git would look for these paths in the one around
+            let mut apply = git(&self.work, &["apply", "--whitespace=nowarn"]);
+            apply.env("GIT_CEILING_DIRECTORIES", self.work.parent().unwrap_or(&self.work)).arg(absolute(patch)?);
+            let applied = output(&mut apply)?;
+            if !applied.status.success() {
+                let reason = last_line(&applied.stderr);
+                return Err(Error::PatchDoesNotApply { path: patch.to_path_buf(), reason });
+            }
+        }
+        let engine = self.work.join("engine");
+        let hash = sources::hash(&engine).map_err(Error::io("read", &engine))?;
+        eprintln!("{name}: building");
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.current_dir(&self.work).args(["build", "--release", "--locked", "--quiet", "--bin", "segsim"]);
+        // its own, whatever the caller's cargo uses
+        cargo.env("CARGO_TARGET_DIR", &self.target);
+        let built = output(&mut cargo)?;
+        if STOP.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        if !built.status.success() {
+            let log = self.target.join(format!("{name}.log"));
+            fs::create_dir_all(&self.target).map_err(Error::io("create", &self.target))?;
+            fs::write(&log, &built.stderr).map_err(Error::io("write", &log))?;
+            return Err(Error::MutantDoesNotBuild { id: name.to_string(), log });
+        }
+        Ok(Program {
+            name: name.to_string(),
+            path: self.target.join("release/segsim"),
+            target: self.target.clone(),
+            engine: format!("{hash:016x}"),
+        })
+    }
+}
+
+impl Program {
+    /// Runs `segsim detect` with these arguments.
+    ///
+    /// # Errors
+    /// When it fails, is garbled, or comes from an engine that was built from other sources.
+    pub fn detect(&self, arguments: &[&str]) -> Result<Detection> {
+        let output = output(Command::new(&self.path).arg("detect").args(arguments))?;
+        if STOP.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        let command = || format!("{}: detect {}", self.name, arguments.join(" "));
+        if !output.status.success() {
+            let last_words = last_line(&output.stderr);
+            return Err(Error::Process { command: command(), status: output.status, last_words });
+        }
+        let detection: Detection =
+            serde_json::from_slice(&output.stdout).map_err(|source| Error::Garbled { command: command(), source })?;
+        if detection.engine != self.engine {
+            return Err(Error::WrongEngine {
+                id: self.name.clone(),
+                found: detection.engine,
+                expected: self.engine.clone(),
+                target: self.target.clone(),
+            });
+        }
+        Ok(detection)
+    }
+}
+
+/// The last line that a process said.
+pub fn last_line(output: &[u8]) -> String {
+    String::from_utf8_lossy(output).lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no output").to_string()
+}
+
+/// A git command in a directory.
+pub fn git(directory: &Path, arguments: &[&str]) -> Command {
+    let mut git = Command::new("git");
+    git.current_dir(directory).args(arguments);
+    git
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn output(command: &mut Command) -> Result<Output> {
+    let program = PathBuf::from(command.get_program());
+    command.output().map_err(Error::io("run", program))
+}
+
+/// A path that means the same from any directory.
+///
+/// # Errors
+/// When there is nothing.
+pub fn absolute(path: &Path) -> Result<PathBuf> {
+    fs::canonicalize(path).map_err(Error::io("read", path))
+}
+
+/// The workspace around the current directory.
+///
+/// # Errors
+/// When there is none.
+pub fn workspace() -> Result<PathBuf> {
+    let here = std::env::current_dir().map_err(Error::io("find", "."))?;
+    let is_workspace =
+        |directory: &&Path| directory.join("engine/src").is_dir() && directory.join("Cargo.lock").is_file();
+    here.ancestors().find(is_workspace).map(Path::to_path_buf).ok_or(Error::NoWorkspace)
+}
+
+/// Makes `to` equal to `from`. Files that are equal already keep their times, so that cargo builds no more than it must.
+///
+/// # Errors
+/// The first file that refuses.
+pub fn mirror(from: &Path, to: &Path) -> Result<()> {
+    if from.is_dir() {
+        fs::create_dir_all(to).map_err(Error::io("create", to))?;
+        for entry in fs::read_dir(to).map_err(Error::io("read", to))? {
+            let stale = entry.map_err(Error::io("read", to))?.path();
+            let source = from.join(stale.file_name().unwrap_or_default());
+            if source.is_dir() != stale.is_dir() || !source.exists() {
+                let removed = if stale.is_dir() { fs::remove_dir_all(&stale) } else { fs::remove_file(&stale) };
+                removed.map_err(Error::io("remove", &stale))?;
+            }
+        }
+        for entry in fs::read_dir(from).map_err(Error::io("read", from))? {
+            let source = entry.map_err(Error::io("read", from))?.path();
+            mirror(&source, &to.join(source.file_name().unwrap_or_default()))?;
+        }
+        return Ok(());
+    }
+    let wanted = fs::read(from).map_err(Error::io("read", from))?;
+    if fs::read(to).is_ok_and(|present| present == wanted) {
+        return Ok(());
+    }
+    fs::write(to, wanted).map_err(Error::io("write", to))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mirror_copies_removes_and_leaves_equal_files_alone() {
+        let yard = tempfile::tempdir().unwrap();
+        let (from, to) = (yard.path().join("from"), yard.path().join("to"));
+        fs::create_dir_all(from.join("sub")).unwrap();
+        fs::create_dir_all(to.join("old")).unwrap();
+        fs::write(from.join("sub/a"), "new").unwrap();
+        fs::write(from.join("same"), "same").unwrap();
+        fs::write(to.join("same"), "same").unwrap();
+        fs::write(to.join("stale"), "stale").unwrap();
+        let before = fs::metadata(to.join("same")).unwrap().modified().unwrap();
+        mirror(&from, &to).unwrap();
+        assert_eq!(fs::read_to_string(to.join("sub/a")).unwrap(), "new");
+        assert_eq!(fs::metadata(to.join("same")).unwrap().modified().unwrap(), before);
+        assert!(!to.join("stale").exists() && !to.join("old").exists());
+    }
+}

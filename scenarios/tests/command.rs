@@ -1,0 +1,99 @@
+//! The command as its users meet it: exit codes, one-line errors, files.
+#![allow(clippy::disallowed_methods, reason = "runs the command and reads what it wrote")]
+
+use segsim::report::Report;
+use std::process::{Command, Output};
+
+fn segsim(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_segsim")).args(arguments).output().unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn bad_input_is_told_on_stderr_and_exits_with_3() {
+    for (arguments, words) in [
+        (&["sweep", "--scenario", "nowhere"][..], "no scenario \"nowhere\""),
+        (&["sweep", "--seeds", "0"], "--seeds"),
+        (&["sweep", "--seeds", "-1"], "-1"),
+        (&["sweep", "--seeds", "many"], "many"),
+        (&["sweep", "--jobs", "0"], "--jobs"),
+        (&["sweep", "--base", "chaos"], "chaos"),
+        (&["sweep", "--report", "/no/such/directory/report.json"], "cannot write"),
+        (&["replay", "concurrent-pushes"], "SEED"),
+        (&["replay", "nowhere", "1"], "no scenario"),
+        (&["replay", "concurrent-pushes", "18446744073709551616"], "18446744073709551616"),
+        (&["mutants", "--only", "nothing"], "no mutant \"nothing\""),
+        (&["mutants", "--dir", "/no/such/directory"], "cannot read /no/such/directory"),
+        (&["conquer"], "conquer"),
+        (&[], "Usage"),
+    ] {
+        let output = segsim(arguments);
+        assert_eq!(code(&output), 3, "{arguments:?}");
+        assert!(stderr(&output).contains(words), "{arguments:?}: {}", stderr(&output));
+        assert_eq!(stdout(&output), "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn errors_of_ours_are_one_line() {
+    let output = segsim(&["replay", "nowhere", "1"]);
+    assert_eq!(stderr(&output).lines().count(), 1);
+}
+
+#[test]
+fn help_version_and_list_are_no_errors() {
+    for arguments in [&["--help"][..], &["--version"], &["list"], &["sweep", "--help"], &["mutants", "--help"]] {
+        let output = segsim(arguments);
+        assert_eq!((code(&output), stderr(&output)), (0, String::new()), "{arguments:?}");
+        assert!(!output.stdout.is_empty());
+    }
+    let list = stdout(&segsim(&["list"]));
+    for scenario in &segsim::scenario::SCENARIOS {
+        assert!(list.contains(scenario.name));
+    }
+}
+
+#[test]
+fn a_sweep_prints_its_verdict_and_writes_what_it_printed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("report.json");
+    let arguments = ["sweep", "--seeds", "200", "--jobs", "2", "--report", path.to_str().unwrap()];
+    let output = segsim(&arguments);
+    assert_eq!(code(&output), 0, "{}", stdout(&output));
+    assert!(stdout(&output).contains("PASS  800 runs, 0 failed"), "{}", stdout(&output));
+    let report: Report = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    assert_eq!((report.format, report.sweeps.len()), (1, 4));
+    for sweep in &report.sweeps {
+        assert!(stdout(&output).contains(&sweep.result.text()));
+    }
+}
+
+#[test]
+fn a_sweep_does_not_depend_on_the_number_of_threads() {
+    let of = |jobs: &str| {
+        let output = segsim(&["sweep", "--scenario", "rotation-vs-eviction", "--seeds", "300", "--jobs", jobs]);
+        stdout(&output).lines().filter(|line| !line.contains("runs/s")).collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(of("1"), of("3"));
+}
+
+#[test]
+fn replay_repeats_what_the_sweep_saw() {
+    let arguments = ["replay", "rotation-vs-eviction", "7", "--trace"];
+    let output = segsim(&arguments);
+    assert_eq!(code(&output), 0);
+    let text = stdout(&output);
+    assert!(text.contains("RingCloned") && text.contains("version 2 on 1") && text.contains("PASS"), "{text}");
+    assert_eq!(stdout(&segsim(&arguments)), text);
+}

@@ -1,0 +1,46 @@
+//! Claims about the engine's source text.
+#![allow(clippy::disallowed_methods, reason = "reads sources")]
+
+use std::path::Path;
+
+/// The engine's files with their text up to their tests.
+fn engine_sources() -> Vec<(String, String)> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/src");
+    let mut sources = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap().to_string();
+        sources.push((path.file_name().unwrap().to_str().unwrap().to_string(), code));
+    }
+    assert!(sources.len() > 10);
+    sources
+}
+
+fn files_with(word: &str) -> Vec<String> {
+    let mut files: Vec<String> =
+        engine_sources().into_iter().filter(|(_, code)| code.contains(word)).map(|(file, _)| file).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn only_ring_state_writes_the_ring_row() {
+    assert_eq!(files_with("RING_KEY"), ["ring_state.rs"]);
+    assert_eq!(files_with("table: Table::Ring"), ["ring_state.rs"]);
+    let (_, ring_state) = engine_sources().into_iter().find(|(file, _)| file == "ring_state.rs").unwrap();
+    assert_eq!(ring_state.matches("Write::Put").count(), 1);
+    assert_eq!(ring_state.matches("Write::Delete").count(), 0);
+}
+
+#[test]
+fn rocksdb_is_named_in_one_file() {
+    assert_eq!(files_with("rocksdb::"), ["rocks.rs"]);
+}
+
+#[test]
+fn the_engine_has_no_simulation_switch() {
+    for word in ["cfg(madsim", "madsim", "feature =", "failpoint", "cfg!("] {
+        assert_eq!(files_with(word), Vec::<String>::new(), "{word}");
+    }
+}

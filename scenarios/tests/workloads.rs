@@ -1,0 +1,109 @@
+//! Any workload, not only those of the generators, holds under any schedule.
+
+use proptest::prelude::*;
+use segment_sim::plan::{Action, Base, Injection, Plan, Schedule, Until};
+use segment_sim::strategy::{self, Options};
+use segment_sim::world::{Mode, Worker};
+use segsim::scenario::Scenario;
+use segsim::workload::{Operation, Workload};
+
+fn operation() -> impl Strategy<Value = Operation> {
+    prop_oneof![
+        3 => Just(Operation::Rotate),
+        2 => (0u32..8).prop_map(Operation::EvictPlace),
+        1 => (1u32..8).prop_map(Operation::EvictSegment),
+        2 => (0u32..6).prop_map(Operation::Relieve),
+    ]
+}
+
+/// Makes workloads and shrinks them: fewer callers, fewer operations, smaller rings.
+fn workload() -> impl Strategy<Value = Workload> {
+    let callers = proptest::collection::vec(proptest::collection::vec(operation(), 1..4), 1..7);
+    ([1u32..4, 1u32..4, 1u32..4], 0u32..8, callers).prop_map(|(generations, segments, callers)| Workload {
+        generations,
+        segments,
+        callers,
+    })
+}
+
+fn plan(scenario: &Scenario, seed: u64, workload: Workload) -> Plan<Workload> {
+    let schedule = strategy::schedule(seed, Options { base: None, cancels: true });
+    Plan { scenario: scenario.name.to_string(), schedule, workload }
+}
+
+proptest! {
+    #[test]
+    fn any_workload_holds_under_any_schedule_and_repeats(workload in workload(), seed in any::<u64>()) {
+        let scenario = Scenario::named("rotation-vs-eviction").unwrap();
+        let plan = plan(scenario, seed, workload);
+        let mut worker = Worker::new().unwrap();
+        let first = scenario.run(&mut worker, &plan, Mode::default()).unwrap().record;
+        prop_assert_eq!(&first.violations, &Vec::new());
+        let again = scenario.run(&mut worker, &plan, Mode { madsim_seed: 9, ..Mode::default() }).unwrap().record;
+        prop_assert_eq!(first, again);
+    }
+
+    #[test]
+    fn a_plan_survives_its_json(workload in workload(), seed in any::<u64>()) {
+        let plan = plan(Scenario::named("rotation-vs-eviction").unwrap(), seed, workload);
+        let text = serde_json::to_string(&plan).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Plan<Workload>>(&text).unwrap(), plan);
+    }
+}
+
+/// One rotation and one eviction of the oldest of three, on the sequential base, with these injections.
+fn directed(injections: &[(&str, Action)]) -> segment_sim::world::Outcome {
+    let scenario = Scenario::named("rotation-vs-eviction").unwrap();
+    let injections = injections
+        .iter()
+        .map(|(site, action)| Injection { site: site.parse().unwrap(), action: action.clone() })
+        .collect();
+    let schedule = Schedule { seed: 0, base: Base::Sequential, knobs: Default::default(), injections };
+    let callers = vec![vec![Operation::EvictPlace(0)], vec![Operation::Rotate]];
+    let workload = Workload { generations: [2, 2, 2], segments: 3, callers };
+    let plan = Plan { scenario: scenario.name.to_string(), schedule, workload };
+    let mode = Mode { keep_trace: true, ..Mode::default() };
+    scenario.run(&mut Worker::new().unwrap(), &plan, mode).unwrap()
+}
+
+fn until(site: &str) -> Action {
+    Action::Hold(Until::Passed(site.parse().unwrap()))
+}
+
+#[test]
+fn a_hold_makes_the_rotation_arrive_while_the_eviction_holds_its_clone() {
+    let undisturbed = directed(&[]).record;
+    assert_eq!((undisturbed.violations, undisturbed.windows[0].arrivals), (Vec::new(), 0));
+    let held = directed(&[("evict#1@RingCloned", until("rotate#1/rotation#1@RingWanted"))]);
+    assert_eq!((held.record.violations, held.record.windows[0].arrivals), (Vec::new(), 1));
+    assert_eq!(held.story.unwrap().fired.len(), 1);
+}
+
+#[test]
+fn a_caller_dropped_while_it_holds_the_lock_leaves_nothing_behind() {
+    let outcome = directed(&[("evict#1@RingCloned", Action::Cancel)]);
+    assert_eq!((outcome.record.violations, outcome.record.departed), (Vec::new(), 0));
+    assert_eq!(outcome.record.interference.cancels, 1);
+}
+
+#[test]
+fn a_rotation_whose_caller_is_dropped_ends_all_the_same() {
+    let outcome = directed(&[("rotate#1/rotation#1@DiskSyncDirectory", Action::Cancel)]);
+    assert_eq!(outcome.record.interference.cancels, 0, "only callers can be dropped");
+    let outcome = directed(&[("rotate#1@RotationJoined", Action::Cancel)]);
+    assert_eq!((outcome.record.violations, outcome.record.joined), (Vec::new(), 1));
+}
+
+#[test]
+fn a_failed_unlink_is_told_and_tried_again_until_the_file_is_gone() {
+    let failures = [("evictor@DiskUnlink", Action::Error(5)), ("evictor@DiskUnlink:2", Action::Error(13))];
+    let outcome = directed(&failures);
+    assert_eq!((outcome.record.violations, outcome.record.departed), (Vec::new(), 1));
+    assert_eq!(outcome.record.interference.failures, 2);
+}
+
+#[test]
+fn a_site_that_is_never_reached_holds_nothing_for_ever() {
+    let outcome = directed(&[("evict#1@RingCloned", until("nobody#1@Nowhere"))]);
+    assert_eq!((outcome.record.violations, outcome.record.departed), (Vec::new(), 1));
+}
