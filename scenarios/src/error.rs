@@ -49,6 +49,14 @@ pub enum Error {
         /// What git said, in one line.
         reason: String,
     },
+    /// A patch cannot be merged with the engine of today.
+    #[error("{path} conflicts with the engine of today in {files}; mend it by hand", path = path.display())]
+    PatchConflicts {
+        /// The patch.
+        path: PathBuf,
+        /// In which files.
+        files: String,
+    },
     /// A patched workspace does not build.
     #[error("{id} does not build; the compiler's words are in {log}", log = log.display())]
     MutantDoesNotBuild {

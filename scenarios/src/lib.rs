@@ -6,6 +6,7 @@
 pub mod command;
 pub mod error;
 pub mod mutant;
+pub mod output;
 pub mod report;
 pub mod scenario;
 pub mod sources;

@@ -4,7 +4,10 @@ use clap::{Parser, Subcommand};
 use segment_sim::verdict::Verdict;
 use segsim::command::{bench, detect, list, mutants, repeat, replay, stability, stop_on_interrupt, sweep};
 use segsim::error::Result;
+use segsim::output::LOST;
+use segsim::tell;
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 
 /// Deterministic simulation of a segment ring
 ///
@@ -59,9 +62,10 @@ fn main() -> ExitCode {
     };
     stop_on_interrupt();
     match run(&arguments.command) {
+        Ok(_) if LOST.load(Ordering::Relaxed) => ExitCode::from(Verdict::Error.exit_code()),
         Ok(verdict) => ExitCode::from(verdict.exit_code()),
         Err(error) => {
-            eprintln!("segsim: {error}");
+            tell!("segsim: {error}");
             ExitCode::from(Verdict::Error.exit_code())
         }
     }

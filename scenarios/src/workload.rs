@@ -83,7 +83,7 @@ impl Workload {
             Subject::RingState => {
                 let ring = Arc::new(RingState::open(stage.env().clone(), self.setting().limits.ring)?);
                 stage.watch_ring(&ring);
-                Act::RingState(stage.env().clone(), ring)
+                Act::RingState(Arc::new(stage.env().clone()), ring)
             }
             Subject::Engine => {
                 let engine = Arc::new(Engine::open(stage.env().clone(), self.setting().limits).await?);
@@ -109,7 +109,7 @@ impl Workload {
 /// The subject, as a caller has it.
 #[derive(Clone)]
 enum Act {
-    RingState(SimEnv, Arc<RingState<SimEnv>>),
+    RingState(Arc<SimEnv>, Arc<RingState<SimEnv>>),
     Engine(Arc<Engine<SimEnv>>),
 }
 

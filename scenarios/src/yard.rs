@@ -9,6 +9,7 @@ use crate::command::STOP;
 use crate::command::detect::Detection;
 use crate::error::{Error, Result};
 use crate::sources;
+use crate::tell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -67,7 +68,7 @@ impl Yard {
         }
         let engine = self.work.join("engine");
         let hash = sources::hash(&engine).map_err(Error::io("read", &engine))?;
-        eprintln!("{name}: building");
+        tell!("{name}: building");
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.current_dir(&self.work).args(["build", "--release", "--locked", "--quiet", "--bin", "segsim"]);
         // its own, whatever the caller's cargo uses

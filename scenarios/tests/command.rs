@@ -46,6 +46,18 @@ fn bad_input_is_told_on_stderr_and_exits_with_3() {
 }
 
 #[test]
+fn a_report_that_cannot_be_printed_is_an_error_and_a_reader_that_left_is_none() {
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_segsim")).arg("list").stdout(full).output().unwrap();
+    assert_eq!((code(&output), stderr(&output).lines().count()), (3, 1), "{}", stderr(&output));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let arguments = ["sweep", "--scenario", "concurrent-pushes", "--seeds", "10"];
+    let output = Command::new(env!("CARGO_BIN_EXE_segsim")).args(arguments).stdout(writer).output().unwrap();
+    assert_eq!((code(&output), stderr(&output)), (0, String::new()));
+}
+
+#[test]
 fn errors_of_ours_are_one_line() {
     let output = segsim(&["replay", "nowhere", "1"]);
     assert_eq!(stderr(&output).lines().count(), 1);

@@ -4,6 +4,7 @@
 use super::{STOP, jobs, scenarios};
 use crate::error::Result;
 use crate::report::grouped;
+use crate::say;
 use crate::scenario::Scenario;
 use segment_engine::catalog::{Batch, Catalog, Commit, Table, Write};
 use segment_sim::sweep::{Range, sweep};
@@ -34,10 +35,15 @@ pub struct Arguments {
 /// Bad input, or a harness that failed.
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let jobs = jobs(arguments.jobs);
-    println!("medians of {ROUNDS} rounds of {} seeds on {jobs} threads", grouped(arguments.seeds));
-    println!(
+    say!("medians of {ROUNDS} rounds of {} seeds on {jobs} threads", grouped(arguments.seeds));
+    say!(
         "{:<24}{:>12}{:>14}{:>12}{:>10}{:>12}",
-        "scenario", "runs/s", "floor runs/s", "runs/floor", "sites", "commits"
+        "scenario",
+        "runs/s",
+        "floor runs/s",
+        "runs/floor",
+        "sites",
+        "commits"
     );
     for scenario in scenarios(&arguments.scenario)? {
         let (mut runs, mut floors) = (Vec::new(), Vec::new());
@@ -59,7 +65,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
             commits = mean;
         }
         let (runs, floor) = (median(runs), median(floors));
-        println!(
+        say!(
             "{:<24}{:>12}{:>14}{:>12.2}{sites:>10}{commits:>12}",
             scenario.name,
             grouped(runs as u64),

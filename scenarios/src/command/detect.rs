@@ -3,6 +3,7 @@
 
 use super::{ENGINE, STOP, jobs, scenario};
 use crate::error::Result;
+use crate::say;
 use crate::scenario::Scenario;
 use segment_sim::sweep::{Range, sweep};
 use segment_sim::verdict::Verdict;
@@ -86,7 +87,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         (None, Some(seeds)) => list_failures(scenario, seeds)?,
         (None, None) => first_failures(scenario, arguments)?,
     };
-    println!("{}", serde_json::to_string(&detection).expect("a detection is plain data"));
+    say!("{}", serde_json::to_string(&detection).expect("a detection is plain data"));
     Ok(Verdict::Pass)
 }
 

@@ -11,6 +11,7 @@ pub mod sweep;
 
 use crate::error::{Error, Result};
 use crate::scenario::{SCENARIOS, Scenario};
+use crate::tell;
 use segment_sim::plan::Base;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -26,7 +27,7 @@ pub fn stop_on_interrupt() {
         if STOP.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        eprintln!("stopping; once more to end at once");
+        tell!("stopping; once more to end at once");
     };
     // only a second handler is refused, and there is none
     let _ = ctrlc::set_handler(handler);

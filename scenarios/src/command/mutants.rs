@@ -6,8 +6,10 @@ use crate::error::{Error, Result};
 use crate::mutant::{Expectation, Expected, Mutant, read_all};
 use crate::report::{grouped, percent};
 use crate::yard::{Program, Yard, absolute, git, last_line, mirror, output, workspace};
+use crate::{say, tell};
 use segment_sim::verdict::Verdict;
 use std::fs;
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -53,13 +55,13 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         return Ok(Verdict::Pass);
     }
     let yard = Yard::new(&root)?;
-    println!("{:<32}{:<24}{:<18}{:<25}{:>7}{:>7}", "mutant", "scenario", "outcome", "oracle", "median", "p95");
+    say!("{:<32}{:<24}{:<18}{:<25}{:>7}{:>7}", "mutant", "scenario", "outcome", "oracle", "median", "p95");
     let mut as_expected = true;
     for mutant in &mutants {
         match examine(&yard, mutant) {
             Ok(expected) => as_expected &= expected,
             Err(Error::Interrupted) => {
-                println!("{}  interrupted", Verdict::Void.word());
+                say!("{}  interrupted", Verdict::Void.word());
                 return Ok(Verdict::Void);
             }
             Err(error) => return Err(error),
@@ -67,7 +69,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     }
     let verdict = if as_expected { Verdict::Pass } else { Verdict::Void };
     let count = mutants.len();
-    println!("{}  {count} mutants; median and p95 are seeds to detection over {RANGES} seed ranges", verdict.word());
+    say!("{}  {count} mutants; median and p95 are seeds to detection over {RANGES} seed ranges", verdict.word());
     Ok(verdict)
 }
 
@@ -76,9 +78,9 @@ fn examine(yard: &Yard, mutant: &Mutant) -> Result<bool> {
     let program = yard.build(&mutant.id, &[&mutant.path])?;
     let mut as_expected = true;
     for expectation in &mutant.expectations {
-        eprintln!("{}: sweeping {}", mutant.id, expectation.scenario.name);
+        tell!("{}: sweeping {}", mutant.id, expectation.scenario.name);
         let row = row(&program, expectation)?;
-        println!("{:<32}{:<24}{}", mutant.id, expectation.scenario.name, row.text);
+        say!("{:<32}{:<24}{}", mutant.id, expectation.scenario.name, row.text);
         as_expected &= row.as_expected;
     }
     Ok(as_expected)
@@ -169,11 +171,16 @@ fn rebase(root: &Path, mutant: &Mutant) -> Result<()> {
     must(&mut git(&work, &["add", "--all"]))?;
     let identity = ["-c", "user.name=segsim", "-c", "user.email=segsim@localhost"];
     must(git(&work, &identity).args(["commit", "--quiet", "--allow-empty", "--message", "the engine of today"]))?;
-    must(git(&work, &["apply", "--3way"]).arg(&patch))?;
+    if !output(git(&work, &["apply", "--3way"]).arg(&patch))?.status.success() {
+        let unmerged = must(&mut git(&work, &["diff", "--name-only", "--diff-filter=U"]))?;
+        let files: Vec<_> = unmerged.stdout.lines().map_while(std::result::Result::ok).collect();
+        let files = if files.is_empty() { "a file that git does not know".to_string() } else { files.join(", ") };
+        return Err(Error::PatchConflicts { path: mutant.path.clone(), files });
+    }
     let diff = must(&mut git(&work, &["diff", "--full-index", "HEAD", "--", "engine"]))?;
     let text = mutant.header.clone() + &String::from_utf8_lossy(&diff.stdout);
     fs::write(&patch, text).map_err(Error::io("write", &patch))?;
-    println!("{} is rebased", mutant.id);
+    say!("{} is rebased", mutant.id);
     Ok(())
 }
 
@@ -198,6 +205,53 @@ mod tests {
         assert!(!too_late.as_expected && too_late.text.contains("too late"), "{}", too_late.text);
         let survived = row(vec![found(1), RangeDetection::default()]);
         assert!(!survived.as_expected && survived.text.starts_with("SURVIVED"), "{}", survived.text);
+    }
+
+    /// A repository with an engine of one file, and a mutant that changes its sixth line.
+    fn repository() -> (tempfile::TempDir, Mutant) {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("engine/src/lines.rs");
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        let lines = |sixth: &str| ["1", "2", "3", "4", "5", sixth, "7", "8", "9", ""].join("\n");
+        fs::write(&file, lines("6")).unwrap();
+        let run = |arguments: &[&str]| {
+            let identity = ["-c", "user.name=test", "-c", "user.email=test@localhost"];
+            let ran = output(git(root.path(), &identity).args(arguments)).unwrap();
+            assert!(ran.status.success(), "{}", last_line(&ran.stderr));
+            ran.stdout
+        };
+        run(&["init", "--quiet"]);
+        run(&["add", "engine"]);
+        run(&["commit", "--quiet", "--message", "engine"]);
+        fs::write(&file, lines("six")).unwrap();
+        let diff = String::from_utf8(run(&["diff", "--full-index"])).unwrap();
+        run(&["checkout", "--quiet", "."]);
+        let header = "source: s\nbreaks: b\nremoves: r\nexpect: rotation-vs-eviction pass 1\n\n";
+        let path = root.path().join("six.patch");
+        fs::write(&path, header.to_string() + &diff).unwrap();
+        let mutant = Mutant::parse(&path, &fs::read_to_string(&path).unwrap()).unwrap();
+        (root, mutant)
+    }
+
+    #[test]
+    fn rebase_merges_a_patch_whose_surroundings_changed_and_keeps_its_header() {
+        let (root, mutant) = repository();
+        let file = root.path().join("engine/src/lines.rs");
+        fs::write(&file, "0\n1\n2\n3\nfour\n5\n6\n7\n8\n9\n").unwrap();
+        assert!(!output(git(root.path(), &["apply", "--check"]).arg(&mutant.path)).unwrap().status.success());
+        rebase(root.path(), &mutant).unwrap();
+        assert!(output(git(root.path(), &["apply", "--check"]).arg(&mutant.path)).unwrap().status.success());
+        assert!(fs::read_to_string(&mutant.path).unwrap().starts_with(&mutant.header));
+    }
+
+    #[test]
+    fn rebase_of_a_patch_whose_own_line_changed_names_the_file_and_leaves_the_patch_alone() {
+        let (root, mutant) = repository();
+        fs::write(root.path().join("engine/src/lines.rs"), "1\n2\n3\n4\n5\nVI\n7\n8\n9\n").unwrap();
+        let before = fs::read(&mutant.path).unwrap();
+        let error = rebase(root.path(), &mutant).unwrap_err().to_string();
+        assert!(error.contains("conflicts") && error.contains("engine/src/lines.rs"), "{error}");
+        assert_eq!(fs::read(&mutant.path).unwrap(), before);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use super::{STOP, jobs, scenarios};
 use crate::error::{Error, Result};
 use crate::report::grouped;
+use crate::say;
 use crate::scenario::Scenario;
 use crate::yard::last_line;
 use segment_sim::verdict::Verdict;
@@ -46,7 +47,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         if arguments.hashes {
             // one thread, each run on a thread of its own age: another history than in the first process
             let hashes = hashes(scenario, from, seeds, 1, 1)?;
-            hashes.iter().for_each(|run| println!("{:016x}", run[0]));
+            hashes.iter().for_each(|run| say!("{:016x}", run[0]));
             continue;
         }
         let here = hashes(scenario, from, seeds, MADSIM_SEEDS, jobs(arguments.jobs))?;
@@ -57,21 +58,21 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
             (!same).then_some(from.wrapping_add(index as u64))
         };
         let different: Vec<u64> = here.iter().enumerate().take(compared).filter_map(differs).collect();
-        println!(
+        say!(
             "{:<24}{} of {} seeds differ ({MADSIM_SEEDS} madsim seeds, two processes)",
             scenario.name,
             different.len(),
             grouped(compared as u64)
         );
         if let Some(first) = different.first() {
-            println!("  the first: segsim replay {} {first}", scenario.name);
+            say!("  the first: segsim replay {} {first}", scenario.name);
         }
         if !different.is_empty() || compared as u64 != seeds {
             verdict = Verdict::Void;
         }
     }
     if !arguments.hashes {
-        println!("{}", verdict.word());
+        say!("{}", verdict.word());
     }
     Ok(verdict)
 }

@@ -2,6 +2,7 @@
 
 use super::{BaseName, scenario};
 use crate::error::Result;
+use crate::output::say;
 use crate::scenario::Scenario;
 use crate::story;
 use crate::workload::Workload;
@@ -32,7 +33,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let scenario = scenario(&arguments.scenario)?;
     let (verdict, text) = replay(scenario, arguments.seed, arguments.base.map(Base::from), arguments.trace)?;
-    print!("{text}");
+    say(format_args!("{text}"));
     Ok(verdict)
 }
 

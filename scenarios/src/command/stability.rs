@@ -8,6 +8,7 @@ use super::detect::Failure;
 use crate::error::{Error, Result};
 use crate::mutant::{patches, read_all};
 use crate::report::percent;
+use crate::say;
 use crate::yard::{Yard, workspace};
 use segment_sim::verdict::Verdict;
 
@@ -40,8 +41,8 @@ pub fn run(_: &Arguments) -> Result<Verdict> {
     let yard = Yard::new(&root)?;
     let before = yard.build(MUTANT, &[&mutant.path])?.detect(&[SCENARIO, "--list", SEEDS])?.list;
     let failing = before.get(..FAILURES).unwrap_or(&before);
-    println!("of {} seeds that fail on {MUTANT}, with one no-op point more:", failing.len());
-    println!("{:<12}{:>14}{:>14}{:>14}", "point in", "still fail", "same oracle", "same race too");
+    say!("of {} seeds that fail on {MUTANT}, with one no-op point more:", failing.len());
+    say!("{:<12}{:>14}{:>14}{:>14}", "point in", "still fail", "same oracle", "same race too");
     let mut verdict = if failing.len() == FAILURES { Verdict::Pass } else { Verdict::Void };
     for point in patches(&root.join("scenarios/drift"))? {
         let name = point.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -54,11 +55,11 @@ pub fn run(_: &Arguments) -> Result<Verdict> {
         let race = twins.iter().filter(|(failure, other)| failure == other).count() as u64;
         let total = failing.len() as u64;
         let shares = [twins.len() as u64, same, race].map(|part| percent(part, total));
-        println!("{name:<12}{:>14}{:>14}{:>14}", shares[0], shares[1], shares[2]);
+        say!("{name:<12}{:>14}{:>14}{:>14}", shares[0], shares[1], shares[2]);
         if same * 100 < SAME_PERCENT_MIN * total {
             verdict = Verdict::Void;
         }
     }
-    println!("{}  the floor is {SAME_PERCENT_MIN} % by the same oracle", verdict.word());
+    say!("{}  the floor is {SAME_PERCENT_MIN} % by the same oracle", verdict.word());
     Ok(verdict)
 }

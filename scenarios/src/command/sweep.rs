@@ -3,8 +3,10 @@
 
 use super::{BaseName, ENGINE, STOP, jobs, scenarios};
 use crate::error::{Error, Result};
+use crate::output::say;
 use crate::report::{Measured, Report, SweepRecord, SweepResult, grouped};
 use crate::scenario::Scenario;
+use crate::{say, tell};
 use indicatif::{ProgressBar, ProgressStyle};
 use rustix::time::{ClockId, clock_gettime};
 use segment_sim::plan::Base;
@@ -60,7 +62,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     for scenario in scenarios {
         let range = Range { from: arguments.from, seeds: arguments.seeds, jobs: jobs(arguments.jobs) };
         let record = sweep_one(scenario, range, arguments.base.map(Base::from))?;
-        print!("{}{}", record.result.text(), record.measured.text(&record.result.tally));
+        say(format_args!("{}{}", record.result.text(), record.measured.text(&record.result.tally)));
         sweeps.push(record);
         if STOP.load(Ordering::Relaxed) {
             break;
@@ -71,14 +73,14 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         .iter()
         .map(|record| &record.result.tally)
         .fold((0, 0), |(runs, failed), tally| (runs + tally.runs, failed + tally.failed));
-    println!("{}  {} runs, {} failed", verdict.word(), grouped(runs), grouped(failed));
+    say!("{}  {} runs, {} failed", verdict.word(), grouped(runs), grouped(failed));
     let report = Report { format: 1, engine: ENGINE.to_string(), verdict, sweeps };
     if let Some(path) = &arguments.report {
         let text = serde_json::to_string_pretty(&report).expect("a report is plain data");
         std::fs::write(path, text + "\n").map_err(Error::io("write", path))?;
     }
     for record in &report.sweeps {
-        print!("{}", record.result.failures());
+        say(format_args!("{}", record.result.failures()));
     }
     Ok(verdict)
 }
@@ -139,7 +141,7 @@ impl Progress {
             Some(bar) => bar.set_position(done),
             None if elapsed - self.told.get() >= PROGRESS_LINE_EVERY => {
                 self.told.set(elapsed);
-                eprintln!("{}: {} of {} seeds", self.name, grouped(done), grouped(self.seeds));
+                tell!("{}: {} of {} seeds", self.name, grouped(done), grouped(self.seeds));
             }
             None => {}
         }
