@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::scenario::{SCENARIOS, Scenario};
 use crate::tell;
 use segment_sim::plan::Base;
+use segment_sim::sweep::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The hash of the engine's sources that this binary was built from.
@@ -51,6 +52,33 @@ impl From<BaseName> for Base {
             BaseName::Priority => Base::Priority,
             BaseName::Sequential => Base::Sequential,
         }
+    }
+}
+
+/// Which runs a command makes.
+#[derive(Debug, clap::Args)]
+pub struct Selection {
+    /// Only this scenario; may be given several times [default: all]
+    #[arg(long, value_name = "S")]
+    scenario: Vec<String>,
+    /// How many seeds of each scenario
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: u64,
+    /// The first seed
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    from: u64,
+    /// Threads [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
+}
+
+impl Selection {
+    fn scenarios(&self) -> Result<Vec<&'static Scenario>> {
+        scenarios(&self.scenario)
+    }
+
+    fn range(&self) -> Range {
+        Range { from: self.from, seeds: self.seeds, jobs: jobs(self.jobs) }
     }
 }
 

@@ -1,12 +1,13 @@
 //! `segsim repeat`: shows that a run is a function of its plan and of nothing else.
 #![allow(clippy::disallowed_methods, reason = "a command: it starts a second process of itself")]
 
-use super::{STOP, jobs, scenarios};
+use super::{STOP, Selection};
 use crate::error::{Error, Result};
 use crate::report::grouped;
 use crate::say;
 use crate::scenario::Scenario;
 use crate::yard::last_line;
+use segment_sim::sweep::Range;
 use segment_sim::verdict::Verdict;
 use segment_sim::world::{Mode, Worker};
 use std::process::Command;
@@ -19,18 +20,8 @@ const MADSIM_SEEDS: u64 = 8;
 /// Run each seed under 8 seeds of madsim's own, on used threads, all cores busy, and in a second process; compare
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Only this scenario; may be given several times [default: all]
-    #[arg(long, value_name = "S")]
-    scenario: Vec<String>,
-    /// How many seeds of each scenario
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
-    seeds: u64,
-    /// The first seed
-    #[arg(long, value_name = "SEED", default_value_t = 0)]
-    from: u64,
-    /// Threads [default: one for each core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    jobs: Option<u16>,
+    #[command(flatten)]
+    selection: Selection,
     /// Print the hashes of one pass and compare nothing: what the second process does
     #[arg(long, hide = true)]
     hashes: bool,
@@ -42,15 +33,15 @@ pub struct Arguments {
 /// Bad input, or a harness that failed.
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let mut verdict = Verdict::Pass;
-    for scenario in scenarios(&arguments.scenario)? {
-        let (from, seeds) = (arguments.from, arguments.seeds);
+    let Range { from, seeds, jobs } = arguments.selection.range();
+    for scenario in arguments.selection.scenarios()? {
         if arguments.hashes {
             // one thread, each run on a thread of its own age: another history than in the first process
             let hashes = hashes(scenario, from, seeds, 1, 1)?;
             hashes.iter().for_each(|run| say!("{:016x}", run[0]));
             continue;
         }
-        let here = hashes(scenario, from, seeds, MADSIM_SEEDS, jobs(arguments.jobs))?;
+        let here = hashes(scenario, from, seeds, MADSIM_SEEDS, jobs)?;
         let there = second_process(scenario, from, seeds)?;
         let compared = here.len().min(there.len());
         let differs = |(index, run): (usize, &Vec<u64>)| {

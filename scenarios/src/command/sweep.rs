@@ -1,7 +1,7 @@
 //! `segsim sweep`: many seeds of each scenario, and what became of them.
 #![allow(clippy::disallowed_methods, reason = "a command: it measures itself and writes the report that was asked for")]
 
-use super::{BaseName, ENGINE, STOP, jobs, scenarios};
+use super::{BaseName, ENGINE, STOP, Selection};
 use crate::error::{Error, Result};
 use crate::output::say;
 use crate::report::{Measured, Report, SweepRecord, SweepResult, grouped};
@@ -28,18 +28,8 @@ const OTHER_MADSIM_SEED: u64 = 0x5e95;
 /// Run many seeds of each scenario and judge every run
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Only this scenario; may be given several times [default: all]
-    #[arg(long, value_name = "S")]
-    scenario: Vec<String>,
-    /// How many seeds of each scenario
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
-    seeds: u64,
-    /// The first seed
-    #[arg(long, value_name = "SEED", default_value_t = 0)]
-    from: u64,
-    /// Threads [default: one for each core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    jobs: Option<u16>,
+    #[command(flatten)]
+    selection: Selection,
     /// Run every seed on this base [default: each seed has its own]
     #[arg(long, value_name = "B")]
     base: Option<BaseName>,
@@ -53,14 +43,13 @@ pub struct Arguments {
 /// # Errors
 /// Bad input, or a harness that failed.
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
-    let scenarios = scenarios(&arguments.scenario)?;
+    let (scenarios, range) = (arguments.selection.scenarios()?, arguments.selection.range());
     if let Some(path) = &arguments.report {
         // now, not after minutes of work
         std::fs::File::options().create(true).append(true).open(path).map_err(Error::io("write", path))?;
     }
     let mut sweeps = Vec::new();
     for scenario in scenarios {
-        let range = Range { from: arguments.from, seeds: arguments.seeds, jobs: jobs(arguments.jobs) };
         let record = sweep_one(scenario, range, arguments.base.map(Base::from))?;
         say(format_args!("{}{}", record.result.text(), record.measured.text(&record.result.tally)));
         sweeps.push(record);

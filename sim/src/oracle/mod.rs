@@ -3,6 +3,7 @@
 
 pub mod active_advances;
 pub mod active_is_never_evicted;
+pub mod honest;
 pub mod legal_retries;
 pub mod lock_order;
 pub mod no_lost_push;
@@ -86,7 +87,7 @@ pub struct Oracle {
 }
 
 /// All oracles, in the order in which they are asked at the same moment: causes before consequences.
-pub const ORACLES: [Oracle; 13] = [
+pub const ORACLES: [Oracle; 14] = [
     save_chain::ORACLE,
     active_is_never_evicted::ORACLE,
     no_resurrection::ORACLE,
@@ -99,6 +100,7 @@ pub const ORACLES: [Oracle; 13] = [
     legal_retries::ORACLE,
     progress::ORACLE,
     no_lost_push::ORACLE,
+    honest::ORACLE,
     no_orphan::ORACLE,
 ];
 

@@ -37,6 +37,11 @@ fn check(view: &View<'_>) -> Option<Finding> {
             damage.push(format!("the doom of segment {} is lost", number(doomed.segment)));
         }
     }
+    for doomed in new.ring.doomed() {
+        if !is_doomed(old, doomed.segment) && old.ring.generation_of(doomed.segment).is_none() {
+            damage.push(format!("segment {} is doomed a second time", number(doomed.segment)));
+        }
+    }
     if damage.is_empty() {
         damage.push("a save is overwritten".to_string());
     }
