@@ -15,11 +15,14 @@ use std::sync::atomic::Ordering;
 /// tasks between the clone of the ring and its save, slows and fails unlinks, drops callers. Oracles judge every run.
 /// A seed always gives the same run.
 #[derive(Debug, Parser)]
-#[command(name = "segsim", version, after_help = AFTER_HELP)]
+#[command(name = "segsim", version = VERSION, after_help = AFTER_HELP)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
+
+/// With the hash of the engine that is inside.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (engine ", env!("SEGSIM_ENGINE"), ")");
 
 const AFTER_HELP: &str = "\
 Examples:
