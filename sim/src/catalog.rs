@@ -118,12 +118,11 @@ impl Catalog for SimCatalog {
         }
         let commit = self.catalog.commit(batch, requires)?;
         if commit == Commit::Buffered {
-            self.conductor.changed("CatalogCommit", content);
-            match saved {
-                Some(Ok(record)) => self.watch.saved(&self.conductor, record),
-                Some(Err(fault)) => self.watch.undecodable(&self.conductor, fault),
+            self.conductor.changed("CatalogCommit", content, |pulse| match saved {
+                Some(Ok(record)) => self.watch.saved(pulse, record),
+                Some(Err(fault)) => self.watch.undecodable(pulse, fault),
                 None => {}
-            }
+            });
         }
         Ok(commit)
     }

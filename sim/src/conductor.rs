@@ -8,20 +8,25 @@
 //!
 //! It does not check anything itself: oracles look at what it recorded.
 
-use crate::decision::{Decisions, Draws, Ratio, below};
+mod state;
+mod task;
+mod wait;
+
+use crate::decision::{Decisions, Ratio};
 use crate::locks::{LockFacts, LockKind, Locks};
-use crate::plan::{Action, Base, Injection, Schedule, Until};
-use crate::site::{Site, SiteName, TaskId, has_kind, label_key, site_key};
+use crate::plan::{Action, Injection, Schedule, Until};
+use crate::site::TaskId;
 use crate::trace::{Trace, What};
 use crate::window::{Window, WindowCount, Windows};
 use serde::{Deserialize, Serialize};
+use state::{Kind, POINTS_USUAL, State};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use task::{Conducted, Readiness};
+use wait::{Answered, Park};
 
 /// EIO: the error of an operation that a knob, and not an injection, makes fail.
 const ERRNO_IO: i32 = 5;
@@ -31,6 +36,9 @@ const HOLD_STEPS_MAX: u64 = 40;
 
 /// One hold of this many lasts until nothing else can run.
 const HOLD_IDLE: Ratio = Ratio::new(1, 3);
+
+/// Tasks of a usual run.
+const TASKS_USUAL: usize = 16;
 
 /// What is watched in a run.
 #[derive(Clone, Copy, Debug)]
@@ -72,15 +80,6 @@ pub enum Landing {
     Failed(i32),
 }
 
-/// What a step did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    /// Something went on.
-    Moved,
-    /// Nothing can: every task has ended or waits for something that no step brings.
-    Idle,
-}
-
 /// What may happen to an operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OperationTraits {
@@ -103,15 +102,10 @@ pub struct Interference {
     pub cancels: u64,
 }
 
-/// The run between two steps.
-#[derive(Clone, Copy, Debug)]
-pub struct Pulse {
-    /// Steps so far.
-    pub step: u64,
-    /// Tasks that have ended.
-    pub ended: usize,
-    /// What is wrong with the locks.
-    pub locks: LockFacts,
+/// The run at one moment, seen under the conductor's lock: whoever looks must not call the conductor.
+#[derive(Clone, Copy)]
+pub struct Pulse<'a> {
+    state: &'a State,
 }
 
 /// Whether a run goes on.
@@ -126,77 +120,21 @@ pub enum Proceed {
 /// A handle to the conductor of one run. Clones are the same conductor.
 #[derive(Clone)]
 pub struct Conductor {
-    state: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
     /// Tasks that were woken and not yet polled. While there are none, everything is parked.
     ready: Arc<AtomicUsize>,
-    between: Arc<Mutex<Option<Between>>>,
 }
 
 /// Called between two steps.
-type Between = Box<dyn FnMut(&Pulse) -> Proceed + Send>;
-
-struct State {
-    schedule: Schedule,
-    decisions: Decisions,
-    injected: BTreeMap<u64, Action>,
-    /// Sites that a hold waits for, and those of them that have passed.
-    awaited: BTreeSet<u64>,
-    passed: BTreeSet<u64>,
-    conducting: bool,
-    waits_for_end: Option<Waker>,
-    tasks: Vec<Task>,
-    waiting: Vec<Waiting>,
-    next_ticket: u64,
-    current: Option<TaskId>,
-    last: TaskId,
-    step: u64,
-    now_ms: u64,
-    trace: Trace,
-    windows: Windows,
-    locks: Locks,
-    ended: usize,
-    interference: Interference,
-    /// Kept with the trace.
-    fired: Option<Vec<Injection>>,
-}
-
-struct Task {
-    label: String,
-    key: u64,
-    role: Role,
-    /// Base `priority`: the lowest goes first.
-    rank: u64,
-    waker: Waker,
-    cancelled: bool,
-    end: Option<End>,
-    hits: Vec<(&'static str, u32)>,
-    children: Vec<(&'static str, u32)>,
-}
-
-struct Waiting {
-    ticket: u64,
-    site: Site,
-    key: u64,
-    draws: Draws,
-    hold: Option<Hold>,
-    kind: Kind,
-}
-
-enum Kind {
-    Parked(Waker),
-    Asleep(Waker, u64),
-    Operation(OperationTraits, Box<dyn FnOnce(Landing) + Send>),
-}
-
-#[derive(Clone, Copy)]
-enum Hold {
-    Passed(u64),
-    UntilStep(u64),
-    Idle,
-}
+type Between = Box<dyn FnMut(Pulse<'_>) -> Proceed + Send>;
 
 impl Conductor {
-    /// A conductor for one run, which keeps the trace's events or only their hash. Until [`Conductor::start`] nothing parks and every operation lands at once.
+    /// A conductor for one run, which keeps the trace's events or only their hash. Until [`Conductor::conduct`] nothing
+    /// parks and every operation lands at once.
     pub fn new(schedule: &Schedule, vocabulary: Vocabulary, keep_trace: bool) -> Conductor {
         let mut injected = BTreeMap::new();
         let mut awaited = BTreeSet::new();
@@ -213,9 +151,11 @@ impl Conductor {
             awaited,
             passed: BTreeSet::new(),
             conducting: false,
+            between: None,
             waits_for_end: None,
-            tasks: Vec::new(),
-            waiting: Vec::new(),
+            points: Vec::with_capacity(POINTS_USUAL),
+            tasks: Vec::with_capacity(TASKS_USUAL),
+            waiting: Vec::with_capacity(TASKS_USUAL),
             next_ticket: 0,
             current: None,
             last: TaskId(0),
@@ -228,18 +168,19 @@ impl Conductor {
             interference: Interference::default(),
             fired: keep_trace.then(Vec::new),
         };
-        Conductor { state: Arc::new(Mutex::new(state)), ready: Arc::default(), between: Arc::default() }
+        Conductor { shared: Arc::new(Shared { state: Mutex::new(state), ready: Arc::default() }) }
     }
 
     /// From now on tasks park and operations wait. Steps until nothing can go on or `between`, which is called between
     /// any two steps and after the last, stops it.
     pub fn conduct<B>(&self, between: B) -> impl Future<Output = ()> + use<B>
     where
-        B: FnMut(&Pulse) -> Proceed + Send + 'static,
+        B: FnMut(Pulse<'_>) -> Proceed + Send + 'static,
     {
-        self.lock().conducting = true;
-        *self.between.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(between));
-        self.step_if_settled();
+        let mut state = self.lock();
+        state.conducting = true;
+        state.between = Some(Box::new(between));
+        self.go_on(state);
         let conductor = self.clone();
         std::future::poll_fn(move |context| {
             let mut state = conductor.lock();
@@ -251,20 +192,36 @@ impl Conductor {
         })
     }
 
-    /// If everything is parked, looks, and lets something go on.
-    fn step_if_settled(&self) {
-        let mut between = self.between.lock().unwrap_or_else(PoisonError::into_inner);
-        while self.ready.load(Ordering::Relaxed) == 0
-            && let Some(look) = between.as_mut()
+    /// The running task has parked, or ended.
+    fn go_on_from(&self, ended: Option<(TaskId, End)>) {
+        let mut state = self.lock();
+        state.current = None;
+        if let Some((task, end)) = ended {
+            state.end(task, end);
+        }
+        self.go_on(state);
+    }
+
+    /// While everything is parked, looks, and lets something go on.
+    fn go_on<'a>(&'a self, mut state: MutexGuard<'a, State>) {
+        while self.shared.ready.load(Ordering::Relaxed) == 0
+            && let Some(mut look) = state.between.take()
         {
-            if look(&self.pulse()) == Proceed::Stop || self.step() == Step::Idle {
-                *between = None;
-                let mut state = self.lock();
+            let proceed = look(Pulse { state: &state });
+            let next = if proceed == Proceed::On { state.step() } else { None };
+            let Some(next) = next else {
                 state.conducting = false;
-                if let Some(waker) = state.waits_for_end.take() {
+                let waits_for_end = state.waits_for_end.take();
+                drop(state); // before what `look` holds
+                if let Some(waker) = waits_for_end {
                     waker.wake();
                 }
-            }
+                return;
+            };
+            state.between = Some(look);
+            drop(state);
+            next.go();
+            state = self.lock();
         }
     }
 
@@ -280,72 +237,45 @@ impl Conductor {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        // a spawn is a wake-up too: several tasks may start in the same step, in an order that is the executor's
-        let start = self.reach("Start");
-        let started = async move {
-            start.await;
-            task.await;
-        };
-        let mut state = self.lock();
-        let key = label_key(&label);
-        let id = TaskId(u16::try_from(state.tasks.len()).expect("a run has fewer than 65,536 tasks"));
-        let rank = state.decisions.draws(key).rank >> 1;
-        let ready = Readiness::of_new_task(&self.ready);
-        let waker = Waker::from(ready.clone());
-        state.tasks.push(Task {
-            label,
-            key,
-            role,
-            rank,
-            waker: waker.clone(),
-            cancelled: false,
-            end: None,
-            hits: Vec::new(),
-            children: Vec::new(),
-        });
-        Conducted { conductor: self.clone(), task: id, ready, waker, future: Some(Box::pin(started)) }
+        let ready = Readiness::of_new_task(&self.shared.ready);
+        let id = self.lock().add_task(label, role, Waker::from(ready.clone()));
+        Conducted::new(self.clone(), id, ready, task)
     }
 
     /// The label of a task that the running one starts under `name`: its own, a slash, the name and a number; outside a
     /// task just the name.
     pub fn child_label(&self, name: &'static str) -> String {
-        let mut state = self.lock();
-        let Some(parent) = state.current else {
-            return name.to_string();
-        };
-        let parent = &mut state.tasks[usize::from(parent.0)];
-        let number = count(&mut parent.children, name);
-        format!("{}/{name}#{number}", parent.label)
+        self.lock().child_label(name)
     }
 
     /// Parks the running task at a point until a step lets it pass.
     pub fn reach(&self, point: &'static str) -> impl Future<Output = ()> + Send + use<> {
-        Park { conductor: self.clone(), point, due_ms: None, ticket: None }
+        Park::new(self.clone(), point, None)
     }
 
     /// Parks the running task until nothing else can run and `duration_ms` of virtual time have gone.
     pub fn sleep(&self, point: &'static str, duration_ms: u64) -> impl Future<Output = ()> + Send + use<> {
-        let due_ms = Some(self.lock().now_ms + duration_ms);
-        Park { conductor: self.clone(), point, due_ms, ticket: None }
+        let due_ms = self.lock().now_ms + duration_ms;
+        Park::new(self.clone(), point, Some(due_ms))
     }
 
     /// Records that the running task passes a point, without parking. Does nothing outside a task: a destructor that
     /// runs after a kill has nothing to tell.
     pub fn note(&self, point: &'static str) {
         let mut state = self.lock();
-        if let Some((site, key)) = state.arrive(point) {
-            state.windows.got_to(site.task, point);
-            state.locks.got_to(site.task, point);
-            state.pass(site, key, What::Noted);
+        if let Some(visit) = state.arrive(point) {
+            state.got_to(&visit);
+            state.pass(&visit, What::Noted);
         }
     }
 
-    /// Records that the running task changed something whose content has this number.
-    pub fn changed(&self, point: &'static str, content: u64) {
+    /// Records that the running task changed something whose content has this number, and looks.
+    pub fn changed(&self, point: &'static str, content: u64, look: impl FnOnce(Pulse<'_>)) {
         let mut state = self.lock();
-        if let Some((site, key)) = state.arrive(point) {
-            state.pass(site, key, What::Changed(content));
+        if let Some(visit) = state.arrive(point) {
+            state.pass(&visit, What::Changed(content));
         }
+        look(Pulse { state: &state });
     }
 
     /// Hands in an operation. It lands when a step says so, also when the returned future is dropped before.
@@ -355,86 +285,21 @@ impl Conductor {
         traits: OperationTraits,
         effect: F,
     ) -> impl Future<Output = T> + Send + use<T, F> {
-        let answer = Arc::new(Mutex::new(Answer { value: None, waker: None }));
+        let answered = Answered::new();
         let mut state = self.lock();
         match state.arrive(point) {
-            Some((site, key)) => {
-                state.windows.got_to(site.task, point);
-                let slot = answer.clone();
-                let land = move |landing| {
-                    let value = effect(landing);
-                    let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-                    slot.value = Some(value);
-                    if let Some(waker) = slot.waker.take() {
-                        waker.wake();
-                    }
-                };
-                state.wait(site, key, Kind::Operation(traits, Box::new(land)));
+            Some(visit) => {
+                state.hands_in(&visit);
+                let answer = answered.other_end();
+                let land = move |landing| answer.answer(effect(landing));
+                state.wait(visit, Kind::Operation(traits, Box::new(land)));
             }
             None => {
                 drop(state);
-                let value = effect(Landing::Done);
-                answer.lock().unwrap_or_else(PoisonError::into_inner).value = Some(value);
+                answered.answer(effect(Landing::Done));
             }
         }
-        Answered { answer }
-    }
-
-    /// Lets the best of what waits go on. To be called only when nothing runs.
-    fn step(&self) -> Step {
-        let mut state = self.lock();
-        let Some(index) = state.choose() else {
-            return Step::Idle;
-        };
-        state.step += 1;
-        let waiting = state.waiting.swap_remove(index);
-        let site = waiting.site;
-        if state.cancels(&waiting) {
-            state.trace_push(site, waiting.key, What::Cancelled);
-            state.fire(site, Action::Cancel);
-            state.interference.cancels += 1;
-            let task = &mut state.tasks[usize::from(site.task.0)];
-            task.cancelled = true;
-            let waker = task.waker.clone();
-            if let Kind::Operation(..) = waiting.kind {
-                // the operation outlives its caller
-                state.waiting.push(waiting);
-            }
-            drop(state);
-            waker.wake();
-            return Step::Moved;
-        }
-        state.last = site.task;
-        state.demote(site.task, waiting.draws);
-        match waiting.kind {
-            Kind::Parked(waker) => {
-                state.pass(site, waiting.key, What::Passed);
-                drop(state);
-                waker.wake();
-            }
-            Kind::Asleep(waker, due_ms) => {
-                state.now_ms = state.now_ms.max(due_ms);
-                state.pass(site, waiting.key, What::Passed);
-                drop(state);
-                waker.wake();
-            }
-            Kind::Operation(traits, land) => {
-                let landing = state.landing(site, waiting.key, waiting.draws, traits);
-                let what = match landing {
-                    Landing::Done => What::Landed,
-                    Landing::Failed(errno) => What::Failed(errno),
-                };
-                state.pass(site, waiting.key, what);
-                drop(state);
-                land(landing);
-            }
-        }
-        Step::Moved
-    }
-
-    /// Steps so far.
-    pub fn steps(&self) -> u64 {
-        self.lock().step
+        answered
     }
 
     /// The task that runs, if one does.
@@ -442,64 +307,14 @@ impl Conductor {
         self.lock().current
     }
 
-    /// Whether a task goes on.
-    pub fn is_alive(&self, task: TaskId) -> bool {
-        self.lock().tasks[usize::from(task.0)].end.is_none()
-    }
-
-    /// Looks at the run between two steps.
-    fn pulse(&self) -> Pulse {
-        let state = self.lock();
-        let is_kind = |task: TaskId, name: &str| has_kind(&state.tasks[usize::from(task.0)].label, name);
-        Pulse { step: state.step, ended: state.ended, locks: state.locks.facts(is_kind) }
-    }
-
-    /// The task that holds the lock of this name.
-    pub fn holder(&self, lock: &str) -> Option<TaskId> {
-        self.lock().locks.holder(lock)
-    }
-
-    /// A task's label.
-    pub fn label(&self, task: TaskId) -> String {
-        self.lock().tasks[usize::from(task.0)].label.clone()
-    }
-
-    /// The labels of all tasks, in the order of their ids.
-    pub fn labels(&self) -> Vec<String> {
-        self.lock().tasks.iter().map(|task| task.label.clone()).collect()
-    }
-
-    /// Callers and workers that have not ended.
-    pub fn unfinished(&self) -> Vec<TaskId> {
-        let state = self.lock();
-        let ids = (0u16..).map(TaskId).zip(&state.tasks);
-        ids.filter(|(_, task)| task.end.is_none() && task.role != Role::Daemon).map(|(id, _)| id).collect()
-    }
-
-    /// The panics of the run: which task, saying what.
-    pub fn panics(&self) -> Vec<(TaskId, String)> {
-        let state = self.lock();
-        let ids = (0u16..).map(TaskId).zip(&state.tasks);
-        ids.filter_map(|(id, task)| match &task.end {
-            Some(End::Panicked(message)) => Some((id, message.clone())),
-            _ => None,
-        })
-        .collect()
+    /// Looks at the run as it is.
+    pub fn look<T>(&self, look: impl FnOnce(Pulse<'_>) -> T) -> T {
+        look(Pulse { state: &self.lock() })
     }
 
     /// Takes the trace out, at the end of a run.
     pub fn take_trace(&self) -> Trace {
         std::mem::take(&mut self.lock().trace)
-    }
-
-    /// What was counted of each window.
-    pub fn window_counts(&self) -> Vec<WindowCount> {
-        self.lock().windows.counts()
-    }
-
-    /// How often the plan interfered.
-    pub fn interference(&self) -> Interference {
-        self.lock().interference
     }
 
     /// Everything that the plan did to the run, knobs included, as injections by name. Kept with the trace.
@@ -508,341 +323,73 @@ impl Conductor {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // the state is never left half changed: nothing under the lock calls out
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        // the state is never left half changed: nothing under the lock calls out but to look
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    /// Numbers the running task's visit of a point; `None` outside a conducted task.
-    fn arrive(&mut self, point: &'static str) -> Option<(Site, u64)> {
-        let task = self.current.filter(|_| self.conducting)?;
-        let state = &mut self.tasks[usize::from(task.0)];
-        let hit = count(&mut state.hits, point);
-        Some((Site { task, point, hit }, site_key(state.key, point, hit)))
+impl<'a> Pulse<'a> {
+    /// Steps so far.
+    pub fn step(self) -> u64 {
+        self.state.step
     }
 
-    /// Queues what waits, held or not.
-    fn wait(&mut self, site: Site, key: u64, kind: Kind) -> u64 {
-        let draws = self.decisions.draws(key);
-        let knobs = self.schedule.knobs;
-        let slow = matches!(kind, Kind::Operation(OperationTraits { slow: true, .. }, _));
-        let Draws { hold: held, length, .. } = draws;
-        let until = match self.injected.get(&key) {
-            Some(Action::Hold(until)) => Some(until.clone()),
-            Some(_) => None,
-            None if knobs.hold.takes(held) || (slow && knobs.slow.takes(held)) => Some(if HOLD_IDLE.takes(length) {
-                Until::Idle
-            } else {
-                Until::Steps(below(length.rotate_left(32), HOLD_STEPS_MAX) as u32 + 1)
-            }),
-            None => None,
-        };
-        let hold = until.map(|until| {
-            self.interference.holds += 1;
-            self.interference.slow += u64::from(slow);
-            let hold = match &until {
-                Until::Passed(site) => Hold::Passed(site.key()),
-                Until::Steps(steps) => Hold::UntilStep(self.step + u64::from(*steps)),
-                Until::Idle => Hold::Idle,
-            };
-            self.fire(site, Action::Hold(until));
-            hold
-        });
-        self.next_ticket += 1;
-        self.waiting.push(Waiting { ticket: self.next_ticket, site, key, draws, hold, kind });
-        self.next_ticket
+    /// The task that runs, if one does.
+    pub fn current(self) -> Option<TaskId> {
+        self.state.current
     }
 
-    /// The index of what goes next: the best that is not held; if all are held, the best of those; if all sleep, the
-    /// first that is due.
-    fn choose(&self) -> Option<usize> {
-        let order = |waiting: &Waiting| {
-            let asleep = match &waiting.kind {
-                Kind::Asleep(_, due_ms) => Some(*due_ms),
-                _ => None,
-            };
-            (asleep, self.is_held(waiting), self.rank(waiting), waiting.site)
-        };
-        self.waiting.iter().enumerate().min_by_key(|(_, waiting)| order(waiting)).map(|(index, _)| index)
+    /// Tasks that have ended.
+    pub fn ended(self) -> usize {
+        self.state.ended
     }
 
-    fn is_held(&self, waiting: &Waiting) -> bool {
-        match waiting.hold {
-            None => false,
-            Some(Hold::Passed(site)) => !self.passed.contains(&site),
-            Some(Hold::UntilStep(step)) => self.step < step,
-            Some(Hold::Idle) => true,
-        }
+    /// What is wrong with the locks.
+    pub fn locks(self) -> LockFacts {
+        self.state.locks.facts(|task, name| self.state.is_kind(task, name))
     }
 
-    fn rank(&self, waiting: &Waiting) -> (u64, u64) {
-        let task = waiting.site.task;
-        match self.schedule.base {
-            Base::Keyed => (0, waiting.draws.rank),
-            Base::Priority => (self.tasks[usize::from(task.0)].rank, waiting.draws.rank),
-            Base::Sequential => (u64::from(task.0.wrapping_sub(self.last.0)), u64::from(waiting.site.hit)),
-        }
+    /// The task that holds the lock of this name.
+    pub fn holder(self, lock: &str) -> Option<TaskId> {
+        self.state.locks.holder(lock)
     }
 
-    fn cancels(&self, waiting: &Waiting) -> bool {
-        let task = &self.tasks[usize::from(waiting.site.task.0)];
-        if task.role != Role::Caller || task.cancelled || task.end.is_some() {
-            return false;
-        }
-        match self.injected.get(&waiting.key) {
-            Some(action) => *action == Action::Cancel,
-            None => self.schedule.knobs.cancel.takes(waiting.draws.cancel),
-        }
+    /// A task's label.
+    pub fn label(self, task: TaskId) -> &'a str {
+        &self.state.task(task).label
     }
 
-    fn landing(&mut self, site: Site, key: u64, draws: Draws, traits: OperationTraits) -> Landing {
-        let errno = match self.injected.get(&key) {
-            Some(Action::Error(errno)) => Some(*errno),
-            Some(_) => None,
-            None => (traits.fails && self.schedule.knobs.fail.takes(draws.fail)).then_some(ERRNO_IO),
-        };
-        let Some(errno) = errno else {
-            return Landing::Done;
-        };
-        self.interference.failures += 1;
-        self.fire(site, Action::Error(errno));
-        Landing::Failed(errno)
+    /// Whether a task goes on.
+    pub fn is_alive(self, task: TaskId) -> bool {
+        self.state.task(task).end.is_none()
     }
 
-    fn pass(&mut self, site: Site, key: u64, what: What) {
-        self.windows.passed(site.task, site.point);
-        self.locks.passed(site.task, site.point);
-        self.trace_push(site, key, what);
-        if !self.awaited.is_empty() && self.awaited.contains(&key) {
-            self.passed.insert(key);
-        }
+    /// The labels of all tasks, in the order of their ids.
+    pub fn labels(self) -> Vec<String> {
+        self.state.tasks.iter().map(|task| task.label.clone()).collect()
     }
 
-    /// Base `priority`: a few sites send their task to the back.
-    fn demote(&mut self, task: TaskId, draws: Draws) {
-        if self.schedule.base == Base::Priority && self.schedule.knobs.change.takes(draws.change) {
-            self.tasks[usize::from(task.0)].rank = (1 << 63) + self.step;
-        }
+    /// Callers and workers that have not ended.
+    pub fn unfinished(self) -> Vec<TaskId> {
+        let ids = (0u16..).map(TaskId).zip(&self.state.tasks);
+        ids.filter(|(_, task)| task.end.is_none() && task.role != Role::Daemon).map(|(id, _)| id).collect()
     }
 
-    fn trace_push(&mut self, site: Site, key: u64, what: What) {
-        self.trace.push(self.step, site, key, what);
+    /// The panics of the run: which task, saying what.
+    pub fn panics(self) -> impl Iterator<Item = (TaskId, &'a str)> {
+        (0u16..).map(TaskId).zip(&self.state.tasks).filter_map(|(id, task)| match &task.end {
+            Some(End::Panicked(message)) => Some((id, message.as_str())),
+            _ => None,
+        })
     }
 
-    fn fire(&mut self, site: Site, action: Action) {
-        let Some(fired) = &mut self.fired else {
-            return;
-        };
-        let task = self.tasks[usize::from(site.task.0)].label.clone();
-        fired.push(Injection { site: SiteName { task, point: site.point.to_string(), hit: site.hit }, action });
-    }
-}
-
-/// Counts one more of `name`.
-fn count(counts: &mut Vec<(&'static str, u32)>, name: &'static str) -> u32 {
-    match counts.iter_mut().find(|(counted, _)| *counted == name) {
-        Some((_, number)) => {
-            *number += 1;
-            *number
-        }
-        None => {
-            counts.push((name, 1));
-            1
-        }
-    }
-}
-
-/// Counts a task among the ready ones from its wake-up to its next poll.
-struct Readiness {
-    is_ready: AtomicBool,
-    all: Arc<AtomicUsize>,
-    /// Known from the first poll on; the executor owes a new task that one anyway.
-    executor: OnceLock<Waker>,
-}
-
-impl Readiness {
-    fn of_new_task(all: &Arc<AtomicUsize>) -> Arc<Readiness> {
-        all.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Readiness { is_ready: AtomicBool::new(true), all: all.clone(), executor: OnceLock::new() })
+    /// What was counted of each window.
+    pub fn window_counts(self) -> Vec<WindowCount> {
+        self.state.windows.counts()
     }
 
-    fn polled(&self) {
-        if self.is_ready.swap(false, Ordering::Relaxed) {
-            self.all.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Will not be polled again: a late wake-up must not count.
-    fn ended(&self) {
-        self.polled();
-        self.is_ready.store(true, Ordering::Relaxed);
-    }
-}
-
-impl Wake for Readiness {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if !self.is_ready.swap(true, Ordering::Relaxed) {
-            self.all.fetch_add(1, Ordering::Relaxed);
-        }
-        if let Some(executor) = self.executor.get() {
-            executor.wake_by_ref();
-        }
-    }
-}
-
-/// A task under its label.
-struct Conducted {
-    conductor: Conductor,
-    task: TaskId,
-    ready: Arc<Readiness>,
-    waker: Waker,
-    future: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-}
-
-impl Future for Conducted {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        let Some(future) = &mut this.future else {
-            return Poll::Ready(());
-        };
-        this.ready.executor.get_or_init(|| context.waker().clone());
-        this.ready.polled();
-        let context = &mut Context::from_waker(&this.waker);
-        let cancelled = {
-            let mut state = this.conductor.lock();
-            state.current = Some(this.task);
-            state.tasks[usize::from(this.task.0)].cancelled
-        };
-        let end = if cancelled {
-            Some(End::Cancelled)
-        } else {
-            match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
-                Ok(Poll::Pending) => None,
-                Ok(Poll::Ready(())) => Some(End::Finished),
-                Err(panic) => Some(End::Panicked(panic_message(panic.as_ref()))),
-            }
-        };
-        let poll = match end {
-            Some(end) => {
-                // its destructors still speak under its label
-                let future = this.future.take();
-                let dropped = catch_unwind(AssertUnwindSafe(|| drop(future)));
-                this.finish(dropped.map_or_else(|panic| End::Panicked(panic_message(panic.as_ref())), |()| end));
-                Poll::Ready(())
-            }
-            None => {
-                this.conductor.lock().current = None;
-                Poll::Pending
-            }
-        };
-        this.conductor.step_if_settled();
-        poll
-    }
-}
-
-impl Conducted {
-    fn finish(&self, end: End) {
-        self.ready.ended();
-        let mut state = self.conductor.lock();
-        state.current = None;
-        state.ended += 1;
-        state.windows.ended(self.task);
-        state.locks.ended(self.task);
-        let site = Site { task: self.task, point: "end", hit: 1 };
-        let key = site_key(state.tasks[usize::from(self.task.0)].key, site.point, site.hit);
-        match &end {
-            End::Finished => state.trace_push(site, key, What::Finished),
-            End::Panicked(_) => state.trace_push(site, key, What::Panicked),
-            End::Cancelled => {} // traced where it happened
-        }
-        state.tasks[usize::from(self.task.0)].end = Some(end);
-    }
-}
-
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_string());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a message".to_string())
-}
-
-/// A task parked at a point, or asleep.
-struct Park {
-    conductor: Conductor,
-    point: &'static str,
-    due_ms: Option<u64>,
-    ticket: Option<u64>,
-}
-
-impl Future for Park {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let conductor = self.conductor.clone();
-        let mut state = conductor.lock();
-        match self.ticket {
-            None => {
-                let Some((site, key)) = state.arrive(self.point) else {
-                    return Poll::Ready(());
-                };
-                state.windows.got_to(site.task, site.point);
-                state.locks.got_to(site.task, site.point);
-                let waker = context.waker().clone();
-                let kind = match self.due_ms {
-                    Some(due_ms) => Kind::Asleep(waker, due_ms),
-                    None => Kind::Parked(waker),
-                };
-                self.ticket = Some(state.wait(site, key, kind));
-                Poll::Pending
-            }
-            Some(ticket) if state.waiting.iter().any(|waiting| waiting.ticket == ticket) => Poll::Pending,
-            Some(_) => {
-                self.ticket = None;
-                Poll::Ready(())
-            }
-        }
-    }
-}
-
-impl Drop for Park {
-    fn drop(&mut self) {
-        if let Some(ticket) = self.ticket {
-            let mut state = self.conductor.lock();
-            if let Some(index) = state.waiting.iter().position(|waiting| waiting.ticket == ticket) {
-                let waiting = state.waiting.swap_remove(index);
-                drop(state);
-                drop(waiting);
-            }
-        }
-    }
-}
-
-struct Answer<T> {
-    value: Option<T>,
-    waker: Option<Waker>,
-}
-
-/// The answer of an operation, once it has landed.
-struct Answered<T> {
-    answer: Arc<Mutex<Answer<T>>>,
-}
-
-impl<T> Future for Answered<T> {
-    type Output = T;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
-        let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
-        match answer.value.take() {
-            Some(value) => Poll::Ready(value),
-            None => {
-                answer.waker = Some(context.waker().clone());
-                Poll::Pending
-            }
-        }
+    /// How often the plan interfered.
+    pub fn interference(self) -> Interference {
+        self.state.interference
     }
 }

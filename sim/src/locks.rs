@@ -42,15 +42,32 @@ pub struct Locks {
     out_of_order: Option<OutOfOrder>,
 }
 
+/// What a point is to the locks: the place of the lock, among the kinds, that is wanted, held or released there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LockPoint {
+    wanted: Option<usize>,
+    held: Option<usize>,
+    released: Option<usize>,
+}
+
 impl Locks {
     /// All free.
     pub fn new(kinds: &'static [LockKind]) -> Locks {
         Locks { kinds, held: Vec::new(), wanted: Vec::new(), out_of_order: None }
     }
 
+    /// What the point of this name is to the locks.
+    pub fn point(&self, name: &str) -> LockPoint {
+        LockPoint {
+            wanted: self.kinds.iter().position(|kind| kind.wanted == name),
+            held: self.kinds.iter().position(|kind| kind.held == name),
+            released: self.kinds.iter().position(|kind| kind.released == name),
+        }
+    }
+
     /// A task got to a point.
-    pub fn got_to(&mut self, task: TaskId, point: &str) {
-        if let Some(kind) = self.kinds.iter().position(|kind| kind.held == point)
+    pub fn got_to(&mut self, task: TaskId, point: LockPoint) {
+        if let Some(kind) = point.held
             && !self.held.contains(&(task, kind))
         {
             self.wanted.retain(|wanted| *wanted != (task, kind));
@@ -59,8 +76,8 @@ impl Locks {
     }
 
     /// A task went on from a point.
-    pub fn passed(&mut self, task: TaskId, point: &str) {
-        if let Some(kind) = self.kinds.iter().position(|kind| kind.wanted == point) {
+    pub fn passed(&mut self, task: TaskId, point: LockPoint) {
+        if let Some(kind) = point.wanted {
             let rank = self.kinds[kind].rank;
             let above = self.held.iter().find(|(holder, held)| *holder == task && self.kinds[*held].rank >= rank);
             if let (None, Some((_, holds))) = (self.out_of_order, above) {
@@ -68,7 +85,7 @@ impl Locks {
             }
             self.wanted.push((task, kind));
         }
-        if let Some(kind) = self.kinds.iter().position(|kind| kind.released == point) {
+        if let Some(kind) = point.released {
             self.held.retain(|held| *held != (task, kind));
         }
     }
@@ -104,7 +121,9 @@ impl Locks {
     }
 
     fn cycle(&self) -> Option<TaskId> {
-        self.wanted.iter().map(|(waiter, _)| *waiter).find(|&start| {
+        // whom nobody can wait for closes no cycle
+        let holds = |task: TaskId| self.held.iter().any(|(holder, _)| *holder == task);
+        self.wanted.iter().map(|(waiter, _)| *waiter).filter(|waiter| holds(*waiter)).find(|&start| {
             let mut reached = vec![start];
             let mut next = 0;
             while next < reached.len() {
@@ -139,27 +158,27 @@ mod tests {
     #[test]
     fn inner_after_outer_is_in_order_and_the_reverse_is_not() {
         let mut locks = Locks::new(KINDS);
-        locks.passed(A, "OuterWanted");
-        locks.got_to(A, "OuterHeld");
-        locks.passed(A, "Wanted");
-        locks.got_to(A, "Held");
+        locks.passed(A, locks.point("OuterWanted"));
+        locks.got_to(A, locks.point("OuterHeld"));
+        locks.passed(A, locks.point("Wanted"));
+        locks.got_to(A, locks.point("Held"));
         assert_eq!(locks.out_of_order, None);
-        locks.passed(A, "OuterFree");
-        locks.passed(A, "OuterWanted");
+        locks.passed(A, locks.point("OuterFree"));
+        locks.passed(A, locks.point("OuterWanted"));
         assert_eq!(locks.facts(|_, _| false).out_of_order, Some((A, "inner", "outer")));
     }
 
     #[test]
     fn two_tasks_that_wait_for_each_other_are_a_cycle() {
         let mut locks = Locks::new(KINDS);
-        locks.got_to(A, "OuterHeld");
-        locks.got_to(B, "Held");
-        locks.passed(A, "Wanted");
+        locks.got_to(A, locks.point("OuterHeld"));
+        locks.got_to(B, locks.point("Held"));
+        locks.passed(A, locks.point("Wanted"));
         assert_eq!(locks.cycle(), None);
         assert_eq!(locks.waits().collect::<Vec<_>>(), [(A, 1, B)]);
-        locks.passed(B, "OuterWanted");
+        locks.passed(B, locks.point("OuterWanted"));
         assert!(locks.cycle().is_some());
-        locks.passed(B, "Free");
+        locks.passed(B, locks.point("Free"));
         assert_eq!(locks.cycle(), None);
     }
 }

@@ -1,6 +1,6 @@
 //! Where the oracles stand during a run: asks each at its moment and keeps the first finding of each.
 
-use crate::conductor::{Conductor, Pulse};
+use crate::conductor::Pulse;
 use crate::history::{Answer, History, Save};
 use crate::locks::LockFacts;
 use crate::oracle::{Finding, ORACLES, Tasks, View, When};
@@ -19,31 +19,46 @@ pub struct Watch {
     pub limits: RingLimits,
     steps_max: u64,
     history: Arc<Mutex<History>>,
-    seen: Arc<Mutex<Seen>>,
+    violations: Arc<Mutex<Vec<Violation>>>,
 }
 
+/// What the oracles of every step were last asked about.
 #[derive(Default)]
-struct Seen {
-    violations: Vec<Violation>,
+pub struct Seen {
     changes: u64,
     ended: usize,
     published: Option<Arc<RingRecord>>,
 }
 
-impl Tasks for Conductor {
+impl Seen {
+    /// Takes in what there is now, and says whether it is new.
+    fn is_new(&mut self, changes: u64, ended: usize, published: Option<Arc<RingRecord>>) -> bool {
+        let same_ring = match (&self.published, &published) {
+            (Some(seen), Some(now)) => Arc::ptr_eq(seen, now),
+            (seen, now) => seen.is_none() && now.is_none(),
+        };
+        if same_ring && (self.changes, self.ended) == (changes, ended) {
+            return false;
+        }
+        *self = Seen { changes, ended, published };
+        true
+    }
+}
+
+impl Tasks for Pulse<'_> {
     fn label(&self, task: TaskId) -> String {
-        Conductor::label(self, task)
+        Pulse::label(*self, task).to_string()
     }
 
     fn is_alive(&self, task: TaskId) -> bool {
-        Conductor::is_alive(self, task)
+        Pulse::is_alive(*self, task)
     }
 }
 
 impl Watch {
     /// A watch over a run that has not begun.
     pub fn new(limits: RingLimits, steps_max: u64) -> Watch {
-        Watch { limits, steps_max, history: Arc::default(), seen: Arc::default() }
+        Watch { limits, steps_max, history: Arc::default(), violations: Arc::default() }
     }
 
     /// The run so far.
@@ -52,18 +67,19 @@ impl Watch {
     }
 
     /// A ring was saved by the running task.
-    pub fn saved(&self, conductor: &Conductor, record: RingRecord) {
-        let save = Save { step: conductor.steps(), task: conductor.current(), record };
-        self.ask(conductor, When::Save, Some(&save), None, LockFacts::default(), &[]);
-        self.lock_history().save(save);
+    pub fn saved(&self, pulse: Pulse<'_>, record: RingRecord) {
+        let save = Save { step: pulse.step(), task: pulse.current(), record };
+        let mut history = self.lock_history();
+        self.ask(When::Save, &View { saving: Some(&save), ..self.view(&history, &pulse) });
+        history.save(save);
     }
 
     /// A ring was saved that cannot be decoded.
-    pub fn undecodable(&self, conductor: &Conductor, fault: RecordFault) {
-        let label = conductor.current().map_or_else(String::new, |task| conductor.label(task));
-        let race = format!("{}@RingSaved", kind(&label));
+    pub fn undecodable(&self, pulse: Pulse<'_>, fault: RecordFault) {
+        let label = pulse.current().map_or("", |task| pulse.label(task));
+        let race = format!("{}@RingSaved", kind(label));
         let sentence = format!("{label} saved a ring that cannot be read back: {fault}");
-        self.report("ring-shape", conductor.steps(), Finding { race, sentence });
+        self.report("ring-shape", pulse.step(), Finding { race, sentence });
     }
 
     /// A caller was told something.
@@ -72,78 +88,68 @@ impl Watch {
     }
 
     /// A step is over. Oracles are asked only if there is something new to see.
-    pub fn after_step(&self, conductor: &Conductor, pulse: &Pulse, published: Option<Arc<RingRecord>>) {
-        let is_new = {
-            let (mut seen, history) = (self.lock_seen(), self.lock_history());
-            let same_ring = match (&seen.published, &published) {
-                (Some(seen), Some(now)) => Arc::ptr_eq(seen, now),
-                (seen, now) => seen.is_none() && now.is_none(),
-            };
-            let is_new = !same_ring || seen.changes != history.changes || seen.ended != pulse.ended;
-            (seen.changes, seen.ended, seen.published) = (history.changes, pulse.ended, published.clone());
-            is_new
-        };
-        if is_new || pulse.locks != LockFacts::default() {
-            self.ask(conductor, When::Step, None, published.as_deref(), pulse.locks, &[]);
+    pub fn after_step(&self, seen: &mut Seen, pulse: Pulse<'_>, published: Option<Arc<RingRecord>>) {
+        let history = self.lock_history();
+        let locks = pulse.locks();
+        let is_new = seen.is_new(history.changes, pulse.ended(), published);
+        if is_new || locks != LockFacts::default() {
+            let published = seen.published.as_deref();
+            self.ask(When::Step, &View { published, locks, ..self.view(&history, &pulse) });
         }
     }
 
     /// Nothing more can run, or the run was cut off at its bound.
-    pub fn drained(&self, conductor: &Conductor, published: Option<Arc<RingRecord>>) {
-        for (task, message) in conductor.panics() {
-            let label = conductor.label(task);
+    pub fn drained(&self, pulse: Pulse<'_>, published: Option<Arc<RingRecord>>) {
+        for (task, message) in pulse.panics() {
+            let label = pulse.label(task);
             let sentence = format!("{label} panicked: {}", message.lines().next().unwrap_or_default());
-            self.report("panic", conductor.steps(), Finding { race: kind(&label), sentence });
+            self.report("panic", pulse.step(), Finding { race: kind(label), sentence });
         }
-        let unfinished = conductor.unfinished();
-        self.ask(conductor, When::Drained, None, published.as_deref(), LockFacts::default(), &unfinished);
-        let counts = conductor.window_counts();
-        if self.lock_seen().violations.is_empty()
+        let (published, unfinished) = (published.as_deref(), &pulse.unfinished());
+        let history = self.lock_history();
+        self.ask(When::Drained, &View { published, unfinished, ..self.view(&history, &pulse) });
+        let counts = pulse.window_counts();
+        if self.lock_violations().is_empty()
             && let Some((window, _)) =
                 WINDOWS.iter().zip(&counts).find(|(kind, count)| kind.exclusive && count.landings > 0)
         {
             let sentence = format!("another task's commit landed inside the exclusive window {}", window.name);
-            self.report("exclusive-window", conductor.steps(), Finding { race: window.name.to_string(), sentence });
+            self.report("exclusive-window", pulse.step(), Finding { race: window.name.to_string(), sentence });
         }
     }
 
     /// The findings, in the order in which they were made.
     pub fn take_violations(&self) -> Vec<Violation> {
-        std::mem::take(&mut self.lock_seen().violations)
+        std::mem::take(&mut self.lock_violations())
     }
 
-    fn ask(
-        &self,
-        conductor: &Conductor,
-        when: When,
-        saving: Option<&Save>,
-        published: Option<&RingRecord>,
-        locks: LockFacts,
-        unfinished: &[TaskId],
-    ) {
-        let history = self.lock_history();
-        let view = View {
-            history: &history,
-            saving,
-            published,
-            locks,
-            state_holder: conductor.holder(STATE_LOCK),
-            tasks: conductor,
-            steps: conductor.steps(),
+    /// What every oracle may look at.
+    fn view<'a>(&self, history: &'a History, pulse: &'a Pulse<'a>) -> View<'a> {
+        View {
+            history,
+            saving: None,
+            published: None,
+            locks: LockFacts::default(),
+            state_holder: pulse.holder(STATE_LOCK),
+            tasks: pulse,
+            steps: pulse.step(),
             steps_max: self.steps_max,
-            unfinished,
-        };
+            unfinished: &[],
+        }
+    }
+
+    fn ask(&self, when: When, view: &View<'_>) {
         for oracle in ORACLES.iter().filter(|oracle| oracle.when == when) {
-            if let Some(finding) = (oracle.check)(&view) {
+            if let Some(finding) = (oracle.check)(view) {
                 self.report(oracle.name, view.steps, finding);
             }
         }
     }
 
     fn report(&self, oracle: &str, step: u64, Finding { race, sentence }: Finding) {
-        let mut seen = self.lock_seen();
-        if !seen.violations.iter().any(|violation| violation.oracle == oracle) {
-            seen.violations.push(Violation { oracle: oracle.to_string(), step, race, sentence });
+        let mut violations = self.lock_violations();
+        if !violations.iter().any(|violation| violation.oracle == oracle) {
+            violations.push(Violation { oracle: oracle.to_string(), step, race, sentence });
         }
     }
 
@@ -151,7 +157,7 @@ impl Watch {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock_seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_violations(&self) -> MutexGuard<'_, Vec<Violation>> {
+        self.violations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -49,16 +49,40 @@ struct State {
     wanting: Vec<TaskId>,
 }
 
+/// What a point is to each window, one bit a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowPoint {
+    opens: u32,
+    closes: u32,
+    wants: u32,
+    lands: u32,
+}
+
 impl Windows {
     /// None open yet.
     pub fn new(kinds: &'static [Window]) -> Windows {
+        assert!(kinds.len() <= 32, "a point has 32 bits for windows");
         Windows { kinds, states: vec![State::default(); kinds.len()] }
     }
 
+    /// What the point of this name is to each window.
+    pub fn point(&self, name: &str) -> WindowPoint {
+        let bits = |is: fn(&Window, &str) -> bool| {
+            let matching = (0..).zip(self.kinds).filter(|(_, kind)| is(kind, name));
+            matching.fold(0, |bits, (index, _): (u32, _)| bits | 1 << index)
+        };
+        WindowPoint {
+            opens: bits(|kind, name| kind.opens == name),
+            closes: bits(|kind, name| kind.closes.contains(&name)),
+            wants: bits(|kind, name| kind.wants == Some(name)),
+            lands: bits(|kind, name| kind.lands == name),
+        }
+    }
+
     /// A task got to a point: it is parked there, or passes without parking.
-    pub fn got_to(&mut self, task: TaskId, point: &str) {
-        for (kind, state) in self.kinds.iter().zip(&mut self.states) {
-            if kind.opens == point && !state.open.contains(&task) {
+    pub fn got_to(&mut self, task: TaskId, point: WindowPoint) {
+        for state in of(point.opens, &mut self.states) {
+            if !state.open.contains(&task) {
                 state.wanting.retain(|other| *other != task);
                 state.open.push(task);
                 state.count.openings += 1;
@@ -68,18 +92,19 @@ impl Windows {
     }
 
     /// A task went on from a point.
-    pub fn passed(&mut self, task: TaskId, point: &str) {
-        for (kind, state) in self.kinds.iter().zip(&mut self.states) {
-            if kind.lands == point {
-                state.count.landings += state.open.iter().filter(|other| **other != task).count() as u64;
-            }
-            if kind.wants == Some(point) && !state.wanting.contains(&task) {
-                state.count.arrivals += state.open.iter().filter(|other| **other != task).count() as u64;
+    pub fn passed(&mut self, task: TaskId, point: WindowPoint) {
+        let others = |state: &State| state.open.iter().filter(|other| **other != task).count() as u64;
+        for state in of(point.lands, &mut self.states) {
+            state.count.landings += others(state);
+        }
+        for state in of(point.wants, &mut self.states) {
+            if !state.wanting.contains(&task) {
+                state.count.arrivals += others(state);
                 state.wanting.push(task);
             }
-            if kind.closes.contains(&point) {
-                state.open.retain(|other| *other != task);
-            }
+        }
+        for state in of(point.closes, &mut self.states) {
+            state.open.retain(|other| *other != task);
         }
     }
 
@@ -95,6 +120,12 @@ impl Windows {
     pub fn counts(&self) -> Vec<WindowCount> {
         self.states.iter().map(|state| state.count).collect()
     }
+}
+
+/// The states whose windows have their bit set.
+fn of(bits: u32, states: &mut [State]) -> impl Iterator<Item = &mut State> {
+    let states = if bits == 0 { &mut [] } else { states };
+    (0u32..).zip(states).filter(move |(index, _)| bits >> index & 1 == 1).map(|(_, state)| state)
 }
 
 #[cfg(test)]
@@ -115,6 +146,7 @@ mod tests {
     fn count(moves: &[(TaskId, &str, bool)]) -> WindowCount {
         let mut windows = Windows::new(KINDS);
         for (task, point, parks) in moves {
+            let point = windows.point(point);
             if *parks { windows.got_to(*task, point) } else { windows.passed(*task, point) }
         }
         windows.counts()[0]
@@ -139,9 +171,9 @@ mod tests {
     #[test]
     fn an_ended_task_leaves_no_window_open() {
         let mut windows = Windows::new(KINDS);
-        windows.got_to(A, "Cloned");
+        windows.got_to(A, windows.point("Cloned"));
         windows.ended(A);
-        windows.passed(B, "Saved");
+        windows.passed(B, windows.point("Saved"));
         assert_eq!(windows.counts()[0].landings, 0);
     }
 }

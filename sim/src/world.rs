@@ -12,7 +12,7 @@ use crate::plan::{Injection, Schedule};
 use crate::record::Record;
 use crate::trace::Trace;
 use crate::vocabulary::{VOCABULARY, role};
-use crate::watch::Watch;
+use crate::watch::{Seen, Watch};
 use madsim::runtime::{Handle, NodeHandle, Runtime};
 use segment_engine::catalog::{Batch, Catalog, Commit, Table, Write};
 use segment_engine::env::Env;
@@ -202,15 +202,16 @@ impl Stage {
     }
 
     async fn conduct(&self, steps_max: u64) {
-        let (conductor, watch) = (self.env.conductor.clone(), self.watch.clone());
+        let watch = self.watch.clone();
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let published = ring.clone();
-        let between = move |pulse: &Pulse| {
-            watch.after_step(&conductor, pulse, published.as_ref().map(|ring| ring.snapshot()));
-            if pulse.step > steps_max { Proceed::Stop } else { Proceed::On }
+        let mut seen = Seen::default();
+        let between = move |pulse: Pulse<'_>| {
+            watch.after_step(&mut seen, pulse, published.as_ref().map(|ring| ring.snapshot()));
+            if pulse.step() > steps_max { Proceed::Stop } else { Proceed::On }
         };
         self.env.conductor.conduct(between).await;
-        self.watch.drained(&self.env.conductor, ring.map(|ring| ring.snapshot()));
+        self.env.conductor.look(|pulse| self.watch.drained(pulse, ring.map(|ring| ring.snapshot())));
     }
 
     /// Ends everything that is still there.
@@ -227,20 +228,20 @@ impl Stage {
         let history = self.watch.history().lock().unwrap_or_else(PoisonError::into_inner);
         let trace = conductor.take_trace();
         let furnished = setting.limits.ring.segments().min(setting.segments as usize);
-        let record = Record {
+        let record = conductor.look(|pulse| Record {
             seed: schedule.seed,
             base: schedule.base,
             violations: self.watch.take_violations(),
             trace_hash: trace.hash(),
-            sites: conductor.steps(),
+            sites: pulse.step(),
             joined: history.joined.len().saturating_sub(furnished) as u64,
             departed: history.departed.len() as u64,
-            windows: conductor.window_counts(),
-            interference: conductor.interference(),
-        };
+            windows: pulse.window_counts(),
+            interference: pulse.interference(),
+        });
         let story = mode.keep_trace.then(|| Story {
             trace,
-            labels: conductor.labels(),
+            labels: conductor.look(|pulse| pulse.labels()),
             saves: history.saves.iter().map(|save| (save.step, save.record.clone())).collect(),
             fired: conductor.take_fired(),
         });

@@ -1,0 +1,371 @@
+//! What the conductor knows, under its lock: the tasks, what waits, and which of it goes next.
+
+use super::{Between, End, ERRNO_IO, HOLD_IDLE, HOLD_STEPS_MAX, Interference, Landing, OperationTraits, Role};
+use crate::decision::{Decisions, Draws, below};
+use crate::locks::{LockPoint, Locks};
+use crate::plan::{Action, Base, Injection, Schedule, Until};
+use crate::site::{Site, SiteName, TaskId, has_kind, label_key, site_key};
+use crate::trace::{Trace, What};
+use crate::window::{WindowPoint, Windows};
+use std::collections::{BTreeMap, BTreeSet};
+use std::task::Waker;
+
+pub(super) struct State {
+    pub(super) schedule: Schedule,
+    pub(super) decisions: Decisions,
+    pub(super) injected: BTreeMap<u64, Action>,
+    /// Sites that a hold waits for, and those of them that have passed.
+    pub(super) awaited: BTreeSet<u64>,
+    pub(super) passed: BTreeSet<u64>,
+    pub(super) conducting: bool,
+    /// Called between two steps. Absent while it is called.
+    pub(super) between: Option<Between>,
+    pub(super) waits_for_end: Option<Waker>,
+    pub(super) points: Vec<Point>,
+    pub(super) tasks: Vec<Task>,
+    pub(super) waiting: Vec<Waiting>,
+    pub(super) next_ticket: u64,
+    pub(super) current: Option<TaskId>,
+    pub(super) last: TaskId,
+    pub(super) step: u64,
+    pub(super) now_ms: u64,
+    pub(super) trace: Trace,
+    pub(super) windows: Windows,
+    pub(super) locks: Locks,
+    pub(super) ended: usize,
+    pub(super) interference: Interference,
+    /// Kept with the trace.
+    pub(super) fired: Option<Vec<Injection>>,
+}
+
+/// A point that some task has been at, and what it is to windows and locks: looked up by name once a visit.
+pub(super) struct Point {
+    name: &'static str,
+    window: WindowPoint,
+    lock: LockPoint,
+}
+
+pub(super) struct Task {
+    pub(super) label: String,
+    key: u64,
+    pub(super) role: Role,
+    /// Base `priority`: the lowest goes first.
+    rank: u64,
+    waker: Waker,
+    pub(super) is_cancelled: bool,
+    pub(super) end: Option<End>,
+    /// How often it was at each point, by the point's number.
+    hits: Vec<u32>,
+    /// How many tasks it has started under each name.
+    children: Vec<(&'static str, u32)>,
+}
+
+/// A task at a point.
+#[derive(Clone, Copy)]
+pub(super) struct Visit {
+    pub(super) site: Site,
+    /// The site's number in keyed decisions.
+    key: u64,
+    window: WindowPoint,
+    lock: LockPoint,
+}
+
+pub(super) struct Waiting {
+    ticket: u64,
+    visit: Visit,
+    draws: Draws,
+    hold: Option<Hold>,
+    kind: Kind,
+}
+
+pub(super) enum Kind {
+    Parked(Waker),
+    Asleep(Waker, u64),
+    Operation(OperationTraits, Box<dyn FnOnce(Landing) + Send>),
+}
+
+#[derive(Clone, Copy)]
+enum Hold {
+    Passed(u64),
+    UntilStep(u64),
+    Idle,
+}
+
+/// What a step sets going, to be done without the lock.
+pub(super) enum Move {
+    Wake(Waker),
+    Land(Box<dyn FnOnce(Landing) + Send>, Landing),
+}
+
+impl Move {
+    pub(super) fn go(self) {
+        match self {
+            Move::Wake(waker) => waker.wake(),
+            Move::Land(land, landing) => land(landing),
+        }
+    }
+}
+
+impl State {
+    pub(super) fn task(&self, id: TaskId) -> &Task {
+        &self.tasks[usize::from(id.0)]
+    }
+
+    fn task_mut(&mut self, id: TaskId) -> &mut Task {
+        &mut self.tasks[usize::from(id.0)]
+    }
+
+    /// Takes a new task in.
+    pub(super) fn add_task(&mut self, label: String, role: Role, waker: Waker) -> TaskId {
+        let id = TaskId(u16::try_from(self.tasks.len()).expect("a run has fewer than 65,536 tasks"));
+        let key = label_key(&label);
+        let rank = self.decisions.draws(key).rank >> 1;
+        let (hits, children) = (Vec::with_capacity(POINTS_USUAL), Vec::new());
+        self.tasks.push(Task { label, key, role, rank, waker, is_cancelled: false, end: None, hits, children });
+        id
+    }
+
+    /// The label of a task that the running one starts under `name`.
+    pub(super) fn child_label(&mut self, name: &'static str) -> String {
+        let Some(parent) = self.current else {
+            return name.to_string();
+        };
+        let parent = self.task_mut(parent);
+        let number = match parent.children.iter_mut().find(|(counted, _)| *counted == name) {
+            Some((_, number)) => {
+                *number += 1;
+                *number
+            }
+            None => {
+                parent.children.push((name, 1));
+                1
+            }
+        };
+        format!("{}/{name}#{number}", parent.label)
+    }
+
+    /// A task runs from now on.
+    pub(super) fn enter(&mut self, task: TaskId) -> &Task {
+        self.current = Some(task);
+        self.task(task)
+    }
+
+    /// A task is no more.
+    pub(super) fn end(&mut self, id: TaskId, end: End) {
+        self.ended += 1;
+        self.windows.ended(id);
+        self.locks.ended(id);
+        let site = Site { task: id, point: "end", hit: 1 };
+        let key = site_key(self.task(id).key, site.point, site.hit);
+        match &end {
+            End::Finished => self.trace.push(self.step, site, key, What::Finished),
+            End::Panicked(_) => self.trace.push(self.step, site, key, What::Panicked),
+            End::Cancelled => {} // traced where it happened
+        }
+        self.task_mut(id).end = Some(end);
+    }
+
+    /// Numbers the running task's visit of a point; `None` outside a conducted task.
+    pub(super) fn arrive(&mut self, point: &'static str) -> Option<Visit> {
+        let task = self.current.filter(|_| self.conducting)?;
+        let number = self.points.iter().position(|known| known.name == point).unwrap_or_else(|| {
+            let (window, lock) = (self.windows.point(point), self.locks.point(point));
+            self.points.push(Point { name: point, window, lock });
+            self.points.len() - 1
+        });
+        let Point { window, lock, .. } = self.points[number];
+        let state = &mut self.tasks[usize::from(task.0)];
+        if state.hits.len() <= number {
+            state.hits.resize(number + 1, 0);
+        }
+        state.hits[number] += 1;
+        let hit = state.hits[number];
+        Some(Visit { site: Site { task, point, hit }, key: site_key(state.key, point, hit), window, lock })
+    }
+
+    /// The running task has got to a point: it parks there, or passes without parking.
+    pub(super) fn got_to(&mut self, visit: &Visit) {
+        self.windows.got_to(visit.site.task, visit.window);
+        self.locks.got_to(visit.site.task, visit.lock);
+    }
+
+    /// The running task hands in an operation: to a window that is getting to its point, to a lock it is nothing.
+    pub(super) fn hands_in(&mut self, visit: &Visit) {
+        self.windows.got_to(visit.site.task, visit.window);
+    }
+
+    /// Queues what waits, held or not, and returns its ticket.
+    pub(super) fn wait(&mut self, visit: Visit, kind: Kind) -> u64 {
+        let draws = self.decisions.draws(visit.key);
+        let knobs = self.schedule.knobs;
+        let slow = matches!(kind, Kind::Operation(OperationTraits { slow: true, .. }, _));
+        let Draws { hold: held, length, .. } = draws;
+        let until = match self.injected.get(&visit.key) {
+            Some(Action::Hold(until)) => Some(until.clone()),
+            Some(_) => None,
+            None if knobs.hold.takes(held) || (slow && knobs.slow.takes(held)) => Some(if HOLD_IDLE.takes(length) {
+                Until::Idle
+            } else {
+                Until::Steps(below(length.rotate_left(32), HOLD_STEPS_MAX) as u32 + 1)
+            }),
+            None => None,
+        };
+        let hold = until.map(|until| {
+            self.interference.holds += 1;
+            self.interference.slow += u64::from(slow);
+            let hold = match &until {
+                Until::Passed(site) => Hold::Passed(site.key()),
+                Until::Steps(steps) => Hold::UntilStep(self.step + u64::from(*steps)),
+                Until::Idle => Hold::Idle,
+            };
+            self.fire(visit.site, Action::Hold(until));
+            hold
+        });
+        self.next_ticket += 1;
+        self.waiting.push(Waiting { ticket: self.next_ticket, visit, draws, hold, kind });
+        self.next_ticket
+    }
+
+    pub(super) fn is_waiting(&self, ticket: u64) -> bool {
+        self.waiting.iter().any(|waiting| waiting.ticket == ticket)
+    }
+
+    /// Takes back what waits under this ticket, if it still does.
+    pub(super) fn withdraw(&mut self, ticket: u64) -> Option<Waiting> {
+        let index = self.waiting.iter().position(|waiting| waiting.ticket == ticket)?;
+        Some(self.waiting.swap_remove(index))
+    }
+
+    /// Lets the best of what waits go on; `None` when nothing does. To be called only when nothing runs.
+    pub(super) fn step(&mut self) -> Option<Move> {
+        let index = self.choose()?;
+        self.step += 1;
+        let best = &self.waiting[index];
+        let (visit, draws) = (best.visit, best.draws);
+        if self.cancels(best) {
+            return Some(self.cancel(&visit));
+        }
+        self.last = visit.site.task;
+        self.demote(visit.site.task, draws);
+        Some(match self.waiting.swap_remove(index).kind {
+            Kind::Parked(waker) => {
+                self.pass(&visit, What::Passed);
+                Move::Wake(waker)
+            }
+            Kind::Asleep(waker, due_ms) => {
+                self.now_ms = self.now_ms.max(due_ms);
+                self.pass(&visit, What::Passed);
+                Move::Wake(waker)
+            }
+            Kind::Operation(traits, land) => {
+                let landing = self.landing(&visit, draws, traits);
+                let what = match landing {
+                    Landing::Done => What::Landed,
+                    Landing::Failed(errno) => What::Failed(errno),
+                };
+                self.pass(&visit, what);
+                Move::Land(land, landing)
+            }
+        })
+    }
+
+    /// The index of what goes next: the best that is not held; if all are held, the best of those; if all sleep, the
+    /// first that is due.
+    fn choose(&self) -> Option<usize> {
+        let order = |waiting: &Waiting| {
+            let asleep = match &waiting.kind {
+                Kind::Asleep(_, due_ms) => Some(*due_ms),
+                _ => None,
+            };
+            (asleep, self.is_held(waiting), self.rank(waiting), waiting.visit.site)
+        };
+        self.waiting.iter().enumerate().min_by_key(|(_, waiting)| order(waiting)).map(|(index, _)| index)
+    }
+
+    fn is_held(&self, waiting: &Waiting) -> bool {
+        match waiting.hold {
+            None => false,
+            Some(Hold::Passed(site)) => !self.passed.contains(&site),
+            Some(Hold::UntilStep(step)) => self.step < step,
+            Some(Hold::Idle) => true,
+        }
+    }
+
+    fn rank(&self, waiting: &Waiting) -> (u64, u64) {
+        let Site { task, hit, .. } = waiting.visit.site;
+        match self.schedule.base {
+            Base::Keyed => (0, waiting.draws.rank),
+            Base::Priority => (self.task(task).rank, waiting.draws.rank),
+            Base::Sequential => (u64::from(task.0.wrapping_sub(self.last.0)), u64::from(hit)),
+        }
+    }
+
+    fn cancels(&self, waiting: &Waiting) -> bool {
+        let task = self.task(waiting.visit.site.task);
+        if task.role != Role::Caller || task.is_cancelled || task.end.is_some() {
+            return false;
+        }
+        match self.injected.get(&waiting.visit.key) {
+            Some(action) => *action == Action::Cancel,
+            None => self.schedule.knobs.cancel.takes(waiting.draws.cancel),
+        }
+    }
+
+    /// Drops the caller that is there, once it is polled. If it is parked, that is withdrawn with it; an operation
+    /// outlives its caller.
+    fn cancel(&mut self, visit: &Visit) -> Move {
+        self.trace.push(self.step, visit.site, visit.key, What::Cancelled);
+        self.fire(visit.site, Action::Cancel);
+        self.interference.cancels += 1;
+        let task = self.task_mut(visit.site.task);
+        task.is_cancelled = true;
+        Move::Wake(task.waker.clone())
+    }
+
+    fn landing(&mut self, visit: &Visit, draws: Draws, traits: OperationTraits) -> Landing {
+        let errno = match self.injected.get(&visit.key) {
+            Some(Action::Error(errno)) => Some(*errno),
+            Some(_) => None,
+            None => (traits.fails && self.schedule.knobs.fail.takes(draws.fail)).then_some(ERRNO_IO),
+        };
+        let Some(errno) = errno else {
+            return Landing::Done;
+        };
+        self.interference.failures += 1;
+        self.fire(visit.site, Action::Error(errno));
+        Landing::Failed(errno)
+    }
+
+    /// A task goes on from a point, or an operation lands.
+    pub(super) fn pass(&mut self, visit: &Visit, what: What) {
+        self.windows.passed(visit.site.task, visit.window);
+        self.locks.passed(visit.site.task, visit.lock);
+        self.trace.push(self.step, visit.site, visit.key, what);
+        if !self.awaited.is_empty() && self.awaited.contains(&visit.key) {
+            self.passed.insert(visit.key);
+        }
+    }
+
+    /// Base `priority`: a few sites send their task to the back.
+    fn demote(&mut self, task: TaskId, draws: Draws) {
+        if self.schedule.base == Base::Priority && self.schedule.knobs.change.takes(draws.change) {
+            self.task_mut(task).rank = (1 << 63) + self.step;
+        }
+    }
+
+    fn fire(&mut self, site: Site, action: Action) {
+        let Some(fired) = &mut self.fired else {
+            return;
+        };
+        let task = self.tasks[usize::from(site.task.0)].label.clone();
+        fired.push(Injection { site: SiteName { task, point: site.point.to_string(), hit: site.hit }, action });
+    }
+
+    /// Whether a task is of a kind, by the kind's name.
+    pub(super) fn is_kind(&self, task: TaskId, name: &str) -> bool {
+        has_kind(&self.task(task).label, name)
+    }
+}
+
+/// Different points of a usual run.
+pub(super) const POINTS_USUAL: usize = 20;

@@ -1,0 +1,131 @@
+//! A task under its label: polled for the conductor, and counted while it is ready.
+
+use super::wait::Park;
+use super::{Conductor, End};
+use crate::site::TaskId;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Wake, Waker};
+
+/// Counts a task among the ready ones from its wake-up to its next poll.
+pub(super) struct Readiness {
+    is_ready: AtomicBool,
+    all: Arc<AtomicUsize>,
+    /// Known from the first poll on; the executor owes a new task that one anyway.
+    executor: OnceLock<Waker>,
+}
+
+impl Readiness {
+    pub(super) fn of_new_task(all: &Arc<AtomicUsize>) -> Arc<Readiness> {
+        all.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Readiness { is_ready: AtomicBool::new(true), all: all.clone(), executor: OnceLock::new() })
+    }
+
+    fn polled(&self) {
+        if self.is_ready.swap(false, Ordering::Relaxed) {
+            self.all.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Will not be polled again: a late wake-up must not count.
+    fn ended(&self) {
+        self.polled();
+        self.is_ready.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Wake for Readiness {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.is_ready.swap(true, Ordering::Relaxed) {
+            self.all.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(executor) = self.executor.get() {
+            executor.wake_by_ref();
+        }
+    }
+}
+
+/// A task under its label.
+pub(super) struct Conducted {
+    conductor: Conductor,
+    task: TaskId,
+    ready: Arc<Readiness>,
+    waker: Waker,
+    future: Option<Started>,
+}
+
+/// A spawn is a wake-up too: several tasks may start in the same step, in an order that is the executor's. So a task
+/// parks before it does anything.
+struct Started {
+    start: Option<Park>,
+    task: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Started {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if let Some(start) = &mut self.start {
+            std::task::ready!(Pin::new(start).poll(context));
+            self.start = None;
+        }
+        self.task.as_mut().poll(context)
+    }
+}
+
+impl Conducted {
+    pub(super) fn new(
+        conductor: Conductor,
+        id: TaskId,
+        ready: Arc<Readiness>,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> Conducted {
+        let start = Some(Park::new(conductor.clone(), "Start", None));
+        let future = Some(Started { start, task: Box::pin(task) });
+        Conducted { conductor, task: id, waker: Waker::from(ready.clone()), ready, future }
+    }
+}
+
+impl Future for Conducted {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let Some(future) = &mut this.future else {
+            return Poll::Ready(());
+        };
+        this.ready.executor.get_or_init(|| context.waker().clone());
+        this.ready.polled();
+        let context = &mut Context::from_waker(&this.waker);
+        let end = if this.conductor.lock().enter(this.task).is_cancelled {
+            Some(End::Cancelled)
+        } else {
+            match catch_unwind(AssertUnwindSafe(|| future.poll(context))) {
+                Ok(Poll::Pending) => None,
+                Ok(Poll::Ready(())) => Some(End::Finished),
+                Err(panic) => Some(End::Panicked(panic_message(panic.as_ref()))),
+            }
+        };
+        let Some(end) = end else {
+            this.conductor.go_on_from(None);
+            return Poll::Pending;
+        };
+        // its destructors still speak under its label
+        let future = this.future.take();
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(future)));
+        let end = dropped.map_or_else(|panic| End::Panicked(panic_message(panic.as_ref())), |()| end);
+        this.ready.ended();
+        this.conductor.go_on_from(Some((this.task, end)));
+        Poll::Ready(())
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_string());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a message".to_string())
+}
