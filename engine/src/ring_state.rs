@@ -113,23 +113,23 @@ impl RingRecord {
         let (members, doomed) = (self.ring.members(), self.ring.doomed());
         let mut row = Vec::with_capacity(25 + 25 * members.len() + 24 * doomed.len());
         row.push(RECORD_FORMAT);
-        row.extend(self.version.to_le_bytes());
-        row.extend(self.base.to_le_bytes());
+        row.extend_from_slice(&self.version.to_le_bytes());
+        row.extend_from_slice(&self.base.to_le_bytes());
         let length = |list: usize| u32::try_from(list).expect("a ring has fewer than 2^32 segments").to_le_bytes();
-        row.extend(length(members.len()));
+        row.extend_from_slice(&length(members.len()));
         for member in members {
-            row.extend(member.segment.as_u128().to_le_bytes());
-            row.extend(member.bytes.to_le_bytes());
+            row.extend_from_slice(&member.segment.as_u128().to_le_bytes());
+            row.extend_from_slice(&member.bytes.to_le_bytes());
             row.push(match member.generation {
                 Generation::Old => 0,
                 Generation::Current => 1,
                 Generation::New => 2,
             });
         }
-        row.extend(length(doomed.len()));
+        row.extend_from_slice(&length(doomed.len()));
         for doomed in doomed {
-            row.extend(doomed.segment.as_u128().to_le_bytes());
-            row.extend(doomed.bytes.to_le_bytes());
+            row.extend_from_slice(&doomed.segment.as_u128().to_le_bytes());
+            row.extend_from_slice(&doomed.bytes.to_le_bytes());
         }
         row
     }
