@@ -85,14 +85,18 @@ pub struct Stage {
     kept: Mutex<Vec<Box<dyn Any + Send>>>,
 }
 
-/// The engine's surroundings in a run.
+/// The engine's surroundings in a run. Clones are the same.
 #[derive(Clone)]
 pub struct SimEnv {
+    parts: Arc<Parts>,
+}
+
+struct Parts {
     conductor: Conductor,
     disk: SimDisk,
     catalog: SimCatalog,
     watch: Watch,
-    next_segment: Arc<AtomicU64>,
+    next_segment: AtomicU64,
     node: NodeHandle,
 }
 
@@ -125,14 +129,15 @@ impl Worker {
         let runtime = Runtime::with_seed_and_config(mode.madsim_seed, madsim::Config::default());
         let conductor = Conductor::new(schedule, VOCABULARY, mode.keep_trace);
         let watch = Watch::new(setting.limits.ring, setting.steps_max);
-        let env = SimEnv {
+        let parts = Parts {
             disk: SimDisk::new(conductor.clone(), watch.history().clone()),
             catalog: SimCatalog::new(&self.store, conductor.clone(), watch.clone(), mode.keep_commits),
-            next_segment: Arc::new(AtomicU64::new(u64::from(setting.segments) + 1)),
+            next_segment: AtomicU64::new(u64::from(setting.segments) + 1),
             node: runtime.create_node().build(),
             conductor,
             watch: watch.clone(),
         };
+        let env = SimEnv { parts: Arc::new(parts) };
         let stage = Stage { env: env.clone(), watch, ring: Mutex::default(), kept: Mutex::default() };
         let quiet = Quiet::on();
         let ran = runtime.block_on(async {
@@ -147,7 +152,7 @@ impl Worker {
             ran
         });
         drop(quiet);
-        let Written { rows, commits, kept } = env.catalog.take_written();
+        let Written { rows, commits, kept } = env.parts.catalog.take_written();
         self.store.emptied(rows, commits)?;
         ran.map(|()| stage.outcome(schedule, setting, mode, kept.unwrap_or_default()))
     }
@@ -171,13 +176,13 @@ impl Stage {
 
     /// Puts a caller on the stage. It starts with the conductor. What `act` answers is recorded.
     pub fn caller(&self, label: String, act: impl Future<Output = Answers> + Send + 'static) {
-        let (conductor, watch) = (self.env.conductor.clone(), self.watch.clone());
+        let (conductor, watch) = (self.env.parts.conductor.clone(), self.watch.clone());
         let told = async move {
             let answers = act.await;
             let task = conductor.current().expect("a caller is polled under its label");
             answers.into_iter().for_each(|answer| watch.answered(task, answer));
         };
-        let _detached = self.env.node.spawn(self.env.conductor.adopt(label, Role::Caller, told));
+        let _detached = self.env.parts.node.spawn(self.env.parts.conductor.adopt(label, Role::Caller, told));
     }
 
     /// Ring and files as the setting says, saved as version 1.
@@ -195,7 +200,7 @@ impl Stage {
         ring.forget(&doomed);
         let value = RingRecord { version: 1, base: 0, ring }.encode();
         let row = Write::Put { table: Table::Ring, key: RING_KEY.to_vec(), value };
-        let Commit::Buffered = self.env.catalog.commit(vec![row], &[])? else {
+        let Commit::Buffered = self.env.parts.catalog.commit(vec![row], &[])? else {
             unreachable!("a commit without requirements is never refused");
         };
         Ok(())
@@ -210,21 +215,21 @@ impl Stage {
             watch.after_step(&mut seen, pulse, published.as_ref().map(|ring| ring.snapshot()));
             if pulse.step() > steps_max { Proceed::Stop } else { Proceed::On }
         };
-        self.env.conductor.conduct(between).await;
-        self.env.conductor.look(|pulse| self.watch.drained(pulse, ring.map(|ring| ring.snapshot())));
+        self.env.parts.conductor.conduct(between).await;
+        self.env.parts.conductor.look(|pulse| self.watch.drained(pulse, ring.map(|ring| ring.snapshot())));
     }
 
     /// Ends everything that is still there.
     async fn strike(&self) {
-        self.env.conductor.stop();
+        self.env.parts.conductor.stop();
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.ring.lock().unwrap_or_else(PoisonError::into_inner).take();
-        Handle::current().kill(self.env.node.id());
+        Handle::current().kill(self.env.parts.node.id());
         madsim::time::sleep(Duration::from_millis(1)).await;
     }
 
     fn outcome(&self, schedule: &Schedule, setting: &Setting, mode: Mode, commits: Vec<Batch>) -> Outcome {
-        let conductor = &self.env.conductor;
+        let conductor = &self.env.parts.conductor;
         let history = self.watch.history().lock().unwrap_or_else(PoisonError::into_inner);
         let trace = conductor.take_trace();
         let furnished = setting.limits.ring.segments().min(setting.segments as usize);
@@ -257,37 +262,37 @@ impl Env for SimEnv {
     type Catalog = SimCatalog;
 
     fn disk(&self) -> &SimDisk {
-        &self.disk
+        &self.parts.disk
     }
 
     fn catalog(&self) -> &SimCatalog {
-        &self.catalog
+        &self.parts.catalog
     }
 
     fn segment_id(&self) -> SegmentId {
-        SegmentId::from_u128(u128::from(self.next_segment.fetch_add(1, Ordering::Relaxed)))
+        SegmentId::from_u128(u128::from(self.parts.next_segment.fetch_add(1, Ordering::Relaxed)))
     }
 
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send {
-        self.conductor.sleep("Sleep", u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+        self.parts.conductor.sleep("Sleep", u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
     }
 
     fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        let label = self.conductor.child_label(name);
-        let _detached = self.node.spawn(self.conductor.adopt(label, role(name), task));
+        let label = self.parts.conductor.child_label(name);
+        let _detached = self.parts.node.spawn(self.parts.conductor.adopt(label, role(name), task));
     }
 
     fn reach(&self, point: Point) -> impl Future<Output = ()> + Send {
-        self.conductor.reach(point.name())
+        self.parts.conductor.reach(point.name())
     }
 
     fn note(&self, point: Point) {
         if point == Point::UNLINK_FAILED {
-            let mut history = self.watch.history().lock().unwrap_or_else(PoisonError::into_inner);
+            let mut history = self.parts.watch.history().lock().unwrap_or_else(PoisonError::into_inner);
             history.unlinks_reported += 1;
             history.changes += 1;
         }
-        self.conductor.note(point.name());
+        self.parts.conductor.note(point.name());
     }
 }
 
