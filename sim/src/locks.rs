@@ -103,6 +103,9 @@ impl Locks {
 
     /// What is wrong. `is_kind` says whether a task is of a kind, by the kind's name.
     pub fn facts(&self, is_kind: impl Fn(TaskId, &str) -> bool) -> LockFacts {
+        if self.wanted.is_empty() || self.held.is_empty() {
+            return LockFacts { out_of_order: self.out_of_order, ..LockFacts::default() };
+        }
         let never = |waiter: TaskId, kind: usize| self.kinds[kind].never_by.iter().any(|name| is_kind(waiter, name));
         let forbidden = self.waits().find(|(waiter, kind, _)| never(*waiter, *kind));
         LockFacts {

@@ -20,7 +20,9 @@ pub const ORACLE: Oracle = Oracle {
 
 fn check(view: &View<'_>) -> Option<Finding> {
     let last = view.history.saves.last()?;
-    let lists = [Some((&last.record, "catalog")), view.published.map(|published| (published, "memory"))];
+    // usually they are equal, and a comparison is cheaper than the look-ups
+    let in_memory = view.published.filter(|published| **published != last.record);
+    let lists = [Some((&last.record, "catalog")), in_memory.map(|published| (published, "memory"))];
     for (record, place) in lists.into_iter().flatten() {
         let phantom = record.ring.members().iter().find(|member| !view.history.files.contains(&member.segment));
         if let Some(phantom) = phantom {
