@@ -13,6 +13,8 @@ use std::task::{Context, Poll, Wake, Waker};
 /// Counts a task among the ready ones from its wake-up to its next poll.
 pub(super) struct Readiness {
     is_ready: AtomicBool,
+    /// Its poll goes on by itself when it is woken meanwhile, without the executor.
+    is_running: AtomicBool,
     all: Arc<AtomicUsize>,
     /// Known from the first poll on; the executor owes a new task that one anyway.
     executor: OnceLock<Waker>,
@@ -21,18 +23,26 @@ pub(super) struct Readiness {
 impl Readiness {
     pub(super) fn of_new_task(all: &Arc<AtomicUsize>) -> Arc<Readiness> {
         all.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Readiness { is_ready: AtomicBool::new(true), all: all.clone(), executor: OnceLock::new() })
+        Arc::new(Readiness {
+            is_ready: AtomicBool::new(true),
+            is_running: AtomicBool::new(false),
+            all: all.clone(),
+            executor: OnceLock::new(),
+        })
     }
 
-    fn polled(&self) {
-        if self.is_ready.swap(false, Ordering::Relaxed) {
+    /// Is polled, if it was ready.
+    fn take(&self) -> bool {
+        let was_ready = self.is_ready.swap(false, Ordering::Relaxed);
+        if was_ready {
             self.all.fetch_sub(1, Ordering::Relaxed);
         }
+        was_ready
     }
 
     /// Will not be polled again: a late wake-up must not count.
     fn ended(&self) {
-        self.polled();
+        self.take();
         self.is_ready.store(true, Ordering::Relaxed);
     }
 }
@@ -46,7 +56,9 @@ impl Wake for Readiness {
         if !self.is_ready.swap(true, Ordering::Relaxed) {
             self.all.fetch_add(1, Ordering::Relaxed);
         }
-        if let Some(executor) = self.executor.get() {
+        if !self.is_running.load(Ordering::Relaxed)
+            && let Some(executor) = self.executor.get()
+        {
             executor.wake_by_ref();
         }
     }
@@ -96,32 +108,42 @@ impl Future for Conducted {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        let Some(future) = &mut this.future else {
-            return Poll::Ready(());
-        };
         this.ready.executor.get_or_init(|| context.waker().clone());
-        this.ready.polled();
-        let context = &mut Context::from_waker(&this.waker);
-        let end = if this.conductor.lock().enter(this.task).is_cancelled {
-            Some(End::Cancelled)
-        } else {
-            match catch_unwind(AssertUnwindSafe(|| future.poll(context))) {
-                Ok(Poll::Pending) => None,
-                Ok(Poll::Ready(())) => Some(End::Finished),
-                Err(panic) => Some(End::Panicked(panic_message(panic.as_ref()))),
+        this.ready.take();
+        this.ready.is_running.store(true, Ordering::Relaxed);
+        // often the next step is its own, and going on here spares it a round trip through the executor
+        while let Some(future) = &mut this.future {
+            let end = this.conductor.run(this.task, &this.waker, future);
+            if end.is_some() {
+                // its destructors still speak under its label
+                let future = this.future.take();
+                let dropped = catch_unwind(AssertUnwindSafe(|| drop(future)));
+                let end = dropped.map_or_else(|panic| Some(End::Panicked(panic_message(panic.as_ref()))), |()| end);
+                this.ready.ended();
+                this.conductor.go_on_from(end.map(|end| (this.task, end)));
+                break;
             }
-        };
-        let Some(end) = end else {
             this.conductor.go_on_from(None);
-            return Poll::Pending;
-        };
-        // its destructors still speak under its label
-        let future = this.future.take();
-        let dropped = catch_unwind(AssertUnwindSafe(|| drop(future)));
-        let end = dropped.map_or_else(|panic| End::Panicked(panic_message(panic.as_ref())), |()| end);
-        this.ready.ended();
-        this.conductor.go_on_from(Some((this.task, end)));
+            if !this.ready.take() {
+                this.ready.is_running.store(false, Ordering::Relaxed);
+                return Poll::Pending;
+            }
+        }
         Poll::Ready(())
+    }
+}
+
+impl Conductor {
+    /// Runs a task until it parks or ends.
+    fn run(&self, task: TaskId, waker: &Waker, future: &mut Started) -> Option<End> {
+        if self.lock().enter(task).is_cancelled {
+            return Some(End::Cancelled);
+        }
+        match catch_unwind(AssertUnwindSafe(|| future.poll(&mut Context::from_waker(waker)))) {
+            Ok(Poll::Pending) => None,
+            Ok(Poll::Ready(())) => Some(End::Finished),
+            Err(panic) => Some(End::Panicked(panic_message(panic.as_ref()))),
+        }
     }
 }
 
