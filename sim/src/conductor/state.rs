@@ -84,6 +84,9 @@ pub(super) enum Kind {
     Operation(OperationTraits, Box<dyn FnOnce(Landing) + Send>),
 }
 
+/// The lowest goes first: 0 or one more than when it is due, whether it is held, its task's rank, its own.
+type Order = (u64, u64, u64, u64);
+
 #[derive(Clone, Copy)]
 enum Hold {
     Passed(u64),
@@ -272,14 +275,32 @@ impl State {
     /// The index of what goes next: the best that is not held; if all are held, the best of those; if all sleep, the
     /// first that is due.
     fn choose(&self) -> Option<usize> {
-        let order = |waiting: &Waiting| {
-            let asleep = match &waiting.kind {
-                Kind::Asleep(_, due_ms) => Some(*due_ms),
-                _ => None,
-            };
-            (asleep, self.is_held(waiting), self.rank(waiting), waiting.visit.site)
+        let mut best: Option<(Order, usize)> = None;
+        for (index, waiting) in self.waiting.iter().enumerate() {
+            let order = self.order(waiting);
+            let is_better = best.is_none_or(|(least, place)| {
+                // two visits of one task may be equal in all but their sites
+                order < least || (order == least && waiting.visit.site < self.waiting[place].visit.site)
+            });
+            if is_better {
+                best = Some((order, index));
+            }
+        }
+        best.map(|(_, index)| index)
+    }
+
+    fn order(&self, waiting: &Waiting) -> Order {
+        let asleep_until = match waiting.kind {
+            Kind::Asleep(_, due_ms) => due_ms + 1,
+            Kind::Parked(_) | Kind::Operation(..) => 0,
         };
-        self.waiting.iter().enumerate().min_by_key(|(_, waiting)| order(waiting)).map(|(index, _)| index)
+        let Site { task, hit, .. } = waiting.visit.site;
+        let (task_rank, rank) = match self.schedule.base {
+            Base::Keyed => (0, waiting.draws.rank),
+            Base::Priority => (self.task(task).rank, waiting.draws.rank),
+            Base::Sequential => (u64::from(task.0.wrapping_sub(self.last.0)), u64::from(hit)),
+        };
+        (asleep_until, u64::from(self.is_held(waiting)), task_rank, rank)
     }
 
     fn is_held(&self, waiting: &Waiting) -> bool {
@@ -288,15 +309,6 @@ impl State {
             Some(Hold::Passed(site)) => !self.passed.contains(&site),
             Some(Hold::UntilStep(step)) => self.step < step,
             Some(Hold::Idle) => true,
-        }
-    }
-
-    fn rank(&self, waiting: &Waiting) -> (u64, u64) {
-        let Site { task, hit, .. } = waiting.visit.site;
-        match self.schedule.base {
-            Base::Keyed => (0, waiting.draws.rank),
-            Base::Priority => (self.task(task).rank, waiting.draws.rank),
-            Base::Sequential => (u64::from(task.0.wrapping_sub(self.last.0)), u64::from(hit)),
         }
     }
 
