@@ -1,6 +1,6 @@
 //! What the conductor knows, under its lock: the tasks, what waits, and which of it goes next.
 
-use super::{Between, End, ERRNO_IO, HOLD_IDLE, HOLD_STEPS_MAX, Interference, Landing, OperationTraits, Role};
+use super::{Between, ERRNO_IO, End, HOLD_IDLE, HOLD_STEPS_MAX, Interference, Landing, OperationTraits, Role};
 use crate::decision::{Decisions, Draws, below};
 use crate::locks::{LockPoint, Locks};
 use crate::plan::{Action, Base, Injection, Schedule, Until};
