@@ -23,7 +23,7 @@ pub struct Engine<E: Env> {
     pub(crate) shared: Arc<Shared<E>>,
     pub(crate) wake: Wake,
     strays: Vec<SegmentId>,
-    evictor_ended: oneshot::Receiver<()>,
+    evictor_ended: oneshot::Receiver<Result<()>>,
 }
 
 pub(crate) struct Shared<E: Env> {
@@ -54,9 +54,9 @@ impl<E: Env> Engine<E> {
         let (ended, evictor_ended) = oneshot::channel();
         let evicting = shared.clone();
         env.spawn("evictor", async move {
-            run_evictor(evicting, woken).await;
+            let end = run_evictor(evicting, woken).await;
             // an engine that was dropped and not closed does not listen
-            let _ = ended.send(());
+            let _ = ended.send(end);
         });
         wake.evictor();
         Ok(Engine { shared, wake, strays, evictor_ended })
@@ -91,12 +91,12 @@ impl<E: Env> Engine<E> {
     /// Waits until the doomed segments are unlinked, those whose unlink fails apart, and makes the catalog durable.
     ///
     /// # Errors
-    /// [`Error::Catalog`] when the last sync fails.
+    /// [`Error::Catalog`] when the last sync fails, or one failed for the evictor before; [`Error::Closed`] when the
+    /// evictor is gone without a word, by a panic or with its runtime. The doomed list is saved in any case.
     pub async fn close(self) -> Result<()> {
         let Engine { shared, wake, evictor_ended, .. } = self;
         drop(wake);
-        // an error: the runtime is shutting down and took the evictor with it; its list is saved
-        let _ = evictor_ended.await;
+        evictor_ended.await.map_err(|_| Error::Closed)??;
         // trusted next: a reopen finds the ring as it was left, also after a power loss
         shared.env.catalog().sync().await
     }

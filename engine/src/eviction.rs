@@ -50,17 +50,22 @@ impl Wake {
 }
 
 /// Runs until the last [`Wake`] is gone and the doomed list, failed unlinks apart, is empty.
-pub(crate) async fn run_evictor<E: Env>(shared: Arc<Shared<E>>, mut woken: mpsc::Receiver<()>) {
+///
+/// # Errors
+/// A catalog that refuses ends it: a sync that is tried again may succeed with the dooms gone, and an unlink must never
+/// be durable before its doom. The list is saved for the next open.
+pub(crate) async fn run_evictor<E: Env>(shared: Arc<Shared<E>>, mut woken: mpsc::Receiver<()>) -> Result<()> {
     while woken.recv().await.is_some() {
         shared.env.reach(Point::EVICTOR_WOKEN).await;
-        // an error is a catalog that refuses; the list is kept and the next wake-up tries again
-        while let Ok(Pass::Failed) = shared.unlink_doomed().await {
+        while let Pass::Failed = shared.unlink_doomed().await? {
             if woken.is_closed() {
-                return;
+                // to recv again: what was doomed during the pass has left a wake-up behind
+                break;
             }
             shared.env.sleep(Duration::from_millis(UNLINK_RETRY_MS)).await;
         }
     }
+    Ok(())
 }
 
 enum Pass {

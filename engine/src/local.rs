@@ -22,8 +22,6 @@ use std::time::Duration;
 pub struct LocalEnv {
     disk: LocalDisk,
     catalog: RocksCatalog,
-    // declared last, dropped last: nobody else opens the directory before RocksDB has let go of it
-    _lock: Arc<File>,
 }
 
 impl LocalEnv {
@@ -34,6 +32,7 @@ impl LocalEnv {
     /// [`Error::DirectoryInUse`] when another process (or another `LocalEnv` of this one) has it open.
     pub fn open(directory: &Path) -> Result<LocalEnv> {
         let segments = directory.join("segments");
+        let missing: Vec<&Path> = directory.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
         // trusted next: nothing. The directories may be gone after a power loss, with everything in them
         fs::create_dir_all(&segments).map_err(|source| io_error("create", &segments, source))?;
         let path = directory.join("LOCK");
@@ -48,10 +47,17 @@ impl LocalEnv {
             Err(TryLockError::WouldBlock) => return Err(Error::DirectoryInUse { path: directory.to_path_buf() }),
             Err(TryLockError::Error(source)) => return Err(io_error("lock", &path, source)),
         }
-        let catalog = RocksCatalog::open(&directory.join("catalog"))?;
-        // trusted next: the three entries of the data directory survive a power loss
+        let lock = Arc::new(lock);
+        let catalog = RocksCatalog::open_locked(&directory.join("catalog"), lock.clone())?;
+        // trusted next: the three entries of the data directory, and its own, survive a power loss
         sync(directory)?;
-        Ok(LocalEnv { disk: LocalDisk { directory: Arc::new(segments) }, catalog, _lock: Arc::new(lock) })
+        for created in missing {
+            match created.parent() {
+                Some(parent) if !parent.as_os_str().is_empty() => sync(parent)?,
+                _ => sync(Path::new("."))?,
+            }
+        }
+        Ok(LocalEnv { disk: LocalDisk { directory: Arc::new(segments), lock }, catalog })
     }
 }
 
@@ -88,6 +94,8 @@ impl Env for LocalEnv {
 #[derive(Clone)]
 pub struct LocalDisk {
     directory: Arc<PathBuf>,
+    /// Held by every operation under way: one that outlives its caller must not land in another's directory.
+    lock: Arc<File>,
 }
 
 impl LocalDisk {
@@ -96,8 +104,13 @@ impl LocalDisk {
         &self,
         operation: impl FnOnce(&Path) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let directory = self.directory.clone();
-        tokio::task::spawn_blocking(move || operation(&directory)).await.map_err(|_| Error::Closed)?
+        let (directory, lock) = (self.directory.clone(), self.lock.clone());
+        let blocking = move || {
+            let done = operation(&directory);
+            drop(lock);
+            done
+        };
+        tokio::task::spawn_blocking(blocking).await.map_err(|_| Error::Closed)?
     }
 }
 

@@ -72,9 +72,7 @@ impl<E: Env> RingState<E> {
         let latest = self.snapshot();
         let mut ring = latest.ring.clone();
         self.env.reach(Point::RING_CLONED).await;
-        if self.fenced.load(Ordering::Acquire) {
-            return Err(Error::Fenced);
-        }
+        self.check_fence()?;
         let answer = change(&mut ring);
         if ring != latest.ring {
             let record = RingRecord { version: latest.version + 1, base: latest.version, ring };
@@ -83,6 +81,14 @@ impl<E: Env> RingState<E> {
             self.publish(record);
         }
         Ok(answer)
+    }
+
+    /// Whether changes are still possible.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] after a failed save.
+    pub(crate) fn check_fence(&self) -> Result<()> {
+        if self.fenced.load(Ordering::Acquire) { Err(Error::Fenced) } else { Ok(()) }
     }
 
     fn save(&self, record: &RingRecord) -> Result<()> {

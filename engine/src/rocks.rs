@@ -6,6 +6,7 @@
 use crate::catalog::{Batch, Catalog, Commit, Require, Table, Write};
 use crate::error::{Error, Result};
 use rocksdb::{ColumnFamily, DB, Env, Options, WriteBatch, WriteOptions};
+use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,8 +23,9 @@ struct Store {
     database: DB,
     /// Held from the check of a commit's requirements to its write.
     commit: Mutex<()>,
-    // an Env must outlive its database: fields drop in order
+    // an Env must outlive its database, and the lock of the directory both: fields drop in order
     _env: Option<Env>,
+    _lock: Option<Arc<File>>,
 }
 
 impl RocksCatalog {
@@ -32,7 +34,15 @@ impl RocksCatalog {
     /// # Errors
     /// [`Error::Catalog`] when RocksDB refuses.
     pub fn open(directory: &Path) -> Result<RocksCatalog> {
-        RocksCatalog::open_with(&mut Options::default(), directory, None)
+        RocksCatalog::open_with(&mut Options::default(), directory, None, None)
+    }
+
+    /// The same, holding `lock` until the database is closed, whatever is still under way then.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`] when RocksDB refuses.
+    pub fn open_locked(directory: &Path, lock: Arc<File>) -> Result<RocksCatalog> {
+        RocksCatalog::open_with(&mut Options::default(), directory, None, Some(lock))
     }
 
     /// A new, empty catalog in memory.
@@ -46,15 +56,20 @@ impl RocksCatalog {
         options.set_write_buffer_size(MEMORY_WRITE_BUFFER_BYTES);
         options.set_stats_dump_period_sec(0);
         options.set_stats_persist_period_sec(0);
-        RocksCatalog::open_with(&mut options, Path::new("/catalog"), Some(env))
+        RocksCatalog::open_with(&mut options, Path::new("/catalog"), Some(env), None)
     }
 
-    fn open_with(options: &mut Options, directory: &Path, env: Option<Env>) -> Result<RocksCatalog> {
+    fn open_with(
+        options: &mut Options,
+        directory: &Path,
+        env: Option<Env>,
+        lock: Option<Arc<File>>,
+    ) -> Result<RocksCatalog> {
         options.create_if_missing(true);
         options.create_missing_column_families(true);
         let families = Table::ALL.map(|table| (table.name(), options.clone()));
         let database = DB::open_cf_with_opts(options, directory, families).map_err(failed("open"))?;
-        Ok(RocksCatalog { store: Arc::new(Store { database, commit: Mutex::new(()), _env: env }) })
+        Ok(RocksCatalog { store: Arc::new(Store { database, commit: Mutex::new(()), _env: env, _lock: lock }) })
     }
 
     fn family(&self, table: Table) -> &ColumnFamily {

@@ -52,6 +52,8 @@ impl<E: Env> Engine<E> {
 impl<E: Env> Shared<E> {
     async fn rotate(&self, full: SegmentId) -> Result<Rotation> {
         let _write = self.write.acquire(&self.env).await;
+        // before the file: behind the fence no ring will ever name it
+        self.ring.check_fence()?;
         match self.ring.snapshot().ring.active() {
             Some(active) if active != full => return Ok(Rotation::Overtaken(active)),
             Some(_) => {}

@@ -2,8 +2,10 @@
 #![allow(clippy::disallowed_methods, reason = "real files and real threads are what these tests are about")]
 
 use proptest::prelude::*;
+use segment_engine::disk::Disk;
 use segment_engine::env::Env;
 use segment_engine::{Engine, Error, Eviction, Limits, LocalEnv, Ring, RingLimits, RingState, Rotation, SegmentId};
+use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -58,6 +60,28 @@ async fn a_second_open_of_the_directory_is_refused() {
     assert_eq!(path, directory.path());
     drop(first);
     LocalEnv::open(directory.path()).unwrap();
+}
+
+#[tokio::test]
+async fn the_directory_stays_locked_while_an_operation_of_a_dropped_owner_is_under_way() {
+    let directory = tempfile::tempdir().unwrap();
+    let deep = directory.path().join("a/b/c");
+    for _ in 0..50 {
+        let env = LocalEnv::open(&deep).unwrap();
+        let segment = env.segment_id();
+        // polled once, so that the operation is on its way, then dropped with its owner
+        let mut create = Box::pin(async move { env.disk().create(segment).await });
+        let _ = std::future::poll_fn(|context| std::task::Poll::Ready(create.as_mut().poll(context).is_ready())).await;
+        drop(create);
+        let reopened = loop {
+            match LocalEnv::open(&deep) {
+                Ok(env) => break env,
+                Err(Error::DirectoryInUse { .. }) => tokio::task::yield_now().await,
+                Err(other) => panic!("{other}"),
+            }
+        };
+        assert!(reopened.disk().list().await.unwrap().contains(&segment), "it landed before the directory was free");
+    }
 }
 
 #[tokio::test]
