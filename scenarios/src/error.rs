@@ -49,6 +49,12 @@ pub enum Error {
         /// What git said, in one line.
         reason: String,
     },
+    /// A patch leaves the engine as it is.
+    #[error("{id}: the patch changes nothing in engine/src")]
+    PatchChangesNothing {
+        /// The mutant.
+        id: String,
+    },
     /// A patch cannot be merged with the engine of today.
     #[error("{path} conflicts with the engine of today in {files}; mend it by hand", path = path.display())]
     PatchConflicts {

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use segment_sim::verdict::Verdict;
 use segsim::command::{bench, detect, list, mutants, repeat, replay, stability, stop_on_interrupt, sweep};
-use segsim::error::Result;
+use segsim::error::{Error, Result};
 use segsim::output::LOST;
 use segsim::tell;
 use std::process::ExitCode;
@@ -67,6 +67,10 @@ fn main() -> ExitCode {
     match run(&arguments.command) {
         Ok(_) if LOST.load(Ordering::Relaxed) => ExitCode::from(Verdict::Error.exit_code()),
         Ok(verdict) => ExitCode::from(verdict.exit_code()),
+        Err(Error::Interrupted) => {
+            tell!("segsim: interrupted");
+            ExitCode::from(Verdict::Void.exit_code())
+        }
         Err(error) => {
             tell!("segsim: {error}");
             ExitCode::from(Verdict::Error.exit_code())

@@ -79,9 +79,17 @@ impl SweepResult {
             let count = tally.unrepeatable.len();
             void.push(format!("{count} of {} runs did not repeat, the first is seed {seed}", grouped(tally.repeated)));
         }
+        let is_judged = tally.runs >= FLOOR_SEEDS_MIN;
+        for name in scenario.must_happen.iter().filter(|_| is_judged) {
+            if !tally.happened(name) {
+                void.push(format!("no seed had any {name}"));
+            }
+        }
         for (window, sum) in WINDOWS.iter().zip(&tally.windows) {
-            let judged = scenario.windows.contains(&window.name) && tally.runs >= FLOOR_SEEDS_MIN;
-            if judged && sum.arrived * 100 < ARRIVALS_FLOOR_PERCENT * tally.runs {
+            if is_judged
+                && scenario.windows.contains(&window.name)
+                && sum.arrived * 100 < ARRIVALS_FLOOR_PERCENT * tally.runs
+            {
                 let share = percent(sum.arrived, tally.runs);
                 void.push(format!(
                     "a task arrived at the window {} in {share} of the seeds, under the floor of {ARRIVALS_FLOOR_PERCENT} %",
@@ -154,6 +162,9 @@ impl SweepResult {
                 grouped(sum.count.openings),
                 grouped(sum.count.landings),
             )?;
+        }
+        if tally.runs < FLOOR_SEEDS_MIN {
+            writeln!(text, "  floors are not judged under {FLOOR_SEEDS_MIN} seeds")?;
         }
         for reason in &self.void {
             writeln!(text, "  void: {reason}")?;

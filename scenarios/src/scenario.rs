@@ -18,6 +18,8 @@ pub struct Scenario {
     pub subject: Subject,
     /// Whether callers may be dropped.
     pub cancels: bool,
+    /// What must happen in some seed of a sweep: interference, segments that joined or departed.
+    pub must_happen: &'static [&'static str],
     /// The exclusive windows that it is about: each needs arrivals.
     pub windows: &'static [&'static str],
     generate: fn(&Decisions) -> Workload,
@@ -30,6 +32,7 @@ pub const SCENARIOS: [Scenario; 4] = [
         summary: "16 pushes straight on the ring state; every one survives",
         subject: Subject::RingState,
         cancels: false,
+        must_happen: &["joined", "holds"],
         windows: &["clone-to-save"],
         generate: concurrent_pushes,
     },
@@ -38,6 +41,7 @@ pub const SCENARIOS: [Scenario; 4] = [
         summary: "16 evictions against a full ring; all gone, none back",
         subject: Subject::Engine,
         cancels: true,
+        must_happen: &["departed", "holds", "slow unlinks", "failed unlinks", "cancels"],
         windows: &["clone-to-save"],
         generate: concurrent_evictions,
     },
@@ -46,6 +50,7 @@ pub const SCENARIOS: [Scenario; 4] = [
         summary: "rotations, pressure passes and evictions of ring members overlap; unlinks are slow",
         subject: Subject::Engine,
         cancels: true,
+        must_happen: &["joined", "departed", "holds", "slow unlinks", "failed unlinks", "cancels"],
         windows: &["clone-to-save", "rotation"],
         generate: rotation_vs_eviction,
     },
@@ -54,6 +59,7 @@ pub const SCENARIOS: [Scenario; 4] = [
         summary: "rotations alone; only a full ring evicts, and no caller names a member",
         subject: Subject::Engine,
         cancels: true,
+        must_happen: &["joined", "departed", "holds", "slow unlinks", "failed unlinks", "cancels"],
         windows: &["clone-to-save", "rotation"],
         generate: rotation_overflow_only,
     },

@@ -1,10 +1,10 @@
 //! What the callers of a run do, as a value: made from a seed, printed, shrunk.
 
 use segment_engine::ring::Eviction;
-use segment_engine::{Engine, Limits, Result, RingLimits, RingState, Rotation, SegmentId};
+use segment_engine::{Engine, Limits, Result, Ring, RingLimits, RingState, Rotation, SegmentId};
 use segment_engine::{Env, disk::Disk};
 use segment_sim::history::Answer;
-use segment_sim::world::{Answers, Setting, SimEnv, Stage};
+use segment_sim::world::{Setting, SimEnv, Stage, Teller};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -100,7 +100,10 @@ impl Workload {
             let number = 1 + numbers.iter().filter(|(other, _)| *other == kind).count() as u32;
             numbers.push((kind, number));
             let (act, operations) = (act.clone(), operations.clone());
-            stage.caller(format!("{kind}#{number}"), async move { act.perform(&operations).await });
+            stage.caller(
+                format!("{kind}#{number}"),
+                move |teller| async move { act.perform(&operations, &teller).await },
+            );
         }
         Ok(())
     }
@@ -114,78 +117,70 @@ enum Act {
 }
 
 impl Act {
-    async fn perform(&self, operations: &[Operation]) -> Answers {
-        let mut answers = Vec::new();
+    async fn perform(&self, operations: &[Operation], teller: &Teller) {
         for operation in operations {
             let answer = match self {
                 Act::RingState(env, ring) => on_ring_state(env, ring, *operation).await,
                 Act::Engine(engine) => on_engine(engine, *operation).await,
             };
-            match answer {
-                Ok(told) => answers.extend(told),
-                Err(error) => answers.push(Answer::Failed(error.to_string())),
-            }
+            teller.tell(answer.unwrap_or_else(|error| Answer::Failed(error.to_string())));
         }
-        answers
     }
 }
 
-async fn on_ring_state(env: &SimEnv, ring: &RingState<SimEnv>, operation: Operation) -> Result<Answers> {
+async fn on_ring_state(env: &SimEnv, ring: &RingState<SimEnv>, operation: Operation) -> Result<Answer> {
     match operation {
         Operation::Push | Operation::Rotate => {
             let segment = env.segment_id();
             env.disk().create(segment).await?;
             ring.mutate(|ring| ring.push(segment, SEGMENT_BYTES)).await?;
-            Ok(vec![Answer::Pushed(segment)])
+            Ok(Answer::Pushed(segment))
         }
-        Operation::EvictSegment(number) => {
-            let segment = SegmentId::from_u128(u128::from(number));
-            let eviction = ring.mutate(|ring| ring.doom(segment)).await?;
-            Ok(evicted(eviction, segment))
-        }
-        Operation::EvictPlace(place) => {
-            let segment = member_at(&ring.snapshot().ring, place);
-            let eviction = ring.mutate(|ring| ring.doom(segment)).await?;
-            Ok(evicted(eviction, segment))
+        Operation::EvictSegment(_) | Operation::EvictPlace(_) => {
+            let segment = victim(&ring.snapshot().ring, operation);
+            Ok(evicted(ring.mutate(|ring| ring.doom(segment)).await?, segment))
         }
         Operation::Relieve(segments) => {
             let target = u64::from(segments) * SEGMENT_BYTES;
-            let victims = ring.mutate(|ring| ring.doom_oldest_until(target)).await?;
-            Ok(victims.into_iter().map(Answer::Evicted).collect())
+            Ok(relieved(segments, ring.mutate(|ring| ring.doom_oldest_until(target)).await?))
         }
     }
 }
 
-async fn on_engine(engine: &Engine<SimEnv>, operation: Operation) -> Result<Answers> {
+async fn on_engine(engine: &Engine<SimEnv>, operation: Operation) -> Result<Answer> {
     match operation {
         Operation::Push | Operation::Rotate => loop {
             if let Rotation::Rotated(segment) = engine.rotate(engine.active()).await? {
-                return Ok(vec![Answer::Pushed(segment)]);
+                return Ok(Answer::Pushed(segment));
             }
         },
-        Operation::EvictSegment(number) => {
-            let segment = SegmentId::from_u128(u128::from(number));
-            Ok(evicted(engine.evict(segment).await?, segment))
-        }
-        Operation::EvictPlace(place) => {
-            let segment = member_at(&engine.ring_state().snapshot().ring, place);
+        Operation::EvictSegment(_) | Operation::EvictPlace(_) => {
+            let segment = victim(&engine.ring_state().snapshot().ring, operation);
             Ok(evicted(engine.evict(segment).await?, segment))
         }
         Operation::Relieve(segments) => {
-            let victims = engine.relieve(u64::from(segments) * SEGMENT_BYTES).await?;
-            Ok(victims.into_iter().map(Answer::Evicted).collect())
+            Ok(relieved(segments, engine.relieve(u64::from(segments) * SEGMENT_BYTES).await?))
         }
     }
 }
 
-fn evicted(eviction: Eviction, segment: SegmentId) -> Answers {
-    match eviction {
-        Eviction::Doomed | Eviction::NotInRing => vec![Answer::Evicted(segment)],
-        Eviction::Active => Vec::new(),
+/// The segment that an eviction is about, as its caller sees the ring before.
+fn victim(ring: &Ring, operation: Operation) -> SegmentId {
+    match operation {
+        Operation::EvictPlace(place) => ring.members()[place as usize % ring.members().len()].segment,
+        Operation::EvictSegment(number) => SegmentId::from_u128(u128::from(number)),
+        Operation::Push | Operation::Rotate | Operation::Relieve(_) => unreachable!("it has no victim of its own"),
     }
 }
 
-fn member_at(ring: &segment_engine::Ring, place: u32) -> SegmentId {
-    let members = ring.members();
-    members[place as usize % members.len()].segment
+fn evicted(eviction: Eviction, segment: SegmentId) -> Answer {
+    match eviction {
+        Eviction::Doomed => Answer::Evicted(segment),
+        Eviction::NotInRing => Answer::Absent(segment),
+        Eviction::Active => Answer::RefusedActive(segment),
+    }
+}
+
+fn relieved(segments: u32, victims: Vec<SegmentId>) -> Answer {
+    Answer::Relieved { left_max: segments as usize, victims }
 }

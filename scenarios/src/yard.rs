@@ -24,6 +24,8 @@ pub struct Yard {
     root: PathBuf,
     work: PathBuf,
     target: PathBuf,
+    /// Held as long as the yard: two runs in one checkout would build each other's patches.
+    _lock: fs::File,
 }
 
 /// A patched binary.
@@ -45,7 +47,13 @@ impl Yard {
     pub fn new(root: &Path) -> Result<Yard> {
         let yard = root.join("target/mutants");
         fs::create_dir_all(yard.join("work")).map_err(Error::io("create", &yard))?;
-        Ok(Yard { root: root.to_path_buf(), work: yard.join("work"), target: yard.join("target") })
+        let path = yard.join("LOCK");
+        let lock = fs::File::create(&path).map_err(Error::io("create", &path))?;
+        if lock.try_lock().is_err() {
+            tell!("waiting for another run of mutants in this checkout");
+            lock.lock().map_err(Error::io("lock", &path))?;
+        }
+        Ok(Yard { root: root.to_path_buf(), work: yard.join("work"), target: yard.join("target"), _lock: lock })
     }
 
     /// Applies the patches to a fresh copy, one after the other, and builds it.
@@ -68,6 +76,10 @@ impl Yard {
         }
         let engine = self.work.join("engine");
         let hash = sources::hash(&engine).map_err(Error::io("read", &engine))?;
+        let original = self.root.join("engine");
+        if sources::hash(&original).map_err(Error::io("read", &original))? == hash {
+            return Err(Error::PatchChangesNothing { id: name.to_string() });
+        }
         tell!("{name}: building");
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.current_dir(&self.work).args(["build", "--release", "--locked", "--quiet", "--bin", "segsim"]);
@@ -130,6 +142,10 @@ pub fn last_line(output: &[u8]) -> String {
 pub fn git(directory: &Path, arguments: &[&str]) -> Command {
     let mut git = Command::new("git");
     git.current_dir(directory).args(arguments);
+    // a git hook sets these, and then every git command means the repository of the hook
+    for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"] {
+        git.env_remove(variable);
+    }
     git
 }
 

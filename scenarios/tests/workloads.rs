@@ -90,6 +90,13 @@ fn a_caller_dropped_while_it_holds_the_lock_leaves_nothing_behind() {
 fn a_rotation_whose_caller_is_dropped_ends_all_the_same() {
     let outcome = directed(&[("rotate#1/rotation#1@DiskSyncDirectory", Action::Cancel)]);
     assert_eq!(outcome.record.interference.cancels, 0, "only callers can be dropped");
+    for steps in 1..12 {
+        // it is parked nowhere meanwhile: it waits for the rotation's task
+        let outcome = directed(&[("rotate#1@Start", Action::CancelAfter(steps))]);
+        assert_eq!((outcome.record.violations, outcome.record.joined), (Vec::new(), 1), "{steps}");
+    }
+    let outcome = directed(&[("rotate#1@Start", Action::CancelAfter(3))]);
+    assert_eq!(outcome.record.interference.cancels, 1);
     let outcome = directed(&[("rotate#1@RotationJoined", Action::Cancel)]);
     assert_eq!((outcome.record.violations, outcome.record.joined), (Vec::new(), 1));
 }
@@ -100,6 +107,19 @@ fn a_failed_unlink_is_told_and_tried_again_until_the_file_is_gone() {
     let outcome = directed(&failures);
     assert_eq!((outcome.record.violations, outcome.record.departed), (Vec::new(), 1));
     assert_eq!(outcome.record.interference.failures, 2);
+}
+
+#[test]
+fn a_panic_in_the_set_up_is_a_violation_and_not_a_crash() {
+    let scenario = Scenario::named("rotation-vs-eviction").unwrap();
+    let schedule = Schedule { seed: 0, base: Base::Keyed, knobs: Default::default(), injections: Vec::new() };
+    let setting = Workload { generations: [1, 1, 1], segments: 1, callers: Vec::new() }.setting();
+    let mut worker = Worker::new().unwrap();
+    let outcome = worker.run(&schedule, &setting, Mode::default(), async |_| panic!("no engine today")).unwrap();
+    assert_eq!(outcome.record.violations[0].oracle, "panic");
+    assert!(outcome.record.violations[0].sentence.contains("no engine today"));
+    let record = scenario.run(&mut worker, &scenario.plan(1, None), Mode::default()).unwrap().record;
+    assert_eq!(record.violations, Vec::new(), "the worker goes on");
 }
 
 #[test]

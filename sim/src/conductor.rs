@@ -12,6 +12,8 @@ mod state;
 mod task;
 mod wait;
 
+pub use task::panic_message;
+
 use crate::decision::{Decisions, Ratio};
 use crate::locks::{LockFacts, LockKind, Locks};
 use crate::plan::{Action, Injection, Schedule, Until};
@@ -33,6 +35,12 @@ const ERRNO_IO: i32 = 5;
 
 /// The longest hold that a knob makes, in steps.
 const HOLD_STEPS_MAX: u64 = 40;
+
+/// Of the callers that a knob drops, the share that is dropped where it is; the others go on for some steps.
+const CANCEL_AT_ONCE: Ratio = Ratio::new(1, 2);
+
+/// The most steps that they go on.
+const CANCEL_STEPS_MAX: u64 = 12;
 
 /// One hold of this many lasts until nothing else can run.
 const HOLD_IDLE: Ratio = Ratio::new(1, 3);
@@ -156,6 +164,7 @@ impl Conductor {
             points: Vec::with_capacity(POINTS_USUAL),
             tasks: Vec::with_capacity(TASKS_USUAL),
             waiting: Vec::with_capacity(TASKS_USUAL),
+            to_cancel: Vec::new(),
             next_ticket: 0,
             current: None,
             last: TaskId(0),
@@ -225,7 +234,7 @@ impl Conductor {
         }
     }
 
-    /// Drops what still waits. What is called from now on does nothing.
+    /// Drops what still waits. From now on nothing parks and nothing is recorded.
     pub fn stop(&self) {
         let waiting = std::mem::take(&mut self.lock().waiting);
         drop(waiting); // without the lock: a dropped operation may drop futures that use it

@@ -21,8 +21,19 @@ pub struct Save {
 pub enum Answer {
     /// Its segment is in the ring.
     Pushed(SegmentId),
-    /// Its victim is out of the ring.
+    /// Its victim has left the ring by this call.
     Evicted(SegmentId),
+    /// Its victim was not in the ring.
+    Absent(SegmentId),
+    /// Its victim is the active segment and stays.
+    RefusedActive(SegmentId),
+    /// At most so many segments are left, and these are gone by this call.
+    Relieved {
+        /// The target.
+        left_max: usize,
+        /// The victims.
+        victims: Vec<SegmentId>,
+    },
     /// The operation ended in an error.
     Failed(String),
 }
@@ -57,7 +68,7 @@ impl History {
         self.saves.last().map(|save| &save.record)
     }
 
-    /// Takes a save in. `oracle::on_save` is to be asked before, while the history still ends with the previous one.
+    /// Takes a save in. The oracles of a save are asked before, while the history still ends with the previous one.
     pub fn save(&mut self, save: Save) {
         for member in save.record.ring.members() {
             if !self.joined.contains(&member.segment) {

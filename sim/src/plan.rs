@@ -89,6 +89,9 @@ pub enum Action {
     Error(i32),
     /// The caller that is there is dropped. The operation that it had submitted lands later.
     Cancel,
+    /// The caller that is there goes on, and is dropped so many steps later, wherever it is then: also where it is
+    /// parked nowhere, but waits for a lock or for another task.
+    CancelAfter(u32),
 }
 
 /// How long a hold lasts. Every hold ends when nothing else can run.

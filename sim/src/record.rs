@@ -164,6 +164,15 @@ impl Tally {
         }
     }
 
+    /// Whether any run had this: a kind of interference, `joined` or `departed`.
+    pub fn happened(&self, name: &str) -> bool {
+        match name {
+            "joined" => self.joined > 0,
+            "departed" => self.departed > 0,
+            _ => self.interference.contains_key(name),
+        }
+    }
+
     /// Adds another sum.
     pub fn merge(&mut self, other: Tally) {
         self.runs += other.runs;

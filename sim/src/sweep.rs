@@ -48,6 +48,8 @@ pub fn sweep<W, E: Send>(
     std::thread::scope(|scope| {
         for _ in 0..range.jobs {
             scope.spawn(|| {
+                // also when it panics: the scope passes that on as soon as nobody waits for this thread any more
+                let _leaving = Leaving(&live);
                 let tally = work(range, stop, &next, &done, &worker, &run);
                 let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
                 match (tally, &mut *sum) {
@@ -58,7 +60,6 @@ pub fn sweep<W, E: Send>(
                     }
                     (_, Err(_)) => {}
                 }
-                live.fetch_sub(1, Ordering::Release);
             });
         }
         while live.load(Ordering::Acquire) > 0 {
@@ -68,6 +69,15 @@ pub fn sweep<W, E: Send>(
     });
     progress(done.load(Ordering::Relaxed));
     sum.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Counts a thread out.
+struct Leaving<'a>(&'a AtomicU64);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Release);
+    }
 }
 
 fn work<W, E>(
@@ -154,6 +164,12 @@ mod tests {
     fn an_error_ends_the_sweep() {
         let refused = sweep_with(2, |seed, _| if seed == 40 { Err("refused".to_string()) } else { Ok(record(seed)) });
         assert_eq!(refused, Err("refused".to_string()));
+    }
+
+    #[test]
+    fn a_panicking_worker_ends_the_sweep_and_hangs_nobody() {
+        let panics = |seed, _| if seed == 40 { panic!("the harness gives up") } else { Ok(record(seed)) };
+        assert!(std::panic::catch_unwind(|| sweep_with(2, panics)).is_err());
     }
 
     #[test]

@@ -39,10 +39,10 @@ pub const WINDOWS: &[Window] = &[
         lands: Point::RING_SAVED.name(),
     },
     Window {
-        name: "unlink-retry",
+        name: "failed-unlink",
         exclusive: false,
         opens: Point::UNLINK_FAILED.name(),
-        closes: &["DiskUnlink"],
+        closes: &[Point::RING_CLONED.name(), "Sleep"],
         wants: None,
         lands: Point::RING_SAVED.name(),
     },

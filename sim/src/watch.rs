@@ -82,9 +82,20 @@ impl Watch {
         self.report("ring-shape", pulse.step(), Finding { race, sentence });
     }
 
-    /// A caller was told something.
-    pub fn answered(&self, task: TaskId, answer: Answer) {
-        self.lock_history().answers.push((task, answer));
+    /// The running caller is told something.
+    pub fn answered(&self, pulse: Pulse<'_>, answer: Answer) {
+        let Some(task) = pulse.current() else {
+            return;
+        };
+        let mut history = self.lock_history();
+        self.ask(When::Answer, &View { answer: Some((task, &answer)), ..self.view(&history, &pulse) });
+        history.answers.push((task, answer));
+    }
+
+    /// The run ended in a panic outside of every task: in its set-up, or in an oracle.
+    pub fn panicked(&self, message: &str) {
+        let sentence = format!("the run panicked outside of its tasks: {message}");
+        self.report("panic", 0, Finding { race: "outside".to_string(), sentence });
     }
 
     /// A step is over. Oracles are asked only if there is something new to see.
@@ -128,6 +139,7 @@ impl Watch {
         View {
             history,
             saving: None,
+            answer: None,
             published: None,
             locks: LockFacts::default(),
             state_holder: pulse.holder(STATE_LOCK),

@@ -5,7 +5,7 @@
 //! them, and the kill at the end, so that nothing outlives the run.
 
 use crate::catalog::{SimCatalog, Store, Written};
-use crate::conductor::{Conductor, Proceed, Pulse, Role};
+use crate::conductor::{Conductor, Proceed, Pulse, Role, panic_message};
 use crate::disk::SimDisk;
 use crate::history::Answer;
 use crate::plan::{Injection, Schedule};
@@ -21,7 +21,7 @@ use segment_engine::{Limits, Point, Result, Ring, RingState, SegmentId};
 use std::any::Any;
 use std::cell::Cell;
 use std::future::Future;
-use std::panic;
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
@@ -140,7 +140,7 @@ impl Worker {
         let env = SimEnv { parts: Arc::new(parts) };
         let stage = Stage { env: env.clone(), watch, ring: Mutex::default(), kept: Mutex::default() };
         let quiet = Quiet::on();
-        let ran = runtime.block_on(async {
+        let run = async {
             let ran = match stage.furnish(setting) {
                 Ok(()) => cast(&stage).await,
                 Err(error) => Err(error),
@@ -150,7 +150,13 @@ impl Worker {
             }
             stage.strike().await;
             ran
+        };
+        // a task's panic is caught by the conductor; what comes here is the set-up's, or an oracle's
+        let ran = catch_unwind(AssertUnwindSafe(|| runtime.block_on(run))).unwrap_or_else(|panic| {
+            stage.watch.panicked(&panic_message(panic.as_ref()));
+            Ok(())
         });
+        drop(runtime);
         drop(quiet);
         let Written { rows, commits, kept } = env.parts.catalog.take_written();
         self.store.emptied(rows, commits)?;
@@ -174,15 +180,14 @@ impl Stage {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(kept));
     }
 
-    /// Puts a caller on the stage. It starts with the conductor. What `act` answers is recorded.
-    pub fn caller(&self, label: String, act: impl Future<Output = Answers> + Send + 'static) {
-        let (conductor, watch) = (self.env.parts.conductor.clone(), self.watch.clone());
-        let told = async move {
-            let answers = act.await;
-            let task = conductor.current().expect("a caller is polled under its label");
-            answers.into_iter().for_each(|answer| watch.answered(task, answer));
-        };
-        let _detached = self.env.parts.node.spawn(self.env.parts.conductor.adopt(label, Role::Caller, told));
+    /// Puts a caller on the stage. It starts with the conductor, and tells each answer in the step in which it gets it.
+    pub fn caller<F>(&self, label: String, act: impl FnOnce(Teller) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let conductor = &self.env.parts.conductor;
+        let act = act(Teller { conductor: conductor.clone(), watch: self.watch.clone() });
+        let _detached = self.env.parts.node.spawn(conductor.adopt(label, Role::Caller, act));
     }
 
     /// Ring and files as the setting says, saved as version 1.
@@ -254,8 +259,19 @@ impl Stage {
     }
 }
 
-/// What a caller was told, in order.
-pub type Answers = Vec<Answer>;
+/// Takes down what a caller is told.
+#[derive(Clone)]
+pub struct Teller {
+    conductor: Conductor,
+    watch: Watch,
+}
+
+impl Teller {
+    /// The running caller was told this, in this step.
+    pub fn tell(&self, answer: Answer) {
+        self.conductor.look(|pulse| self.watch.answered(pulse, answer));
+    }
+}
 
 impl Env for SimEnv {
     type Disk = SimDisk;

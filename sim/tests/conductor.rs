@@ -43,12 +43,13 @@ where
         conductor.conduct(|_| Proceed::On).await;
         conductor.stop();
     });
-    Ran {
-        unfinished: conductor.unfinished().len(),
-        window: conductor.window_counts()[0],
-        panics: conductor.panics().into_iter().map(|(_, message)| message).collect(),
-        trace: conductor.take_trace(),
-    }
+    let trace = conductor.take_trace();
+    conductor.look(|pulse| Ran {
+        unfinished: pulse.unfinished().len(),
+        window: pulse.window_counts()[0],
+        panics: pulse.panics().map(|(_, message)| message.to_string()).collect(),
+        trace,
+    })
 }
 
 struct Ran {
@@ -136,6 +137,24 @@ fn a_dropped_caller_ends_where_it_was_dropped_and_its_operation_lands() {
     let whats: Vec<What> = ran.trace.events().iter().map(|event| event.what).collect();
     assert_eq!(whats, [What::Passed, What::Cancelled, What::Landed]);
     assert_eq!((landed.load(Ordering::Relaxed), ran.unfinished), (1, 0));
+}
+
+#[test]
+fn a_blocked_caller_is_dropped_in_its_time() {
+    let ran = run(0, &schedule(0, Base::Keyed, &[("blocked#1@Start", Action::CancelAfter(2))]), |conductor| {
+        let busy = conductor.clone();
+        let work = async move {
+            for _ in 0..4 {
+                busy.reach("Busy").await;
+            }
+        };
+        let conductor = conductor.clone();
+        type Boxed = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+        let blocked: Boxed = Box::pin(conductor.adopt("blocked#1".to_string(), Role::Caller, std::future::pending()));
+        vec![blocked, Box::pin(conductor.adopt("busy#1".to_string(), Role::Caller, work))]
+    });
+    let cancelled = ran.trace.events().iter().filter(|event| event.what == What::Cancelled).count();
+    assert_eq!((cancelled, ran.unfinished), (1, 0));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "a command that measures")]
 
 use super::{STOP, jobs, scenarios};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::report::grouped;
 use crate::say;
 use crate::scenario::Scenario;
@@ -10,6 +10,7 @@ use segment_engine::catalog::{Batch, Catalog, Commit, Table, Write};
 use segment_sim::sweep::{Range, sweep};
 use segment_sim::verdict::Verdict;
 use segment_sim::world::{Mode, Worker};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// Rounds of which the median counts.
@@ -46,6 +47,9 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         "commits"
     );
     for scenario in scenarios(&arguments.scenario)? {
+        if STOP.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
         let (mut runs, mut floors) = (Vec::new(), Vec::new());
         let (mut sites, mut commits) = (0, 0);
         for round in 0..ROUNDS as u64 {

@@ -15,6 +15,9 @@ use std::sync::atomic::Ordering;
 /// Seed ranges lie so far apart.
 pub const RANGE_STRIDE: u64 = 1_000_000;
 
+/// Oracles whose finding is never the bug itself.
+pub const CRASHES: [&str; 2] = ["panic", "progress"];
+
 /// Print, as JSON, the seeds to detection in several seed ranges
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -108,7 +111,11 @@ fn first_failures(scenario: &Scenario, arguments: &Arguments) -> Result<Detectio
                 found.detected = Some(failure);
                 break;
             }
-            found.otherwise.get_or_insert(failure);
+            // a crash is told even when something milder came before it
+            let is_crash = CRASHES.contains(&failure.oracle.as_str());
+            if found.otherwise.is_none() || is_crash {
+                found.otherwise = Some(failure);
+            }
         }
         detection.ranges.push(found);
     }

@@ -12,9 +12,12 @@ pub fn run() -> Verdict {
         say!("  {:<24}{}", scenario.name, scenario.summary);
     }
     say!("oracles");
-    for (when, name) in
-        [(When::Save, "as a ring is saved"), (When::Step, "after each step"), (When::Drained, "when drained")]
-    {
+    for (when, name) in [
+        (When::Save, "as a ring is saved"),
+        (When::Answer, "at each answer"),
+        (When::Step, "after each step"),
+        (When::Drained, "when drained"),
+    ] {
         let names: Vec<&str> = ORACLES.iter().filter(|oracle| oracle.when == when).map(|oracle| oracle.name).collect();
         say!("  {name:<24}{}", names.join(", "));
     }

@@ -1,7 +1,7 @@
 //! `segsim mutants`: puts historical bugs back into the engine, one at a time, and shows that the harness catches them.
 #![allow(clippy::disallowed_methods, reason = "writes patches")]
 
-use super::detect::Detection;
+use super::detect::{CRASHES, Detection};
 use crate::error::{Error, Result};
 use crate::mutant::{Expectation, Expected, Mutant, read_all};
 use crate::report::{grouped, percent};
@@ -105,11 +105,15 @@ fn row(program: &Program, expectation: &Expectation) -> Result<Row> {
         Expected::Caught { first, seen, median_max, over } => {
             let (ranges, seeds, by) = (RANGES.to_string(), SEEDS_MAX.to_string(), first.join(","));
             let detection = program.detect(&[scenario, "--ranges", &ranges, "--seeds", &seeds, "--by", &by])?;
+            if detection.ranges.len() as u64 != RANGES {
+                return Err(Error::Interrupted);
+            }
             let mut row = caught(&detection, *median_max);
             if seen.is_empty() && over.is_none() {
                 return Ok(row);
             }
             let Detection { failed, runs, oracles, .. } = all(over.unwrap_or(SEEN_SEEDS))?;
+            row.as_expected &= runs == over.unwrap_or(SEEN_SEEDS);
             row.text += &format!("   {} of {} seeds fail", percent(failed, runs), grouped(runs));
             for oracle in seen {
                 let found = oracles.get(oracle).copied().unwrap_or(0);
@@ -137,7 +141,7 @@ fn caught(detection: &Detection, median_max: Option<u64>) -> Row {
     let at = |percent: usize| seeds.get((seeds.len() * percent).div_ceil(100).saturating_sub(1)).copied().unwrap_or(0);
     let (median, p95) = (at(50), at(95));
     let mut otherwise = ranges.iter().flat_map(|range| &range.otherwise);
-    let crash = otherwise.clone().find(|failure| ["panic", "progress"].contains(&failure.oracle.as_str()));
+    let crash = otherwise.clone().find(|failure| CRASHES.contains(&failure.oracle.as_str()));
     let (outcome, detail) = match (missed, crash, otherwise.next()) {
         (0, None, _) => ("CAUGHT", oracles.join(",")),
         (_, Some(failure), _) | (_, None, Some(failure)) => {

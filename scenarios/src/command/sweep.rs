@@ -57,12 +57,16 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
             break;
         }
     }
-    let verdict = sweeps.iter().map(|record| record.result.verdict).max().unwrap_or(Verdict::Void);
+    let interrupted = STOP.load(Ordering::Relaxed);
+    let worst = sweeps.iter().map(|record| record.result.verdict).max().unwrap_or(Verdict::Void);
+    // also where the interruption cut short nothing but second runs, or scenarios that had not begun
+    let verdict = if interrupted { worst.max(Verdict::Void) } else { worst };
     let (runs, failed) = sweeps
         .iter()
         .map(|record| &record.result.tally)
         .fold((0, 0), |(runs, failed), tally| (runs + tally.runs, failed + tally.failed));
-    say!("{}  {} runs, {} failed", verdict.word(), grouped(runs), grouped(failed));
+    let end = if interrupted { "; interrupted" } else { "" };
+    say!("{}  {} runs, {} failed{end}", verdict.word(), grouped(runs), grouped(failed));
     let report = Report { format: 1, engine: ENGINE.to_string(), verdict, sweeps };
     if let Some(path) = &arguments.report {
         let text = serde_json::to_string_pretty(&report).expect("a report is plain data");

@@ -1,6 +1,9 @@
 //! What the conductor knows, under its lock: the tasks, what waits, and which of it goes next.
 
-use super::{Between, ERRNO_IO, End, HOLD_IDLE, HOLD_STEPS_MAX, Interference, Landing, OperationTraits, Role};
+use super::{
+    Between, CANCEL_AT_ONCE, CANCEL_STEPS_MAX, ERRNO_IO, End, HOLD_IDLE, HOLD_STEPS_MAX, Interference, Landing,
+    OperationTraits, Role,
+};
 use crate::decision::{Decisions, Draws, below};
 use crate::locks::{LockPoint, Locks};
 use crate::plan::{Action, Base, Injection, Schedule, Until};
@@ -24,6 +27,8 @@ pub(super) struct State {
     pub(super) points: Vec<Point>,
     pub(super) tasks: Vec<Task>,
     pub(super) waiting: Vec<Waiting>,
+    /// Callers that are to be dropped: from which step on, and where that was decided.
+    pub(super) to_cancel: Vec<(u64, Visit)>,
     pub(super) next_ticket: u64,
     pub(super) current: Option<TaskId>,
     pub(super) last: TaskId,
@@ -241,12 +246,24 @@ impl State {
 
     /// Lets the best of what waits go on; `None` when nothing does. To be called only when nothing runs.
     pub(super) fn step(&mut self) -> Option<Move> {
+        if let Some(visit) = self.due_cancel() {
+            self.step += 1;
+            return Some(self.cancel(&visit));
+        }
         let index = self.choose()?;
         self.step += 1;
         let best = &self.waiting[index];
         let (visit, draws) = (best.visit, best.draws);
-        if self.cancels(best) {
-            return Some(self.cancel(&visit));
+        match self.cancels(best) {
+            Some(0) => {
+                self.fire(visit.site, Action::Cancel);
+                return Some(self.cancel(&visit));
+            }
+            Some(steps) => {
+                self.fire(visit.site, Action::CancelAfter(steps));
+                self.to_cancel.push((self.step + u64::from(steps), visit));
+            }
+            None => {}
         }
         self.last = visit.site.task;
         self.demote(visit.site.task, draws);
@@ -312,22 +329,43 @@ impl State {
         }
     }
 
-    fn cancels(&self, waiting: &Waiting) -> bool {
-        let task = self.task(waiting.visit.site.task);
-        if task.role != Role::Caller || task.is_cancelled || task.end.is_some() {
-            return false;
+    /// In how many steps the caller that is there is to be dropped, if it is.
+    fn cancels(&self, waiting: &Waiting) -> Option<u32> {
+        let id = waiting.visit.site.task;
+        let is_marked = self.to_cancel.iter().any(|(_, visit)| visit.site.task == id);
+        if self.task(id).role != Role::Caller || !self.is_droppable(id) || is_marked {
+            return None;
         }
         match self.injected.get(&waiting.visit.key) {
-            Some(action) => *action == Action::Cancel,
-            None => self.schedule.knobs.cancel.takes(waiting.draws.cancel),
+            Some(Action::Cancel) => Some(0),
+            Some(Action::CancelAfter(steps)) => Some(*steps),
+            Some(_) => None,
+            None if !self.schedule.knobs.cancel.takes(waiting.draws.cancel) => None,
+            None if CANCEL_AT_ONCE.takes(waiting.draws.length) => Some(0),
+            None => Some(below(waiting.draws.length.rotate_left(32), CANCEL_STEPS_MAX) as u32 + 1),
         }
+    }
+
+    fn is_droppable(&self, id: TaskId) -> bool {
+        let task = self.task(id);
+        !task.is_cancelled && task.end.is_none()
+    }
+
+    /// Takes out a drop that is due, of a caller that is still there.
+    fn due_cancel(&mut self) -> Option<Visit> {
+        while let Some(index) = self.to_cancel.iter().position(|(step, _)| *step <= self.step) {
+            let (_, visit) = self.to_cancel.remove(index);
+            if self.is_droppable(visit.site.task) {
+                return Some(visit);
+            }
+        }
+        None
     }
 
     /// Drops the caller that is there, once it is polled. If it is parked, that is withdrawn with it; an operation
     /// outlives its caller.
     fn cancel(&mut self, visit: &Visit) -> Move {
         self.trace.push(self.step, visit.site, visit.key, What::Cancelled);
-        self.fire(visit.site, Action::Cancel);
         self.interference.cancels += 1;
         let task = self.task_mut(visit.site.task);
         task.is_cancelled = true;
@@ -336,7 +374,7 @@ impl State {
 
     fn landing(&mut self, visit: &Visit, draws: Draws, traits: OperationTraits) -> Landing {
         let errno = match self.injected.get(&visit.key) {
-            Some(Action::Error(errno)) => Some(*errno),
+            Some(Action::Error(errno)) if traits.fails => Some(*errno),
             Some(_) => None,
             None => (traits.fails && self.schedule.knobs.fail.takes(draws.fail)).then_some(ERRNO_IO),
         };

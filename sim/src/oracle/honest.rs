@@ -1,8 +1,9 @@
-//! honest: a caller that was told of an eviction finds the segment gone, and nobody is told of an error that no fault
-//! explains.
+//! honest: what a caller is told is so at the moment it is told.
 //!
-//! Asked when drained. Legal meanwhile: nothing. The faults of today (failed unlinks) stay in the background, so that
-//! every error is one too many. Does not verify pushes; no-lost-push does.
+//! Asked at each answer, which an operation gives in the same step as its last change. An eviction: the segment is gone.
+//! Absent: it is not there. Refused: it is the active one. A pressure pass: no more than the target is left, or only the
+//! active segment, and with its last victim it was more. An error: never; the faults of today (failed unlinks) stay in
+//! the background. Does not verify pushes; no-lost-push does.
 
 use super::scene::{ACTOR, Scene, segment};
 use super::{Finding, Oracle, View, When, number};
@@ -11,24 +12,37 @@ use crate::history::Answer;
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "honest",
-    when: When::Drained,
+    when: When::Answer,
     check,
-    bad_scene: || Scene::with(|scene| scene.history.answers.push((ACTOR, Answer::Evicted(segment(2))))),
+    bad_scene: || Scene::with(|scene| scene.answer = (ACTOR, Answer::Evicted(segment(2)))),
 };
 
 fn check(view: &View<'_>) -> Option<Finding> {
-    let saved = view.history.saved()?;
-    view.history.answers.iter().find_map(|(task, answer)| {
-        let label = view.label(Some(*task));
-        let sentence = match answer {
-            Answer::Evicted(segment) if saved.ring.generation_of(*segment).is_some() => {
-                format!("{label} was told that segment {} is evicted, and it is in the ring", number(*segment))
-            }
-            Answer::Failed(error) => format!("{label} was told of an error that no fault explains: {error}"),
-            Answer::Evicted(_) | Answer::Pushed(_) => return None,
-        };
-        Some(Finding { race: format!("{}: answer", view.kind(Some(*task))), sentence })
-    })
+    let ring = &view.history.saved()?.ring;
+    let (task, answer) = view.answer?;
+    let is_member = |segment| ring.generation_of(segment).is_some();
+    let left = ring.members().len();
+    let lie = match answer {
+        Answer::Evicted(segment) if is_member(*segment) => {
+            format!("segment {} is evicted, and it is in the ring", number(*segment))
+        }
+        Answer::Absent(segment) if is_member(*segment) => {
+            format!("segment {} is not in the ring, and it is", number(*segment))
+        }
+        Answer::RefusedActive(segment) if ring.active() != Some(*segment) => {
+            format!("segment {} is the active one, and it is not", number(*segment))
+        }
+        Answer::Relieved { left_max, .. } if left > (*left_max).max(1) => {
+            format!("at most {left_max} segments are left, and there are {left}")
+        }
+        Answer::Relieved { left_max, victims } if !victims.is_empty() && left < (*left_max).max(1) => {
+            format!("{} segments had to go for {left_max} to be left, and {left} are", victims.len())
+        }
+        Answer::Failed(error) => format!("it failed, and no fault explains that: {error}"),
+        _ => return None,
+    };
+    let label = view.label(Some(task));
+    Some(Finding { race: format!("{}: answer", view.kind(Some(task))), sentence: format!("{label} was told: {lie}") })
 }
 
 #[cfg(test)]
@@ -36,9 +50,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_without_a_fault_is_rejected_and_a_true_answer_is_not() {
-        let told = |answer| Scene::with(|scene| scene.history.answers.push((ACTOR, answer)));
-        assert!(told(Answer::Failed("no".to_string())).ask(&ORACLE).is_some());
-        assert!(told(Answer::Evicted(segment(9))).ask(&ORACLE).is_none());
+    fn each_answer_is_held_against_the_ring() {
+        // segments 1 to 3 are in the ring, 3 is active
+        let accepts = |answer| Scene::with(|scene| scene.answer = (ACTOR, answer)).ask(&ORACLE).is_none();
+        let relieved = |left_max, victims: &[u128]| {
+            accepts(Answer::Relieved { left_max, victims: victims.iter().map(|number| segment(*number)).collect() })
+        };
+        assert!(accepts(Answer::Evicted(segment(9))) && !accepts(Answer::Evicted(segment(1))));
+        assert!(accepts(Answer::Absent(segment(9))) && !accepts(Answer::Absent(segment(1))));
+        assert!(accepts(Answer::RefusedActive(segment(3))) && !accepts(Answer::RefusedActive(segment(1))));
+        assert!(relieved(3, &[8, 9]) && relieved(5, &[]));
+        assert!(!relieved(2, &[]), "too few are gone");
+        assert!(!relieved(4, &[8]), "too many are gone");
+        assert!(!accepts(Answer::Failed("no".to_string())));
     }
 }

@@ -17,7 +17,7 @@ pub mod scene;
 pub mod views_agree;
 pub mod waits_for;
 
-use crate::history::{History, Save};
+use crate::history::{Answer, History, Save};
 use crate::locks::LockFacts;
 use crate::site::{TaskId, kind};
 use scene::Scene;
@@ -29,6 +29,8 @@ use segment_engine::ring_state::RingRecord;
 pub enum When {
     /// As a ring is saved.
     Save,
+    /// As a caller is told something.
+    Answer,
     /// After each step.
     Step,
     /// When all callers have ended and nothing more can run.
@@ -41,6 +43,8 @@ pub struct View<'a> {
     pub history: &'a History,
     /// [`When::Save`]: what is being saved; the history still ends with the save before.
     pub saving: Option<&'a Save>,
+    /// [`When::Answer`]: who is told what.
+    pub answer: Option<(TaskId, &'a Answer)>,
     /// The ring that readers of the engine see.
     pub published: Option<&'a RingRecord>,
     /// What is wrong with the locks.

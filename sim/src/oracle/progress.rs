@@ -1,7 +1,8 @@
 //! progress: the run ends: within its steps, and with every caller and worker at its end.
 //!
-//! The bound is asked after each step, the ends when drained. Legal meanwhile: a daemon that waits for more work. The
-//! bound is a constant for each operation of the workload and the longest holds of its sites. Does not verify fairness.
+//! Asked when drained, or when the run was cut off at its bound: a constant for each operation of the workload. (A hold
+//! takes no steps: it ends when nothing else can run.) Legal meanwhile: a daemon that waits for more work. Does not
+//! verify fairness.
 
 use super::scene::{ACTOR, Scene};
 use super::{Finding, Oracle, View, When};

@@ -1,7 +1,7 @@
 //! Hand-made states, good and bad, for showing that an oracle can tell them apart.
 
 use super::{Finding, Oracle, Tasks, View, When};
-use crate::history::{History, Save};
+use crate::history::{Answer, History, Save};
 use crate::locks::LockFacts;
 use crate::site::TaskId;
 use segment_engine::ring_state::RingRecord;
@@ -19,6 +19,8 @@ pub struct Scene {
     pub history: History,
     /// What is being saved.
     pub saving: Save,
+    /// Who is told what.
+    pub answer: (TaskId, Answer),
     /// What readers see.
     pub published: RingRecord,
     /// What is wrong with the locks.
@@ -67,6 +69,7 @@ impl Scene {
             published: RingRecord { version: 2, base: 1, ring: ring_to(3) },
             history,
             saving: save(3, 2, ring_to(4)),
+            answer: (ACTOR, Answer::Pushed(segment(3))),
             locks: LockFacts::default(),
             state_holder: None,
             steps: 5,
@@ -86,6 +89,7 @@ impl Scene {
         (oracle.check)(&View {
             history: &self.history,
             saving: (oracle.when == When::Save).then_some(&self.saving),
+            answer: (oracle.when == When::Answer).then_some((self.answer.0, &self.answer.1)),
             published: Some(&self.published),
             locks: self.locks,
             state_holder: self.state_holder,
