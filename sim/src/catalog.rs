@@ -70,7 +70,16 @@ pub struct Written {
     /// How many commits.
     pub commits: u64,
     /// The commits, if they are to be kept.
-    pub kept: Option<Vec<Batch>>,
+    pub kept: Option<Vec<KeptCommit>>,
+}
+
+/// A commit as the engine made it.
+#[derive(Clone, Debug)]
+pub struct KeptCommit {
+    /// What it wrote.
+    pub batch: Batch,
+    /// Under which conditions.
+    pub requires: Vec<Require>,
 }
 
 impl SimCatalog {
@@ -113,7 +122,7 @@ impl Catalog for SimCatalog {
                 }
             }
             if let Some(kept) = &mut written.kept {
-                kept.push(batch.clone());
+                kept.push(KeptCommit { batch: batch.clone(), requires: requires.to_vec() });
             }
         }
         let commit = self.catalog.commit(batch, requires)?;

@@ -4,7 +4,7 @@
 //! run when nothing can. madsim supplies the tasks, repeatable clocks and randomness for whoever asks the system for
 //! them, and the kill at the end, so that nothing outlives the run.
 
-use crate::catalog::{SimCatalog, Store, Written};
+use crate::catalog::{KeptCommit, SimCatalog, Store, Written};
 use crate::conductor::{Conductor, Proceed, Pulse, Role, panic_message};
 use crate::disk::SimDisk;
 use crate::history::Answer;
@@ -14,7 +14,7 @@ use crate::trace::Trace;
 use crate::vocabulary::{VOCABULARY, role};
 use crate::watch::{Seen, Watch};
 use madsim::runtime::{Handle, NodeHandle, Runtime};
-use segment_engine::catalog::{Batch, Catalog, Commit, Table, Write};
+use segment_engine::catalog::{Catalog, Commit, Table, Write};
 use segment_engine::env::Env;
 use segment_engine::ring_state::{RING_KEY, RingRecord};
 use segment_engine::{Limits, Point, Result, Ring, RingState, SegmentId};
@@ -61,7 +61,7 @@ pub struct Outcome {
     /// Kept on request: the run in full.
     pub story: Option<Story>,
     /// Kept on request: the catalog's commits.
-    pub commits: Vec<Batch>,
+    pub commits: Vec<KeptCommit>,
 }
 
 /// A run, told in full.
@@ -108,11 +108,6 @@ impl Worker {
     pub fn new() -> Result<Worker> {
         quiet_panics_of_runs();
         Ok(Worker { store: Store::open()? })
-    }
-
-    /// The database, to use without a simulation.
-    pub fn store(&mut self) -> &mut Store {
-        &mut self.store
     }
 
     /// Makes one run. `cast` opens the engine and puts the callers on the stage.
@@ -233,7 +228,7 @@ impl Stage {
         madsim::time::sleep(Duration::from_millis(1)).await;
     }
 
-    fn outcome(&self, schedule: &Schedule, setting: &Setting, mode: Mode, commits: Vec<Batch>) -> Outcome {
+    fn outcome(&self, schedule: &Schedule, setting: &Setting, mode: Mode, commits: Vec<KeptCommit>) -> Outcome {
         let conductor = &self.env.parts.conductor;
         let history = self.watch.history().lock().unwrap_or_else(PoisonError::into_inner);
         let trace = conductor.take_trace();

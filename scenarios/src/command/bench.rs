@@ -6,15 +6,15 @@ use crate::error::{Error, Result};
 use crate::report::grouped;
 use crate::say;
 use crate::scenario::Scenario;
-use segment_engine::catalog::{Batch, Catalog, Commit, Table, Write};
-use segment_sim::sweep::{Range, sweep};
+use segment_engine::catalog::{Catalog, Table, Write};
+use segment_sim::catalog::{KeptCommit, Store};
 use segment_sim::verdict::Verdict;
 use segment_sim::world::{Mode, Worker};
-use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-/// Rounds of which the median counts.
-const ROUNDS: usize = 5;
+/// Seeds between two changes from runs to floor.
+const CHUNK: u64 = 250;
 
 /// Measure runs a second beside the floor: the same catalog commits without a simulation
 #[derive(Debug, clap::Args)]
@@ -22,8 +22,8 @@ pub struct Arguments {
     /// Only this scenario; may be given several times [default: all]
     #[arg(long, value_name = "S")]
     scenario: Vec<String>,
-    /// Seeds in each of five rounds
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    /// How many seeds of each scenario
+    #[arg(long, value_name = "N", default_value_t = 40_000, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// Threads [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -36,96 +36,107 @@ pub struct Arguments {
 /// Bad input, or a harness that failed.
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let jobs = jobs(arguments.jobs);
-    say!("medians of {ROUNDS} rounds of {} seeds on {jobs} threads", grouped(arguments.seeds));
+    let seeds = arguments.seeds;
+    say!("{} seeds on {jobs} threads; runs and floor alternate every {CHUNK} seeds", grouped(seeds));
     say!(
         "{:<24}{:>12}{:>14}{:>12}{:>10}{:>12}",
         "scenario",
         "runs/s",
         "floor runs/s",
-        "runs/floor",
+        "floor/runs",
         "sites",
         "commits"
     );
     for scenario in scenarios(&arguments.scenario)? {
-        if STOP.load(Ordering::Relaxed) {
-            return Err(Error::Interrupted);
+        let next = AtomicU64::new(0);
+        let threads: Vec<Result<Spent>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..jobs).map(|_| scope.spawn(|| measure(scenario, seeds, &next))).collect();
+            threads.into_iter().map(|thread| thread.join().expect("a measurement does not panic")).collect()
+        });
+        let mut sum = Spent::default();
+        for thread in threads {
+            sum.add(&thread?);
         }
-        let (mut runs, mut floors) = (Vec::new(), Vec::new());
-        let (mut sites, mut commits) = (0, 0);
-        for round in 0..ROUNDS as u64 {
-            let range = Range { from: round * arguments.seeds, seeds: arguments.seeds, jobs };
-            let start = Instant::now();
-            let run = |worker: &mut Worker, seed, _| {
-                Ok::<_, segment_engine::Error>(
-                    scenario.run(worker, &scenario.plan(seed, None), Mode::default())?.record,
-                )
-            };
-            let tally = sweep(range, &STOP, |_| {}, Worker::new, run)?;
-            // second runs are runs
-            runs.push((tally.runs + tally.repeated) as f64 / start.elapsed().as_secs_f64());
-            sites = tally.sites / tally.runs.max(1);
-            let (floor, mean) = floor(scenario, range)?;
-            floors.push(floor);
-            commits = mean;
-        }
-        let (runs, floor) = (median(runs), median(floors));
+        let a_second = |spent: Duration| sum.runs as f64 * jobs as f64 / spent.as_secs_f64();
         say!(
-            "{:<24}{:>12}{:>14}{:>12.2}{sites:>10}{commits:>12}",
+            "{:<24}{:>12}{:>14}{:>12.2}{:>10}{:>12}",
             scenario.name,
-            grouped(runs as u64),
-            grouped(floor as u64),
-            floor / runs
+            grouped(a_second(sum.simulated) as u64),
+            grouped(a_second(sum.floor) as u64),
+            sum.simulated.as_secs_f64() / sum.floor.as_secs_f64(),
+            sum.sites / sum.runs.max(1),
+            sum.commits / sum.runs.max(1)
         );
     }
     Ok(Verdict::Pass)
 }
 
-/// Runs a second of a sample's commits replayed, and the mean number of commits of a run.
-fn floor(scenario: &Scenario, range: Range) -> Result<(f64, usize)> {
-    let sample = range.seeds.min(1000);
-    let mut worker = Worker::new()?;
-    let mut runs: Vec<Vec<Batch>> = Vec::new();
-    for seed in range.from..range.from + sample {
-        let mode = Mode { keep_commits: true, ..Mode::default() };
-        runs.push(scenario.run(&mut worker, &scenario.plan(seed, None), mode)?.commits);
+/// What a thread has done, and how long it took.
+#[derive(Default)]
+struct Spent {
+    runs: u64,
+    sites: u64,
+    commits: u64,
+    simulated: Duration,
+    floor: Duration,
+}
+
+impl Spent {
+    fn add(&mut self, other: &Spent) {
+        self.runs += other.runs;
+        self.sites += other.sites;
+        self.commits += other.commits;
+        self.simulated += other.simulated;
+        self.floor += other.floor;
     }
-    let commits = runs.iter().map(Vec::len).sum::<usize>() / runs.len();
-    let rounds = range.seeds.div_ceil(sample);
-    let start = Instant::now();
-    let threads: Vec<Result<()>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..range.jobs).map(|_| scope.spawn(|| replay_commits(&runs, rounds))).collect();
-        threads.into_iter().map(|thread| thread.join().expect("a replay of commits does not panic")).collect()
-    });
-    threads.into_iter().collect::<Result<()>>()?;
-    let made = (range.jobs as u64 * rounds * sample) as f64;
-    Ok((made / start.elapsed().as_secs_f64(), commits))
+}
+
+/// Takes chunks of seeds: runs them, then replays their commits. The machine's moods meet both.
+fn measure(scenario: &Scenario, seeds: u64, next: &AtomicU64) -> Result<Spent> {
+    let (mut worker, mut floor) = (Worker::new()?, Store::open()?);
+    let mut spent = Spent::default();
+    loop {
+        let first = next.fetch_add(CHUNK, Ordering::Relaxed);
+        if first >= seeds {
+            return Ok(spent);
+        }
+        if STOP.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        let chunk = first..seeds.min(first + CHUNK);
+        let start = Instant::now();
+        for seed in chunk.clone() {
+            spent.sites += scenario.run(&mut worker, &scenario.plan(seed, None), Mode::default())?.record.sites;
+        }
+        spent.simulated += start.elapsed();
+        let mut runs = Vec::new();
+        for seed in chunk {
+            let mode = Mode { keep_commits: true, ..Mode::default() };
+            runs.push(scenario.run(&mut worker, &scenario.plan(seed, None), mode)?.commits);
+        }
+        spent.runs += runs.len() as u64;
+        spent.commits += runs.iter().map(|commits| commits.len() as u64).sum::<u64>();
+        let start = Instant::now();
+        for commits in runs {
+            replay(&mut floor, commits)?;
+        }
+        spent.floor += start.elapsed();
+    }
 }
 
 /// What a run asks of its database, and nothing else: its commits, then the deletion of its rows.
-fn replay_commits(runs: &[Vec<Batch>], rounds: u64) -> Result<()> {
-    let mut worker = Worker::new()?;
-    let store = worker.store();
-    for _ in 0..rounds {
-        for commits in runs {
-            let mut rows: Vec<(Table, Vec<u8>)> = Vec::new();
-            for batch in commits {
-                for write in batch {
-                    let (Write::Put { table, key, .. } | Write::Delete { table, key }) = write;
-                    if !rows.iter().any(|row| (row.0, &row.1) == (*table, key)) {
-                        rows.push((*table, key.clone()));
-                    }
-                }
-                let Commit::Buffered = store.catalog().commit(batch.clone(), &[])? else {
-                    unreachable!("a commit without requirements is never refused");
-                };
+fn replay(store: &mut Store, commits: Vec<KeptCommit>) -> Result<()> {
+    let mut rows: Vec<(Table, Vec<u8>)> = Vec::new();
+    let count = commits.len() as u64;
+    for KeptCommit { batch, requires } in commits {
+        for write in &batch {
+            let (Write::Put { table, key, .. } | Write::Delete { table, key }) = write;
+            if !rows.iter().any(|row| (row.0, &row.1) == (*table, key)) {
+                rows.push((*table, key.clone()));
             }
-            store.emptied(rows, commits.len() as u64)?;
         }
+        // refused or not: it was asked
+        let _ = store.catalog().commit(batch, &requires)?;
     }
-    Ok(())
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    Ok(store.emptied(rows, count)?)
 }
