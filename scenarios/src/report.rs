@@ -13,6 +13,9 @@ pub const ARRIVALS_FLOOR_PERCENT: u64 = 5;
 /// Fewer seeds than this say nothing about a share.
 pub const FLOOR_SEEDS_MIN: u64 = 200;
 
+/// Groups of failures that are printed, the largest ones.
+const GROUPS_MAX: usize = 12;
+
 /// What is written to `--report`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -177,7 +180,11 @@ impl SweepResult {
         let mut groups: Vec<&Group> = self.tally.groups.values().collect();
         groups.sort_by_key(|group| (std::cmp::Reverse(group.runs), group.seed));
         let mut text = String::new();
-        for group in groups {
+        let unseen = groups.len().saturating_sub(GROUPS_MAX);
+        if unseen > 0 {
+            text += &format!("{unseen} smaller groups of failures are left out here; --report keeps them\n");
+        }
+        for group in groups.into_iter().take(GROUPS_MAX) {
             self.write_group(&mut text, group).expect("writing to a string does not fail");
         }
         text

@@ -392,6 +392,11 @@ impl<'a> Pulse<'a> {
         })
     }
 
+    /// The first landing in an exclusive window: in which kind, whose it was, who landed.
+    pub fn first_intrusion(self) -> Option<(&'static Window, TaskId, TaskId)> {
+        self.state.windows.first_intrusion()
+    }
+
     /// What was counted of each window.
     pub fn window_counts(self) -> Vec<WindowCount> {
         self.state.windows.counts()

@@ -6,7 +6,7 @@ use crate::locks::LockFacts;
 use crate::oracle::{Finding, ORACLES, Tasks, View, When};
 use crate::site::{TaskId, kind};
 use crate::verdict::Violation;
-use crate::vocabulary::{STATE_LOCK, WINDOWS};
+use crate::vocabulary::STATE_LOCK;
 use segment_engine::RingLimits;
 use segment_engine::error::RecordFault;
 use segment_engine::ring_state::RingRecord;
@@ -119,13 +119,16 @@ impl Watch {
         let (published, unfinished) = (published.as_deref(), &pulse.unfinished());
         let history = self.lock_history();
         self.ask(When::Drained, &View { published, unfinished, ..self.view(&history, &pulse) });
-        let counts = pulse.window_counts();
+        // last, and only where it did no damage that an oracle saw
         if self.lock_violations().is_empty()
-            && let Some((window, _)) =
-                WINDOWS.iter().zip(&counts).find(|(kind, count)| kind.exclusive && count.landings > 0)
+            && let Some((window, holder, lander)) = pulse.first_intrusion()
         {
-            let sentence = format!("another task's commit landed inside the exclusive window {}", window.name);
-            self.report("exclusive-window", pulse.step(), Finding { race: window.name.to_string(), sentence });
+            let (holder, lander) = (pulse.label(holder), pulse.label(lander));
+            let (name, opens, lands) = (window.name, window.opens, window.lands);
+            let race = format!("{}@{opens} x {}@{lands}", kind(holder), kind(lander));
+            let sentence =
+                format!("{lander} passed {lands} inside {holder}'s {name}, which excludes it; no damage was seen");
+            self.report("exclusive-window", pulse.step(), Finding { race, sentence });
         }
     }
 

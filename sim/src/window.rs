@@ -47,6 +47,8 @@ struct State {
     count: WindowCount,
     open: Vec<TaskId>,
     wanting: Vec<TaskId>,
+    /// Whose window the first landing fell into, and who landed.
+    first_landing: Option<(TaskId, TaskId)>,
 }
 
 /// What a point is to each window, one bit a window.
@@ -96,6 +98,8 @@ impl Windows {
         let others = |state: &State| state.open.iter().filter(|other| **other != task).count() as u64;
         for state in of(point.lands, &mut self.states) {
             state.count.landings += others(state);
+            let inside = state.open.iter().find(|other| **other != task);
+            state.first_landing = state.first_landing.or(inside.map(|holder| (*holder, task)));
         }
         for state in of(point.wants, &mut self.states) {
             if !state.wanting.contains(&task) {
@@ -114,6 +118,12 @@ impl Windows {
             state.open.retain(|other| *other != task);
             state.wanting.retain(|other| *other != task);
         }
+    }
+
+    /// The first landing in an exclusive window: in which kind, whose it was, who landed.
+    pub fn first_intrusion(&self) -> Option<(&'static Window, TaskId, TaskId)> {
+        let exclusive = self.kinds.iter().zip(&self.states).filter(|(kind, _)| kind.exclusive);
+        exclusive.filter_map(|(kind, state)| state.first_landing.map(|(holder, lander)| (kind, holder, lander))).next()
     }
 
     /// The counts, in the order of the kinds.
