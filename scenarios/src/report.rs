@@ -175,8 +175,8 @@ impl SweepResult {
         Ok(())
     }
 
-    /// The failures, each with its sentence and the command that repeats it.
-    pub fn failures(&self) -> String {
+    /// The failures, each with its sentence and the command that repeats it; `program` is how that is called.
+    pub fn failures(&self, program: &str) -> String {
         let mut groups: Vec<&Group> = self.tally.groups.values().collect();
         groups.sort_by_key(|group| (std::cmp::Reverse(group.runs), group.seed));
         let mut text = String::new();
@@ -185,12 +185,12 @@ impl SweepResult {
             text += &format!("{unseen} smaller groups of failures are left out here; --report keeps them\n");
         }
         for group in groups.into_iter().take(GROUPS_MAX) {
-            self.write_group(&mut text, group).expect("writing to a string does not fail");
+            self.write_group(&mut text, group, program).expect("writing to a string does not fail");
         }
         text
     }
 
-    fn write_group(&self, text: &mut String, group: &Group) -> std::fmt::Result {
+    fn write_group(&self, text: &mut String, group: &Group, program: &str) -> std::fmt::Result {
         let Group { runs, oracle, race, seed, base, sentence, oracles } = group;
         writeln!(text, "{oracle}: {race}")?;
         writeln!(
@@ -211,7 +211,7 @@ impl SweepResult {
         }
         writeln!(text, "  {sentence}")?;
         let base = self.base.as_ref().map(|base| format!(" --base {base}")).unwrap_or_default();
-        writeln!(text, "  segsim replay {} {seed}{base}", self.scenario)
+        writeln!(text, "  {program} replay {} {seed}{base}", self.scenario)
     }
 }
 

@@ -72,8 +72,9 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         let text = serde_json::to_string_pretty(&report).expect("a report is plain data");
         std::fs::write(path, text + "\n").map_err(Error::io("write", path))?;
     }
+    let program = std::env::args().next().unwrap_or_else(|| "segsim".to_string());
     for record in &report.sweeps {
-        say(format_args!("{}", record.result.failures()));
+        say(format_args!("{}", record.result.failures(&program)));
     }
     Ok(verdict)
 }
