@@ -127,7 +127,10 @@ impl State {
     pub(super) fn add_task(&mut self, label: String, role: Role, waker: Waker) -> TaskId {
         let id = TaskId(u16::try_from(self.tasks.len()).expect("a run has fewer than 65,536 tasks"));
         let key = label_key(&label);
-        let rank = self.decisions.draws(key).rank >> 1;
+        let rank = match self.schedule.base {
+            Base::Priority => self.decisions.draws(key).rank >> 1,
+            Base::Keyed | Base::Sequential => 0,
+        };
         let (hits, children) = (Vec::with_capacity(POINTS_USUAL), Vec::new());
         self.tasks.push(Task { label, key, role, rank, waker, is_cancelled: false, end: None, hits, children });
         id
