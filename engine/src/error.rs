@@ -86,6 +86,9 @@ pub enum RecordFault {
     /// A younger generation comes before an older one.
     #[error("its generations are out of order")]
     OutOfOrder,
+    /// Its segments are more bytes than can be counted.
+    #[error("its sizes overflow")]
+    SizesOverflow,
     /// A segment is listed twice.
     #[error("segment {0} is listed twice")]
     Duplicate(SegmentId),

@@ -1,8 +1,5 @@
 //! Every bound of the engine, by name.
 
-/// Bytes of a segment when the caller names no other size.
-pub const SEGMENT_BYTES_DEFAULT: u64 = 512 << 20;
-
 /// Segments that must fit a disk budget: one in each generation, and one that is doomed but not yet unlinked while its
 /// successor already exists.
 pub const BUDGET_SEGMENTS_MIN: u64 = 4;

@@ -82,7 +82,7 @@ impl Ring {
     /// generation is doomed.
     ///
     /// # Panics
-    /// When the segment is listed already: ids are never used twice.
+    /// When the segment is in the ring already: ids are never used twice.
     pub fn push(&mut self, segment: SegmentId, bytes: u64) {
         assert!(self.generation_of(segment).is_none(), "segment {segment} is pushed twice");
         self.members.push(Member { segment, bytes, generation: Generation::New });

@@ -174,6 +174,10 @@ impl RingRecord {
         if !rest.is_empty() {
             return Err(RecordFault::TrailingBytes);
         }
+        let mut sizes = members.iter().map(|member| member.bytes).chain(doomed.iter().map(|doomed| doomed.bytes));
+        if sizes.try_fold(0u64, u64::checked_add).is_none() {
+            return Err(RecordFault::SizesOverflow);
+        }
         let mut ids: Vec<SegmentId> = members.iter().map(|member| member.segment).collect();
         ids.extend(doomed.iter().map(|doomed| doomed.segment));
         ids.sort_unstable();
@@ -337,6 +341,7 @@ mod tests {
         assert_eq!(patched(0, &[9]), RecordFault::UnknownFormat(9));
         assert_eq!(patched(member(0) + 24, &[3]), RecordFault::UnknownGeneration(3));
         assert_eq!(patched(member(0) + 24, &[2]), RecordFault::OutOfOrder);
+        assert_eq!(patched(member(1) + 16, &u64::MAX.to_le_bytes()), RecordFault::SizesOverflow);
         assert_eq!(patched(member(0), &5u128.to_le_bytes()), RecordFault::Duplicate(SegmentId::from_u128(5)));
     }
 }
