@@ -1,8 +1,8 @@
 //! The harness: runs the real engine under a seeded deterministic scheduler and judges what it did.
 //!
 //! Read in this order. The core, which knows nothing of the engine: [`site`], [`decision`], [`plan`], [`strategy`],
-//! [`trace`], [`window`], [`locks`], [`conductor`], [`verdict`], [`record`], [`sweep`]. The engine's surroundings: [`vocabulary`], [`history`],
-//! [`disk`], [`catalog`], [`oracle`], [`watch`], [`world`].
+//! [`trace`], [`window`], [`locks`], [`conductor`], [`verdict`], [`record`], [`sweep`]. The engine's surroundings:
+//! [`vocabulary`], [`history`], [`disk`], [`catalog`], [`oracle`], [`watch`], [`world`].
 
 #[cfg(not(all(madsim, tokio_unstable)))]
 compile_error!(
