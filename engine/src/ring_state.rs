@@ -20,6 +20,13 @@ pub const RING_KEY: &[u8] = b"ring";
 
 const RECORD_FORMAT: u8 = 1;
 
+/// Format, version, base and the lengths of both lists.
+const HEAD_BYTES: usize = 1 + 8 + 8 + 4 + 4;
+/// Id, bytes and generation.
+const MEMBER_BYTES: usize = 16 + 8 + 1;
+/// Id and bytes.
+const DOOMED_BYTES: usize = 16 + 8;
+
 const STATE_LOCK: LockPoints = LockPoints { wanted: Point::RING_WANTED, held: None, released: Point::RING_RELEASED };
 
 /// A ring as it is saved: which version it is and which one it was cloned from. On a correct engine `base` is always
@@ -117,7 +124,7 @@ impl RingRecord {
     /// front; a member is id (16), bytes (8), generation (1), a doomed one id (16), bytes (8). Little endian.
     pub fn encode(&self) -> Vec<u8> {
         let (members, doomed) = (self.ring.members(), self.ring.doomed());
-        let mut row = Vec::with_capacity(25 + 25 * members.len() + 24 * doomed.len());
+        let mut row = Vec::with_capacity(HEAD_BYTES + MEMBER_BYTES * members.len() + DOOMED_BYTES * doomed.len());
         row.push(RECORD_FORMAT);
         row.extend_from_slice(&self.version.to_le_bytes());
         row.extend_from_slice(&self.base.to_le_bytes());
@@ -152,8 +159,10 @@ impl RingRecord {
         }
         let version = u64::from_le_bytes(take(&mut rest)?);
         let base = u64::from_le_bytes(take(&mut rest)?);
-        let mut members: Vec<Member> = Vec::new();
-        for _ in 0..u32::from_le_bytes(take(&mut rest)?) {
+        let count = u32::from_le_bytes(take(&mut rest)?);
+        // a damaged count must not ask for more memory than the row could fill
+        let mut members: Vec<Member> = Vec::with_capacity((count as usize).min(rest.len() / MEMBER_BYTES));
+        for _ in 0..count {
             let (segment, bytes) = take_segment(&mut rest)?;
             let generation = match take(&mut rest)? {
                 [0] => Generation::Old,
@@ -166,8 +175,9 @@ impl RingRecord {
             }
             members.push(Member { segment, bytes, generation });
         }
-        let mut doomed = Vec::new();
-        for _ in 0..u32::from_le_bytes(take(&mut rest)?) {
+        let count = u32::from_le_bytes(take(&mut rest)?);
+        let mut doomed = Vec::with_capacity((count as usize).min(rest.len() / DOOMED_BYTES));
+        for _ in 0..count {
             let (segment, bytes) = take_segment(&mut rest)?;
             doomed.push(Doomed { segment, bytes });
         }
@@ -178,8 +188,9 @@ impl RingRecord {
         if sizes.try_fold(0u64, u64::checked_add).is_none() {
             return Err(RecordFault::SizesOverflow);
         }
-        let mut ids: Vec<SegmentId> = members.iter().map(|member| member.segment).collect();
-        ids.extend(doomed.iter().map(|doomed| doomed.segment));
+        let doomed_ids = doomed.iter().map(|doomed: &Doomed| doomed.segment);
+        let mut ids: Vec<SegmentId> = Vec::with_capacity(members.len() + doomed.len());
+        ids.extend(members.iter().map(|member| member.segment).chain(doomed_ids));
         ids.sort_unstable();
         if let Some(pair) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(RecordFault::Duplicate(pair[0]));
