@@ -105,16 +105,16 @@ fn rotation_vs_eviction(decisions: &Decisions) -> Workload {
     let room: u32 = generations.iter().sum();
     let mut callers = Vec::new();
     for rotator in 0..2 {
-        let rotations = if decisions.between(&format!("rotations of {rotator}"), 1, 8) == 8 { 3 } else { 2 };
+        let rotations = if decisions.between_of("rotations", rotator, 1, 8) == 8 { 3 } else { 2 };
         callers.push(vec![Operation::Rotate; rotations]);
     }
     for evictor in 0..4 {
-        let place = decisions.between(&format!("place of {evictor}"), 0, 5) as u32;
+        let place = decisions.between_of("place", evictor, 0, 5) as u32;
         callers.push(vec![Operation::EvictPlace(place)]);
     }
     let passes = decisions.between("passes", 1, 2);
     for pass in 0..passes {
-        let left = decisions.between(&format!("left by {pass}"), 1, u64::from(room)) as u32;
+        let left = decisions.between_of("left", pass, 1, u64::from(room)) as u32;
         callers.push(vec![Operation::Relieve(left)]);
     }
     Workload { generations, segments: room, callers }
@@ -124,7 +124,7 @@ fn rotation_overflow_only(decisions: &Decisions) -> Workload {
     let generations = generations(decisions);
     let room: u32 = generations.iter().sum();
     let rotators = decisions.between("rotators", 2, 3);
-    let rotations = |rotator| decisions.between(&format!("rotations of {rotator}"), 2, 3) as usize;
+    let rotations = |rotator| decisions.between_of("rotations", rotator, 2, 3) as usize;
     Workload {
         generations,
         segments: room,

@@ -4,6 +4,7 @@ use segment_engine::ring::Eviction;
 use segment_engine::{Engine, Limits, Result, Ring, RingLimits, RingState, Rotation, SegmentId};
 use segment_engine::{Env, disk::Disk};
 use segment_sim::history::Answer;
+use segment_sim::site::numbered;
 use segment_sim::world::{Setting, SimEnv, Stage, Teller};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -101,7 +102,7 @@ impl Workload {
             numbers.push((kind, number));
             let (act, operations) = (act.clone(), operations.clone());
             stage.caller(
-                format!("{kind}#{number}"),
+                numbered(None, kind, number),
                 move |teller| async move { act.perform(&operations, &teller).await },
             );
         }

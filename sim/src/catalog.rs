@@ -4,12 +4,13 @@
 //! much as dozens of runs. Nothing here loses power yet, so a sync only takes its time.
 
 use crate::conductor::{Conductor, OperationTraits};
+use crate::confined::Confined;
 use crate::watch::Watch;
 use segment_engine::Result;
 use segment_engine::catalog::{Batch, Catalog, Commit, Require, Table, Write};
 use segment_engine::ring_state::{RING_KEY, RingRecord};
 use segment_engine::rocks::RocksCatalog;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// After so many commits a database is replaced by a new one: it keeps every version in memory.
@@ -59,7 +60,7 @@ pub struct SimCatalog {
     catalog: RocksCatalog,
     conductor: Conductor,
     watch: Watch,
-    written: Arc<Mutex<Written>>,
+    written: Arc<Confined<Written>>,
 }
 
 /// What a run has written.
@@ -86,12 +87,12 @@ impl SimCatalog {
     /// A catalog on an emptied store. `keep` keeps every batch.
     pub fn new(store: &Store, conductor: Conductor, watch: Watch, keep: bool) -> SimCatalog {
         let written = Written { kept: keep.then(Vec::new), ..Written::default() };
-        SimCatalog { catalog: store.catalog.clone(), conductor, watch, written: Arc::new(Mutex::new(written)) }
+        SimCatalog { catalog: store.catalog.clone(), conductor, watch, written: Arc::new(Confined::new(written)) }
     }
 
     /// Takes what the run has written.
     pub fn take_written(&self) -> Written {
-        std::mem::take(&mut self.written.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.written.borrow_mut())
     }
 }
 
@@ -104,7 +105,7 @@ impl Catalog for SimCatalog {
         let mut saved = None;
         let mut content = 0;
         {
-            let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut written = self.written.borrow_mut();
             written.commits += 1;
             for write in &batch {
                 let (table, key) = match write {

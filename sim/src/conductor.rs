@@ -14,6 +14,7 @@ mod wait;
 
 pub use task::panic_message;
 
+use crate::confined::Confined;
 use crate::decision::{Decisions, Ratio};
 use crate::locks::{LockFacts, LockKind, Locks};
 use crate::plan::{Action, Injection, Schedule, Until};
@@ -21,11 +22,12 @@ use crate::site::TaskId;
 use crate::trace::{Trace, What};
 use crate::window::{Window, WindowCount, Windows};
 use serde::{Deserialize, Serialize};
-use state::{Kind, POINTS_USUAL, State};
+use state::{Kind, POINT_SLOTS, POINTS_USUAL, State};
+use std::cell::RefMut;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use task::{Conducted, Readiness};
 use wait::{Answered, Park};
@@ -110,7 +112,7 @@ pub struct Interference {
     pub cancels: u64,
 }
 
-/// The run at one moment, seen under the conductor's lock: whoever looks must not call the conductor.
+/// The run at one moment, seen while the conductor's state is borrowed: whoever looks must not call the conductor.
 #[derive(Clone, Copy)]
 pub struct Pulse<'a> {
     state: &'a State,
@@ -132,7 +134,7 @@ pub struct Conductor {
 }
 
 struct Shared {
-    state: Mutex<State>,
+    state: Confined<State>,
     /// Tasks that were woken and not yet polled. While there are none, everything is parked.
     ready: Arc<AtomicUsize>,
 }
@@ -162,6 +164,7 @@ impl Conductor {
             between: None,
             waits_for_end: None,
             points: Vec::with_capacity(POINTS_USUAL),
+            point_slots: [0; POINT_SLOTS],
             tasks: Vec::with_capacity(TASKS_USUAL),
             waiting: Vec::with_capacity(TASKS_USUAL),
             to_cancel: Vec::new(),
@@ -177,7 +180,7 @@ impl Conductor {
             interference: Interference::default(),
             fired: keep_trace.then(Vec::new),
         };
-        Conductor { shared: Arc::new(Shared { state: Mutex::new(state), ready: Arc::default() }) }
+        Conductor { shared: Arc::new(Shared { state: Confined::new(state), ready: Arc::default() }) }
     }
 
     /// From now on tasks park and operations wait. Steps until nothing can go on or `between`, which is called between
@@ -186,13 +189,13 @@ impl Conductor {
     where
         B: FnMut(Pulse<'_>) -> Proceed + Send + 'static,
     {
-        let mut state = self.lock();
+        let mut state = self.state();
         state.conducting = true;
         state.between = Some(Box::new(between));
         self.go_on(state);
         let conductor = self.clone();
         std::future::poll_fn(move |context| {
-            let mut state = conductor.lock();
+            let mut state = conductor.state();
             if !state.conducting {
                 return Poll::Ready(());
             }
@@ -203,7 +206,7 @@ impl Conductor {
 
     /// The running task has parked, or ended.
     fn go_on_from(&self, ended: Option<(TaskId, End)>) {
-        let mut state = self.lock();
+        let mut state = self.state();
         state.current = None;
         if let Some((task, end)) = ended {
             state.end(task, end);
@@ -212,8 +215,8 @@ impl Conductor {
     }
 
     /// While everything is parked, looks, and lets something go on.
-    fn go_on<'a>(&'a self, mut state: MutexGuard<'a, State>) {
-        while self.shared.ready.load(Ordering::Relaxed) == 0
+    fn go_on<'a>(&'a self, mut state: RefMut<'a, State>) {
+        while self.is_parked()
             && let Some(mut look) = state.between.take()
         {
             let proceed = look(Pulse { state: &state });
@@ -230,14 +233,21 @@ impl Conductor {
             state.between = Some(look);
             drop(state);
             next.go();
-            state = self.lock();
+            if !self.is_parked() {
+                return;
+            }
+            state = self.state();
         }
+    }
+
+    fn is_parked(&self) -> bool {
+        self.shared.ready.load(Ordering::Relaxed) == 0
     }
 
     /// Drops what still waits. From now on nothing parks and nothing is recorded.
     pub fn stop(&self) {
-        let waiting = std::mem::take(&mut self.lock().waiting);
-        drop(waiting); // without the lock: a dropped operation may drop futures that use it
+        let waiting = std::mem::take(&mut self.state().waiting);
+        drop(waiting); // not while the state is borrowed: a dropped operation may drop futures that use it
     }
 
     /// Takes a task in: parks it at `Start`, then polls it under `label`, and records how it ends. The executor runs
@@ -247,31 +257,31 @@ impl Conductor {
         F: Future<Output = ()> + Send + 'static,
     {
         let ready = Readiness::of_new_task(&self.shared.ready);
-        let id = self.lock().add_task(label, role, Waker::from(ready.clone()));
+        let id = self.state().add_task(label, role, Waker::from(ready.clone()));
         Conducted::new(self.clone(), id, ready, task)
     }
 
     /// The label of a task that the running one starts under `name`: its own, a slash, the name and a number; outside a
     /// task just the name.
     pub fn child_label(&self, name: &'static str) -> String {
-        self.lock().child_label(name)
+        self.state().child_label(name)
     }
 
     /// Parks the running task at a point until a step lets it pass.
-    pub fn reach(&self, point: &'static str) -> impl Future<Output = ()> + Send + use<> {
-        Park::new(self.clone(), point, None)
+    pub fn reach(&self, point: &'static str) -> impl Future<Output = ()> + Send + use<'_> {
+        Park::new(self, point, None)
     }
 
     /// Parks the running task until nothing else can run and `duration_ms` of virtual time have gone.
-    pub fn sleep(&self, point: &'static str, duration_ms: u64) -> impl Future<Output = ()> + Send + use<> {
-        let due_ms = self.lock().now_ms + duration_ms;
-        Park::new(self.clone(), point, Some(due_ms))
+    pub fn sleep(&self, point: &'static str, duration_ms: u64) -> impl Future<Output = ()> + Send + use<'_> {
+        let due_ms = self.state().now_ms + duration_ms;
+        Park::new(self, point, Some(due_ms))
     }
 
     /// Records that the running task passes a point, without parking. Does nothing outside a task: a destructor that
     /// runs after a kill has nothing to tell.
     pub fn note(&self, point: &'static str) {
-        let mut state = self.lock();
+        let mut state = self.state();
         if let Some(visit) = state.arrive(point) {
             state.got_to(&visit);
             state.pass(&visit, What::Noted);
@@ -280,7 +290,7 @@ impl Conductor {
 
     /// Records that the running task changed something whose content has this number, and looks.
     pub fn changed(&self, point: &'static str, content: u64, look: impl FnOnce(Pulse<'_>)) {
-        let mut state = self.lock();
+        let mut state = self.state();
         if let Some(visit) = state.arrive(point) {
             state.pass(&visit, What::Changed(content));
         }
@@ -295,7 +305,7 @@ impl Conductor {
         effect: F,
     ) -> impl Future<Output = T> + Send + use<T, F> {
         let answered = Answered::new();
-        let mut state = self.lock();
+        let mut state = self.state();
         match state.arrive(point) {
             Some(visit) => {
                 state.hands_in(&visit);
@@ -313,27 +323,26 @@ impl Conductor {
 
     /// The task that runs, if one does.
     pub fn current(&self) -> Option<TaskId> {
-        self.lock().current
+        self.state().current
     }
 
     /// Looks at the run as it is.
     pub fn look<T>(&self, look: impl FnOnce(Pulse<'_>) -> T) -> T {
-        look(Pulse { state: &self.lock() })
+        look(Pulse { state: &self.state() })
     }
 
     /// Takes the trace out, at the end of a run.
     pub fn take_trace(&self) -> Trace {
-        std::mem::take(&mut self.lock().trace)
+        std::mem::take(&mut self.state().trace)
     }
 
     /// Everything that the plan did to the run, knobs included, as injections by name. Kept with the trace.
     pub fn take_fired(&self) -> Vec<Injection> {
-        self.lock().fired.take().unwrap_or_default()
+        self.state().fired.take().unwrap_or_default()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // the state is never left half changed: nothing under the lock calls out but to look
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> RefMut<'_, State> {
+        self.shared.state.borrow_mut()
     }
 }
 
@@ -356,6 +365,11 @@ impl<'a> Pulse<'a> {
     /// What is wrong with the locks.
     pub fn locks(self) -> LockFacts {
         self.state.locks.facts(|task, name| self.state.is_kind(task, name))
+    }
+
+    /// Grows whenever [`Pulse::locks`] may tell something new.
+    pub fn lock_changes(self) -> u64 {
+        self.state.locks.changes()
     }
 
     /// The task that holds the lock of this name.

@@ -3,23 +3,24 @@
 //! Durability is not modelled yet: nothing here loses power.
 
 use crate::conductor::{Conductor, Landing, OperationTraits};
+use crate::confined::Confined;
 use crate::history::History;
 use segment_engine::disk::Disk;
 use segment_engine::{Error, Result, SegmentId};
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// A directory of one run.
 #[derive(Clone)]
 pub struct SimDisk {
     conductor: Conductor,
-    history: Arc<Mutex<History>>,
+    history: Arc<Confined<History>>,
 }
 
 impl SimDisk {
     /// A directory whose files are those of `history`.
-    pub fn new(conductor: Conductor, history: Arc<Mutex<History>>) -> SimDisk {
+    pub fn new(conductor: Conductor, history: Arc<Confined<History>>) -> SimDisk {
         SimDisk { conductor, history }
     }
 }
@@ -28,7 +29,7 @@ impl Disk for SimDisk {
     async fn create(&self, segment: SegmentId) -> Result<()> {
         let (history, creator) = (self.history.clone(), self.conductor.current());
         let effect = move |_| {
-            let mut history = lock(&history);
+            let mut history = history.borrow_mut();
             history.changes += 1;
             if let Some(creator) = creator {
                 history.answerable.insert(segment, creator);
@@ -49,11 +50,11 @@ impl Disk for SimDisk {
     async fn unlink(&self, segment: SegmentId) -> Result<()> {
         let history = self.history.clone();
         let effect = move |landing| {
-            let mut history = lock(&history);
+            let mut history = history.borrow_mut();
             history.changes += 1;
             match landing {
                 Landing::Done => {
-                    history.files.remove(&segment);
+                    history.files.remove(segment);
                     Ok(())
                 }
                 Landing::Failed(errno) => {
@@ -67,13 +68,9 @@ impl Disk for SimDisk {
 
     async fn list(&self) -> Result<Vec<SegmentId>> {
         let history = self.history.clone();
-        let effect = move |_| Ok(lock(&history).files.iter().copied().collect());
+        let effect = move |_| Ok(history.borrow_mut().files.iter().collect());
         self.conductor.submit("DiskList", OperationTraits::default(), effect).await
     }
-}
-
-fn lock(history: &Mutex<History>) -> std::sync::MutexGuard<'_, History> {
-    history.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn failed(operation: &'static str, segment: SegmentId, source: io::Error) -> Error {

@@ -38,13 +38,51 @@ pub enum Answer {
     Failed(String),
 }
 
+/// The segments that have a file, in no order that means anything: they are few, and looked up after each step.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Files(Vec<SegmentId>);
+
+impl Files {
+    /// Adds a file; whether there was none.
+    pub fn insert(&mut self, segment: SegmentId) -> bool {
+        let is_new = !self.contains(segment);
+        if is_new {
+            self.0.push(segment);
+        }
+        is_new
+    }
+
+    /// Removes a file, if there is one.
+    pub fn remove(&mut self, segment: SegmentId) {
+        self.0.retain(|file| *file != segment);
+    }
+
+    /// Whether the segment has a file.
+    pub fn contains(&self, segment: SegmentId) -> bool {
+        self.0.contains(&segment)
+    }
+
+    /// The files.
+    pub fn iter(&self) -> impl Iterator<Item = SegmentId> + '_ {
+        self.0.iter().copied()
+    }
+}
+
+impl Extend<SegmentId> for Files {
+    fn extend<T: IntoIterator<Item = SegmentId>>(&mut self, segments: T) {
+        for segment in segments {
+            self.insert(segment);
+        }
+    }
+}
+
 /// The run so far.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     /// Every saved ring, in order; the first is the one that the run started from.
     pub saves: Vec<Save>,
     /// The segments that have a file.
-    pub files: BTreeSet<SegmentId>,
+    pub files: Files,
     /// Who answers for a file that neither the ring nor the doomed list names: the task that created it, or whose save
     /// dropped it.
     pub answerable: BTreeMap<SegmentId, TaskId>,

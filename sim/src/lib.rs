@@ -12,6 +12,7 @@ compile_error!(
 
 pub mod catalog;
 pub mod conductor;
+pub mod confined;
 pub mod decision;
 pub mod disk;
 pub mod history;

@@ -37,31 +37,38 @@ pub struct LockFacts {
 #[derive(Debug)]
 pub struct Locks {
     kinds: &'static [LockKind],
-    held: Vec<(TaskId, usize)>,
-    wanted: Vec<(TaskId, usize)>,
+    held: Vec<(TaskId, Place)>,
+    wanted: Vec<(TaskId, Place)>,
+    changes: u64,
     out_of_order: Option<OutOfOrder>,
 }
 
-/// What a point is to the locks: the place of the lock, among the kinds, that is wanted, held or released there.
+/// The place of a lock among the kinds.
+type Place = u8;
+
+/// What a point is to the locks: which is wanted, held or released there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LockPoint {
-    wanted: Option<usize>,
-    held: Option<usize>,
-    released: Option<usize>,
+    wanted: Option<Place>,
+    held: Option<Place>,
+    released: Option<Place>,
 }
 
 impl Locks {
     /// All free.
     pub fn new(kinds: &'static [LockKind]) -> Locks {
-        Locks { kinds, held: Vec::new(), wanted: Vec::new(), out_of_order: None }
+        Locks { kinds, held: Vec::new(), wanted: Vec::new(), changes: 0, out_of_order: None }
     }
 
     /// What the point of this name is to the locks.
     pub fn point(&self, name: &str) -> LockPoint {
+        let place = |is: fn(&LockKind, &str) -> bool| {
+            (0..).zip(self.kinds).find(|(_, kind)| is(kind, name)).map(|(place, _)| place)
+        };
         LockPoint {
-            wanted: self.kinds.iter().position(|kind| kind.wanted == name),
-            held: self.kinds.iter().position(|kind| kind.held == name),
-            released: self.kinds.iter().position(|kind| kind.released == name),
+            wanted: place(|kind, name| kind.wanted == name),
+            held: place(|kind, name| kind.held == name),
+            released: place(|kind, name| kind.released == name),
         }
     }
 
@@ -72,21 +79,24 @@ impl Locks {
         {
             self.wanted.retain(|wanted| *wanted != (task, kind));
             self.held.push((task, kind));
+            self.changes += 1;
         }
     }
 
     /// A task went on from a point.
     pub fn passed(&mut self, task: TaskId, point: LockPoint) {
         if let Some(kind) = point.wanted {
-            let rank = self.kinds[kind].rank;
-            let above = self.held.iter().find(|(holder, held)| *holder == task && self.kinds[*held].rank >= rank);
+            let rank = self.kind(kind).rank;
+            let above = self.held.iter().find(|(holder, held)| *holder == task && self.kind(*held).rank >= rank);
             if let (None, Some((_, holds))) = (self.out_of_order, above) {
-                self.out_of_order = Some((task, self.kinds[*holds].name, self.kinds[kind].name));
+                self.out_of_order = Some((task, self.kind(*holds).name, self.kind(kind).name));
             }
             self.wanted.push((task, kind));
+            self.changes += 1;
         }
         if let Some(kind) = point.released {
             self.held.retain(|held| *held != (task, kind));
+            self.changes += 1;
         }
     }
 
@@ -94,11 +104,21 @@ impl Locks {
     pub fn ended(&mut self, task: TaskId) {
         self.held.retain(|(holder, _)| *holder != task);
         self.wanted.retain(|(waiter, _)| *waiter != task);
+        self.changes += 1;
+    }
+
+    /// Grows whenever something that [`Locks::facts`] tells may be new.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    fn kind(&self, place: Place) -> &'static LockKind {
+        &self.kinds[usize::from(place)]
     }
 
     /// Who holds the lock of this kind.
     pub fn holder(&self, name: &str) -> Option<TaskId> {
-        self.held.iter().find(|(_, kind)| self.kinds[*kind].name == name).map(|(holder, _)| *holder)
+        self.held.iter().find(|(_, kind)| self.kind(*kind).name == name).map(|(holder, _)| *holder)
     }
 
     /// What is wrong. `is_kind` says whether a task is of a kind, by the kind's name.
@@ -106,17 +126,17 @@ impl Locks {
         if self.wanted.is_empty() || self.held.is_empty() {
             return LockFacts { out_of_order: self.out_of_order, ..LockFacts::default() };
         }
-        let never = |waiter: TaskId, kind: usize| self.kinds[kind].never_by.iter().any(|name| is_kind(waiter, name));
+        let never = |waiter: TaskId, kind: Place| self.kind(kind).never_by.iter().any(|name| is_kind(waiter, name));
         let forbidden = self.waits().find(|(waiter, kind, _)| never(*waiter, *kind));
         LockFacts {
             out_of_order: self.out_of_order,
-            forbidden: forbidden.map(|(waiter, kind, holder)| (waiter, self.kinds[kind].name, holder)),
+            forbidden: forbidden.map(|(waiter, kind, holder)| (waiter, self.kind(kind).name, holder)),
             cycle: self.cycle(),
         }
     }
 
     /// Every (waiter, kind, holder) where the waiter waits for a lock that another task holds.
-    fn waits(&self) -> impl Iterator<Item = (TaskId, usize, TaskId)> + '_ {
+    fn waits(&self) -> impl Iterator<Item = (TaskId, Place, TaskId)> + '_ {
         self.wanted.iter().flat_map(move |&(waiter, kind)| {
             let holders = self.held.iter().filter(move |&&(holder, held)| held == kind && holder != waiter);
             holders.map(move |&(holder, _)| (waiter, kind, holder))

@@ -1,7 +1,7 @@
 //! What happened, in order, and the hash of it.
 
 use crate::site::Site;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// One thing that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,16 +40,13 @@ pub enum What {
 pub struct Trace {
     keep: bool,
     events: Vec<Event>,
-    bytes: Vec<u8>,
+    hash: u64,
 }
-
-/// Bytes of a usual run's events.
-const BYTES_USUAL: usize = 4096;
 
 impl Trace {
     /// No events yet. Unless they are to be kept, only their hash is.
     pub fn new(keep: bool) -> Trace {
-        Trace { keep, events: Vec::new(), bytes: Vec::with_capacity(BYTES_USUAL) }
+        Trace { keep, events: Vec::new(), hash: 0 }
     }
 
     /// Adds an event; `key` is the number of its site.
@@ -58,7 +55,7 @@ impl Trace {
             self.events.push(Event { step, site, what });
         }
         let (code, detail) = match what {
-            What::Passed => (0u8, 0),
+            What::Passed => (0, 0),
             What::Noted => (1, 0),
             What::Landed => (2, 0),
             What::Failed(errno) => (3, u64::from(errno.unsigned_abs())),
@@ -67,10 +64,10 @@ impl Trace {
             What::Panicked => (6, 0),
             What::Changed(content) => (7, content),
         };
-        let mut bytes = [code; 17];
-        bytes[..8].copy_from_slice(&key.to_le_bytes());
-        bytes[8..16].copy_from_slice(&detail.to_le_bytes());
-        self.bytes.extend_from_slice(&bytes);
+        let mut event = [0; 16];
+        event[..8].copy_from_slice(&key.to_le_bytes());
+        event[8..].copy_from_slice(&detail.to_le_bytes());
+        self.hash = xxh3_64_with_seed(&event, self.hash.wrapping_add(code));
     }
 
     /// The events so far, if they are kept.
@@ -78,8 +75,8 @@ impl Trace {
         &self.events
     }
 
-    /// The hash of all events: equal for equal runs on any machine.
+    /// The hash of all events, each on top of those before it: equal for equal runs on any machine.
     pub fn hash(&self) -> u64 {
-        xxh3_64(&self.bytes)
+        self.hash
     }
 }

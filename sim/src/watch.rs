@@ -1,16 +1,17 @@
 //! Where the oracles stand during a run: asks each at its moment and keeps the first finding of each.
 
 use crate::conductor::Pulse;
+use crate::confined::Confined;
 use crate::history::{Answer, History, Save};
 use crate::locks::LockFacts;
-use crate::oracle::{Finding, ORACLES, Tasks, View, When};
+use crate::oracle::{Finding, Tasks, View, When, asked_at};
 use crate::site::{TaskId, kind};
 use crate::verdict::Violation;
 use crate::vocabulary::STATE_LOCK;
 use segment_engine::RingLimits;
 use segment_engine::error::RecordFault;
 use segment_engine::ring_state::RingRecord;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 /// The watch over one run. Clones watch the same.
 #[derive(Clone)]
@@ -18,30 +19,43 @@ pub struct Watch {
     /// The limits under which saved rings are read.
     pub limits: RingLimits,
     steps_max: u64,
-    history: Arc<Mutex<History>>,
-    violations: Arc<Mutex<Vec<Violation>>>,
+    history: Arc<Confined<History>>,
+    violations: Arc<Confined<Vec<Violation>>>,
 }
 
 /// What the oracles of every step were last asked about.
 #[derive(Default)]
 pub struct Seen {
     changes: u64,
+    lock_changes: u64,
     ended: usize,
     published: Option<Arc<RingRecord>>,
+    saves: usize,
+    /// Whether the published ring is the saved one.
+    is_saved: bool,
 }
 
 impl Seen {
     /// Takes in what there is now, and says whether it is new.
-    fn is_new(&mut self, changes: u64, ended: usize, published: Option<Arc<RingRecord>>) -> bool {
+    fn is_new(&mut self, history: &History, ended: usize, published: Option<Arc<RingRecord>>) -> bool {
         let same_ring = match (&self.published, &published) {
             (Some(seen), Some(now)) => Arc::ptr_eq(seen, now),
             (seen, now) => seen.is_none() && now.is_none(),
         };
-        if same_ring && (self.changes, self.ended) == (changes, ended) {
+        if same_ring && (self.changes, self.ended) == (history.changes, ended) {
             return false;
         }
-        *self = Seen { changes, ended, published };
+        if !same_ring || self.saves != history.saves.len() {
+            self.is_saved = published.as_deref() == history.saved();
+        }
+        (self.changes, self.ended, self.published, self.saves) =
+            (history.changes, ended, published, history.saves.len());
         true
+    }
+
+    /// The published ring, where it is not the saved one.
+    fn unsaved(&self) -> Option<&RingRecord> {
+        self.published.as_deref().filter(|_| !self.is_saved)
     }
 }
 
@@ -62,14 +76,14 @@ impl Watch {
     }
 
     /// The run so far.
-    pub fn history(&self) -> &Arc<Mutex<History>> {
+    pub fn history(&self) -> &Arc<Confined<History>> {
         &self.history
     }
 
     /// A ring was saved by the running task.
     pub fn saved(&self, pulse: Pulse<'_>, record: RingRecord) {
         let save = Save { step: pulse.step(), task: pulse.current(), record };
-        let mut history = self.lock_history();
+        let mut history = self.history.borrow_mut();
         self.ask(When::Save, &View { saving: Some(&save), ..self.view(&history, &pulse) });
         history.save(save);
     }
@@ -87,7 +101,7 @@ impl Watch {
         let Some(task) = pulse.current() else {
             return;
         };
-        let mut history = self.lock_history();
+        let mut history = self.history.borrow_mut();
         self.ask(When::Answer, &View { answer: Some((task, &answer)), ..self.view(&history, &pulse) });
         history.answers.push((task, answer));
     }
@@ -100,12 +114,12 @@ impl Watch {
 
     /// A step is over. Oracles are asked only if there is something new to see.
     pub fn after_step(&self, seen: &mut Seen, pulse: Pulse<'_>, published: Option<Arc<RingRecord>>) {
-        let history = self.lock_history();
-        let locks = pulse.locks();
-        let is_new = seen.is_new(history.changes, pulse.ended(), published);
+        let history = self.history.borrow_mut();
+        let is_new = seen.is_new(&history, pulse.ended(), published);
+        let locks = if seen.lock_changes == pulse.lock_changes() { LockFacts::default() } else { pulse.locks() };
+        seen.lock_changes = pulse.lock_changes();
         if is_new || locks != LockFacts::default() {
-            let published = seen.published.as_deref();
-            self.ask(When::Step, &View { published, locks, ..self.view(&history, &pulse) });
+            self.ask(When::Step, &View { published: seen.unsaved(), locks, ..self.view(&history, &pulse) });
         }
     }
 
@@ -116,11 +130,12 @@ impl Watch {
             let sentence = format!("{label} panicked: {}", message.lines().next().unwrap_or_default());
             self.report("panic", pulse.step(), Finding { race: kind(label), sentence });
         }
-        let (published, unfinished) = (published.as_deref(), &pulse.unfinished());
-        let history = self.lock_history();
+        let history = self.history.borrow_mut();
+        let published = published.as_deref().filter(|published| Some(*published) != history.saved());
+        let unfinished = &pulse.unfinished();
         self.ask(When::Drained, &View { published, unfinished, ..self.view(&history, &pulse) });
         // last, and only where it did no damage that an oracle saw
-        if self.lock_violations().is_empty()
+        if self.violations.borrow_mut().is_empty()
             && let Some((window, holder, lander)) = pulse.first_intrusion()
         {
             let (holder, lander) = (pulse.label(holder), pulse.label(lander));
@@ -134,7 +149,7 @@ impl Watch {
 
     /// The findings, in the order in which they were made.
     pub fn take_violations(&self) -> Vec<Violation> {
-        std::mem::take(&mut self.lock_violations())
+        std::mem::take(&mut self.violations.borrow_mut())
     }
 
     /// What every oracle may look at.
@@ -154,7 +169,7 @@ impl Watch {
     }
 
     fn ask(&self, when: When, view: &View<'_>) {
-        for oracle in ORACLES.iter().filter(|oracle| oracle.when == when) {
+        for oracle in asked_at(when) {
             if let Some(finding) = (oracle.check)(view) {
                 self.report(oracle.name, view.steps, finding);
             }
@@ -162,17 +177,9 @@ impl Watch {
     }
 
     fn report(&self, oracle: &str, step: u64, Finding { race, sentence }: Finding) {
-        let mut violations = self.lock_violations();
+        let mut violations = self.violations.borrow_mut();
         if !violations.iter().any(|violation| violation.oracle == oracle) {
             violations.push(Violation { oracle: oracle.to_string(), step, race, sentence });
         }
-    }
-
-    fn lock_history(&self) -> MutexGuard<'_, History> {
-        self.history.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock_violations(&self) -> MutexGuard<'_, Vec<Violation>> {
-        self.violations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

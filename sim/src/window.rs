@@ -54,31 +54,29 @@ struct State {
 /// What a point is to each window, one bit a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowPoint {
-    opens: u32,
-    closes: u32,
-    wants: u32,
-    lands: u32,
+    opens: u16,
+    closes: u16,
+    wants: u16,
+    lands: u16,
 }
 
 impl Windows {
     /// None open yet.
     pub fn new(kinds: &'static [Window]) -> Windows {
-        assert!(kinds.len() <= 32, "a point has 32 bits for windows");
+        assert!(kinds.len() <= 16, "a point has 16 bits for windows");
         Windows { kinds, states: vec![State::default(); kinds.len()] }
     }
 
     /// What the point of this name is to each window.
     pub fn point(&self, name: &str) -> WindowPoint {
-        let bits = |is: fn(&Window, &str) -> bool| {
-            let matching = (0..).zip(self.kinds).filter(|(_, kind)| is(kind, name));
-            matching.fold(0, |bits, (index, _): (u32, _)| bits | 1 << index)
-        };
-        WindowPoint {
-            opens: bits(|kind, name| kind.opens == name),
-            closes: bits(|kind, name| kind.closes.contains(&name)),
-            wants: bits(|kind, name| kind.wants == Some(name)),
-            lands: bits(|kind, name| kind.lands == name),
+        let mut point = WindowPoint { opens: 0, closes: 0, wants: 0, lands: 0 };
+        for (index, kind) in self.kinds.iter().enumerate() {
+            point.opens |= u16::from(kind.opens == name) << index;
+            point.closes |= u16::from(kind.closes.contains(&name)) << index;
+            point.wants |= u16::from(kind.wants == Some(name)) << index;
+            point.lands |= u16::from(kind.lands == name) << index;
         }
+        point
     }
 
     /// A task got to a point: it is parked there, or passes without parking.
@@ -133,9 +131,9 @@ impl Windows {
 }
 
 /// The states whose windows have their bit set.
-fn of(bits: u32, states: &mut [State]) -> impl Iterator<Item = &mut State> {
+fn of(bits: u16, states: &mut [State]) -> impl Iterator<Item = &mut State> {
     let states = if bits == 0 { &mut [] } else { states };
-    (0u32..).zip(states).filter(move |(index, _)| bits >> index & 1 == 1).map(|(_, state)| state)
+    (0u16..).zip(states).filter(move |(index, _)| bits >> index & 1 == 1).map(|(_, state)| state)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 use crate::catalog::{KeptCommit, SimCatalog, Store, Written};
 use crate::conductor::{Conductor, Proceed, Pulse, Role, panic_message};
+use crate::confined::Confined;
 use crate::disk::SimDisk;
 use crate::history::Answer;
 use crate::plan::{Injection, Schedule};
@@ -23,13 +24,18 @@ use std::cell::Cell;
 use std::future::Future;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 /// What runs on one thread, one after the other, share: an open database.
 pub struct Worker {
     store: Store,
+    /// The executor, its seed, and how many runs it has had.
+    executor: Option<(Runtime, u64, u32)>,
 }
+
+/// Runs on one executor. It remembers each of them, so now and then it is replaced.
+const RUNS_OF_EXECUTOR: u32 = 100;
 
 /// What a run starts from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,8 +87,8 @@ pub struct Story {
 pub struct Stage {
     env: SimEnv,
     watch: Watch,
-    ring: Mutex<Option<Arc<RingState<SimEnv>>>>,
-    kept: Mutex<Vec<Box<dyn Any + Send>>>,
+    ring: Confined<Option<Arc<RingState<SimEnv>>>>,
+    kept: Confined<Vec<Box<dyn Any + Send>>>,
 }
 
 /// The engine's surroundings in a run. Clones are the same.
@@ -107,7 +113,7 @@ impl Worker {
     /// When RocksDB cannot be opened.
     pub fn new() -> Result<Worker> {
         quiet_panics_of_runs();
-        Ok(Worker { store: Store::open()? })
+        Ok(Worker { store: Store::open()?, executor: None })
     }
 
     /// Makes one run. `cast` opens the engine and puts the callers on the stage.
@@ -121,7 +127,7 @@ impl Worker {
         mode: Mode,
         cast: impl AsyncFnOnce(&Stage) -> Result<()>,
     ) -> Result<Outcome> {
-        let runtime = Runtime::with_seed_and_config(mode.madsim_seed, madsim::Config::default());
+        let (runtime, mut runs) = self.executor(mode.madsim_seed);
         let conductor = Conductor::new(schedule, VOCABULARY, mode.keep_trace);
         let watch = Watch::new(setting.limits.ring, setting.steps_max);
         let parts = Parts {
@@ -133,7 +139,7 @@ impl Worker {
             watch: watch.clone(),
         };
         let env = SimEnv { parts: Arc::new(parts) };
-        let stage = Stage { env: env.clone(), watch, ring: Mutex::default(), kept: Mutex::default() };
+        let stage = Stage { env: env.clone(), watch, ring: Confined::default(), kept: Confined::default() };
         let quiet = Quiet::on();
         let run = async {
             let ran = match stage.furnish(setting) {
@@ -149,13 +155,26 @@ impl Worker {
         // a task's panic is caught by the conductor; what comes here is the set-up's, or an oracle's
         let ran = catch_unwind(AssertUnwindSafe(|| runtime.block_on(run))).unwrap_or_else(|panic| {
             stage.watch.panicked(&panic_message(panic.as_ref()));
+            runs = RUNS_OF_EXECUTOR; // whatever it left there
             Ok(())
         });
-        drop(runtime);
+        if runs < RUNS_OF_EXECUTOR {
+            self.executor = Some((runtime, mode.madsim_seed, runs));
+        }
         drop(quiet);
         let Written { rows, commits, kept } = env.parts.catalog.take_written();
         self.store.emptied(rows, commits)?;
         ran.map(|()| stage.outcome(schedule, setting, mode, kept.unwrap_or_default()))
+    }
+}
+
+impl Worker {
+    /// An executor of this seed, and the how many-th run this is on it.
+    fn executor(&mut self, seed: u64) -> (Runtime, u32) {
+        match self.executor.take() {
+            Some((runtime, made_with, runs)) if made_with == seed => (runtime, runs + 1),
+            _ => (Runtime::with_seed_and_config(seed, madsim::Config::default()), 1),
+        }
     }
 }
 
@@ -167,12 +186,12 @@ impl Stage {
 
     /// Watches this ring from now on.
     pub fn watch_ring(&self, ring: &Arc<RingState<SimEnv>>) {
-        *self.ring.lock().unwrap_or_else(PoisonError::into_inner) = Some(ring.clone());
+        *self.ring.borrow_mut() = Some(ring.clone());
     }
 
     /// Keeps something alive to the end of the run.
     pub fn keep(&self, kept: impl Any + Send) {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(kept));
+        self.kept.borrow_mut().push(Box::new(kept));
     }
 
     /// Puts a caller on the stage. It starts with the conductor, and tells each answer in the step in which it gets it.
@@ -192,7 +211,7 @@ impl Stage {
             ring.push(SegmentId::from_u128(u128::from(number)), setting.limits.segment_bytes);
         }
         {
-            let mut history = self.watch.history().lock().unwrap_or_else(PoisonError::into_inner);
+            let mut history = self.watch.history().borrow_mut();
             history.files.extend(ring.members().iter().map(|member| member.segment));
         }
         // what does not fit the limits is long gone
@@ -208,7 +227,7 @@ impl Stage {
 
     async fn conduct(&self, steps_max: u64) {
         let watch = self.watch.clone();
-        let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let ring = self.ring.borrow_mut().clone();
         let published = ring.clone();
         let mut seen = Seen::default();
         let between = move |pulse: Pulse<'_>| {
@@ -222,15 +241,15 @@ impl Stage {
     /// Ends everything that is still there.
     async fn strike(&self) {
         self.env.parts.conductor.stop();
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        self.ring.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.kept.borrow_mut().clear();
+        self.ring.borrow_mut().take();
         Handle::current().kill(self.env.parts.node.id());
         madsim::time::sleep(Duration::from_millis(1)).await;
     }
 
     fn outcome(&self, schedule: &Schedule, setting: &Setting, mode: Mode, commits: Vec<KeptCommit>) -> Outcome {
         let conductor = &self.env.parts.conductor;
-        let history = self.watch.history().lock().unwrap_or_else(PoisonError::into_inner);
+        let history = self.watch.history().borrow_mut();
         let trace = conductor.take_trace();
         let furnished = setting.limits.ring.segments().min(setting.segments as usize);
         let record = conductor.look(|pulse| Record {
@@ -299,7 +318,7 @@ impl Env for SimEnv {
 
     fn note(&self, point: Point) {
         if point == Point::UNLINK_FAILED {
-            let mut history = self.parts.watch.history().lock().unwrap_or_else(PoisonError::into_inner);
+            let mut history = self.parts.watch.history().borrow_mut();
             history.unlinks_reported += 1;
             history.changes += 1;
         }

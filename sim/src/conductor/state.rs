@@ -1,13 +1,13 @@
-//! What the conductor knows, under its lock: the tasks, what waits, and which of it goes next.
+//! What the conductor knows: the tasks, what waits, and which of it goes next.
 
 use super::{
     Between, CANCEL_AT_ONCE, CANCEL_STEPS_MAX, ERRNO_IO, End, HOLD_IDLE, HOLD_STEPS_MAX, Interference, Landing,
     OperationTraits, Role,
 };
-use crate::decision::{Decisions, Draws, below};
+use crate::decision::{Decisions, Question, Ratio, below};
 use crate::locks::{LockPoint, Locks};
 use crate::plan::{Action, Base, Injection, Schedule, Until};
-use crate::site::{Site, SiteName, TaskId, has_kind, label_key, site_key};
+use crate::site::{Site, SiteName, TaskId, has_kind, label_key, numbered, site_key};
 use crate::trace::{Trace, What};
 use crate::window::{WindowPoint, Windows};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +25,8 @@ pub(super) struct State {
     pub(super) between: Option<Between>,
     pub(super) waits_for_end: Option<Waker>,
     pub(super) points: Vec<Point>,
+    /// The number of the last point whose name is stored there, by its address.
+    pub(super) point_slots: [u8; POINT_SLOTS],
     pub(super) tasks: Vec<Task>,
     pub(super) waiting: Vec<Waiting>,
     /// Callers that are to be dropped: from which step on, and where that was decided.
@@ -78,7 +80,7 @@ pub(super) struct Visit {
 pub(super) struct Waiting {
     ticket: u64,
     visit: Visit,
-    draws: Draws,
+    rank: u64,
     hold: Option<Hold>,
     kind: Kind,
 }
@@ -89,8 +91,9 @@ pub(super) enum Kind {
     Operation(OperationTraits, Box<dyn FnOnce(Landing) + Send>),
 }
 
-/// The lowest goes first: 0 or one more than when it is due, whether it is held, its task's rank, its own.
-type Order = (u64, u64, u64, u64);
+/// The lowest goes first: those awake, then those that are held, then the sleepers by when they are due; among them the
+/// task's rank, then its own.
+type Order = (u64, u64, u64);
 
 #[derive(Clone, Copy)]
 enum Hold {
@@ -99,7 +102,7 @@ enum Hold {
     Idle,
 }
 
-/// What a step sets going, to be done without the lock.
+/// What a step sets going, to be done while nothing is borrowed.
 pub(super) enum Move {
     Wake(Waker),
     Land(Box<dyn FnOnce(Landing) + Send>, Landing),
@@ -128,7 +131,7 @@ impl State {
         let id = TaskId(u16::try_from(self.tasks.len()).expect("a run has fewer than 65,536 tasks"));
         let key = label_key(&label);
         let rank = match self.schedule.base {
-            Base::Priority => self.decisions.draws(key).rank >> 1,
+            Base::Priority => self.decisions.draw(Question::Rank, key) >> 1,
             Base::Keyed | Base::Sequential => 0,
         };
         let (hits, children) = (Vec::with_capacity(POINTS_USUAL), Vec::new());
@@ -152,7 +155,7 @@ impl State {
                 1
             }
         };
-        format!("{}/{name}#{number}", parent.label)
+        numbered(Some(&parent.label), name, number)
     }
 
     /// A task runs from now on.
@@ -179,11 +182,7 @@ impl State {
     /// Numbers the running task's visit of a point; `None` outside a conducted task.
     pub(super) fn arrive(&mut self, point: &'static str) -> Option<Visit> {
         let task = self.current.filter(|_| self.conducting)?;
-        let number = self.points.iter().position(|known| known.name == point).unwrap_or_else(|| {
-            let (window, lock) = (self.windows.point(point), self.locks.point(point));
-            self.points.push(Point { name: point, window, lock });
-            self.points.len() - 1
-        });
+        let number = self.number(point);
         let Point { window, lock, .. } = self.points[number];
         let state = &mut self.tasks[usize::from(task.0)];
         if state.hits.len() <= number {
@@ -192,6 +191,22 @@ impl State {
         state.hits[number] += 1;
         let hit = state.hits[number];
         Some(Visit { site: Site { task, point, hit }, key: site_key(state.key, point, hit), window, lock })
+    }
+
+    /// The number of a point in this run.
+    fn number(&mut self, point: &'static str) -> usize {
+        // the same name is mostly at the same place in memory, and was looked up before
+        let slot = &mut self.point_slots[point.as_ptr().addr() / 4 % POINT_SLOTS];
+        if self.points.get(usize::from(*slot)).is_some_and(|known| std::ptr::eq(known.name, point)) {
+            return usize::from(*slot);
+        }
+        let number = self.points.iter().position(|known| known.name == point).unwrap_or_else(|| {
+            let (window, lock) = (self.windows.point(point), self.locks.point(point));
+            self.points.push(Point { name: point, window, lock });
+            self.points.len() - 1
+        });
+        *slot = u8::try_from(number).unwrap_or(u8::MAX);
+        number
     }
 
     /// The running task has got to a point: it parks there, or passes without parking.
@@ -207,18 +222,22 @@ impl State {
 
     /// Queues what waits, held or not, and returns its ticket.
     pub(super) fn wait(&mut self, visit: Visit, kind: Kind) -> u64 {
-        let draws = self.decisions.draws(visit.key);
+        let rank = self.decisions.draw(Question::Rank, visit.key);
         let knobs = self.schedule.knobs;
         let slow = matches!(kind, Kind::Operation(OperationTraits { slow: true, .. }, _));
-        let Draws { hold: held, length, .. } = draws;
         let until = match self.injected.get(&visit.key) {
             Some(Action::Hold(until)) => Some(until.clone()),
             Some(_) => None,
-            None if knobs.hold.takes(held) || (slow && knobs.slow.takes(held)) => Some(if HOLD_IDLE.takes(length) {
-                Until::Idle
-            } else {
-                Until::Steps(below(length.rotate_left(32), HOLD_STEPS_MAX) as u32 + 1)
-            }),
+            None if self.takes(knobs.hold, Question::Hold, &visit)
+                || (slow && self.takes(knobs.slow, Question::Hold, &visit)) =>
+            {
+                Some(if self.takes(HOLD_IDLE, Question::HoldIdle, &visit) {
+                    Until::Idle
+                } else {
+                    let steps = below(self.decisions.draw(Question::HoldSteps, visit.key), HOLD_STEPS_MAX);
+                    Until::Steps(steps as u32 + 1)
+                })
+            }
             None => None,
         };
         let hold = until.map(|until| {
@@ -233,7 +252,7 @@ impl State {
             hold
         });
         self.next_ticket += 1;
-        self.waiting.push(Waiting { ticket: self.next_ticket, visit, draws, hold, kind });
+        self.waiting.push(Waiting { ticket: self.next_ticket, visit, rank, hold, kind });
         self.next_ticket
     }
 
@@ -256,7 +275,7 @@ impl State {
         let index = self.choose()?;
         self.step += 1;
         let best = &self.waiting[index];
-        let (visit, draws) = (best.visit, best.draws);
+        let visit = best.visit;
         match self.cancels(best) {
             Some(0) => {
                 self.fire(visit.site, Action::Cancel);
@@ -269,7 +288,7 @@ impl State {
             None => {}
         }
         self.last = visit.site.task;
-        self.demote(visit.site.task, draws);
+        self.demote(&visit);
         Some(match self.waiting.swap_remove(index).kind {
             Kind::Parked(waker) => {
                 self.pass(&visit, What::Passed);
@@ -281,7 +300,7 @@ impl State {
                 Move::Wake(waker)
             }
             Kind::Operation(traits, land) => {
-                let landing = self.landing(&visit, draws, traits);
+                let landing = self.landing(&visit, traits);
                 let what = match landing {
                     Landing::Done => What::Landed,
                     Landing::Failed(errno) => What::Failed(errno),
@@ -314,13 +333,14 @@ impl State {
             Kind::Asleep(_, due_ms) => due_ms + 1,
             Kind::Parked(_) | Kind::Operation(..) => 0,
         };
+        let late = asleep_until << 1 | u64::from(waiting.hold.is_some() && self.is_held(waiting));
         let Site { task, hit, .. } = waiting.visit.site;
         let (task_rank, rank) = match self.schedule.base {
-            Base::Keyed => (0, waiting.draws.rank),
-            Base::Priority => (self.task(task).rank, waiting.draws.rank),
+            Base::Keyed => (0, waiting.rank),
+            Base::Priority => (self.task(task).rank, waiting.rank),
             Base::Sequential => (u64::from(task.0.wrapping_sub(self.last.0)), u64::from(hit)),
         };
-        (asleep_until, u64::from(self.is_held(waiting)), task_rank, rank)
+        (late, task_rank, rank)
     }
 
     fn is_held(&self, waiting: &Waiting) -> bool {
@@ -330,6 +350,11 @@ impl State {
             Some(Hold::UntilStep(step)) => self.step < step,
             Some(Hold::Idle) => true,
         }
+    }
+
+    /// Whether a knob that is set so takes this site.
+    fn takes(&self, knob: Ratio, question: Question, visit: &Visit) -> bool {
+        knob.hits > 0 && knob.takes(self.decisions.draw(question, visit.key))
     }
 
     /// In how many steps the caller that is there is to be dropped, if it is.
@@ -343,9 +368,12 @@ impl State {
             Some(Action::Cancel) => Some(0),
             Some(Action::CancelAfter(steps)) => Some(*steps),
             Some(_) => None,
-            None if !self.schedule.knobs.cancel.takes(waiting.draws.cancel) => None,
-            None if CANCEL_AT_ONCE.takes(waiting.draws.length) => Some(0),
-            None => Some(below(waiting.draws.length.rotate_left(32), CANCEL_STEPS_MAX) as u32 + 1),
+            None if !self.takes(self.schedule.knobs.cancel, Question::Cancel, &waiting.visit) => None,
+            None if self.takes(CANCEL_AT_ONCE, Question::CancelAtOnce, &waiting.visit) => Some(0),
+            None => {
+                let steps = below(self.decisions.draw(Question::CancelSteps, waiting.visit.key), CANCEL_STEPS_MAX);
+                Some(steps as u32 + 1)
+            }
         }
     }
 
@@ -375,11 +403,11 @@ impl State {
         Move::Wake(task.waker.clone())
     }
 
-    fn landing(&mut self, visit: &Visit, draws: Draws, traits: OperationTraits) -> Landing {
+    fn landing(&mut self, visit: &Visit, traits: OperationTraits) -> Landing {
         let errno = match self.injected.get(&visit.key) {
             Some(Action::Error(errno)) if traits.fails => Some(*errno),
             Some(_) => None,
-            None => (traits.fails && self.schedule.knobs.fail.takes(draws.fail)).then_some(ERRNO_IO),
+            None => (traits.fails && self.takes(self.schedule.knobs.fail, Question::Fail, visit)).then_some(ERRNO_IO),
         };
         let Some(errno) = errno else {
             return Landing::Done;
@@ -400,9 +428,9 @@ impl State {
     }
 
     /// Base `priority`: a few sites send their task to the back.
-    fn demote(&mut self, task: TaskId, draws: Draws) {
-        if self.schedule.base == Base::Priority && self.schedule.knobs.change.takes(draws.change) {
-            self.task_mut(task).rank = (1 << 63) + self.step;
+    fn demote(&mut self, visit: &Visit) {
+        if self.schedule.base == Base::Priority && self.takes(self.schedule.knobs.change, Question::Change, visit) {
+            self.task_mut(visit.site.task).rank = (1 << 63) + self.step;
         }
     }
 
@@ -422,3 +450,6 @@ impl State {
 
 /// Different points of a usual run.
 pub(super) const POINTS_USUAL: usize = 20;
+
+/// Places for the numbers of points that were looked up.
+pub(super) const POINT_SLOTS: usize = 64;

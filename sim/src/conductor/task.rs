@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 
-/// Counts a task among the ready ones from its wake-up to its next poll.
+/// Counts a task among the ready ones from its wake-up to its next poll. A waker must be `Sync`, hence the atomics; a
+/// run has one thread, so that a load and a store will do.
 pub(super) struct Readiness {
     is_ready: AtomicBool,
     /// Its poll goes on by itself when it is woken meanwhile, without the executor.
@@ -22,20 +23,29 @@ pub(super) struct Readiness {
 
 impl Readiness {
     pub(super) fn of_new_task(all: &Arc<AtomicUsize>) -> Arc<Readiness> {
-        all.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Readiness {
-            is_ready: AtomicBool::new(true),
+        let new = Readiness {
+            is_ready: AtomicBool::new(false),
             is_running: AtomicBool::new(false),
             all: all.clone(),
             executor: OnceLock::new(),
-        })
+        };
+        new.become_ready();
+        Arc::new(new)
+    }
+
+    fn become_ready(&self) {
+        if !self.is_ready.load(Ordering::Relaxed) {
+            self.is_ready.store(true, Ordering::Relaxed);
+            self.all.store(self.all.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        }
     }
 
     /// Is polled, if it was ready.
     fn take(&self) -> bool {
-        let was_ready = self.is_ready.swap(false, Ordering::Relaxed);
+        let was_ready = self.is_ready.load(Ordering::Relaxed);
         if was_ready {
-            self.all.fetch_sub(1, Ordering::Relaxed);
+            self.is_ready.store(false, Ordering::Relaxed);
+            self.all.store(self.all.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
         }
         was_ready
     }
@@ -53,9 +63,7 @@ impl Wake for Readiness {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if !self.is_ready.swap(true, Ordering::Relaxed) {
-            self.all.fetch_add(1, Ordering::Relaxed);
-        }
+        self.become_ready();
         if !self.is_running.load(Ordering::Relaxed)
             && let Some(executor) = self.executor.get()
         {
@@ -76,7 +84,7 @@ pub(super) struct Conducted {
 /// A spawn is a wake-up too: several tasks may start in the same step, in an order that is the executor's. So a task
 /// parks before it does anything.
 struct Started {
-    start: Option<Park>,
+    start: Option<Park<Conductor>>,
     task: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
@@ -136,7 +144,7 @@ impl Future for Conducted {
 impl Conductor {
     /// Runs a task until it parks or ends.
     fn run(&self, task: TaskId, waker: &Waker, future: &mut Started) -> Option<End> {
-        if self.lock().enter(task).is_cancelled {
+        if self.state().enter(task).is_cancelled {
             return Some(End::Cancelled);
         }
         match catch_unwind(AssertUnwindSafe(|| future.poll(&mut Context::from_waker(waker)))) {

@@ -2,32 +2,34 @@
 
 use super::Conductor;
 use super::state::Kind;
+use crate::confined::Confined;
+use std::borrow::Borrow;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 /// A task parked at a point, or asleep.
-pub(super) struct Park {
-    conductor: Conductor,
+pub(super) struct Park<C: Borrow<Conductor>> {
+    conductor: C,
     point: &'static str,
     due_ms: Option<u64>,
     ticket: Option<u64>,
 }
 
-impl Park {
+impl<C: Borrow<Conductor>> Park<C> {
     /// Parks whoever polls it first. With a due time it sleeps until then.
-    pub(super) fn new(conductor: Conductor, point: &'static str, due_ms: Option<u64>) -> Park {
+    pub(super) fn new(conductor: C, point: &'static str, due_ms: Option<u64>) -> Park<C> {
         Park { conductor, point, due_ms, ticket: None }
     }
 }
 
-impl Future for Park {
+impl<C: Borrow<Conductor> + Unpin> Future for Park<C> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let mut state = this.conductor.lock();
+        let mut state = this.conductor.borrow().state();
         match this.ticket {
             None => {
                 let Some(visit) = state.arrive(this.point) else {
@@ -51,11 +53,11 @@ impl Future for Park {
     }
 }
 
-impl Drop for Park {
+impl<C: Borrow<Conductor>> Drop for Park<C> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
-            let waiting = self.conductor.lock().withdraw(ticket);
-            drop(waiting); // without the lock: it may be the last to hold a task
+            let waiting = self.conductor.borrow().state().withdraw(ticket);
+            drop(waiting); // not while the state is borrowed: it may be the last to hold a task
         }
     }
 }
@@ -67,13 +69,13 @@ struct Answer<T> {
 
 /// The answer of an operation, once it has landed.
 pub(super) struct Answered<T> {
-    answer: Arc<Mutex<Answer<T>>>,
+    answer: Arc<Confined<Answer<T>>>,
 }
 
 impl<T> Answered<T> {
     /// No answer yet.
     pub(super) fn new() -> Answered<T> {
-        Answered { answer: Arc::new(Mutex::new(Answer { value: None, waker: None })) }
+        Answered { answer: Arc::new(Confined::new(Answer { value: None, waker: None })) }
     }
 
     /// The other end of the same answer.
@@ -83,7 +85,7 @@ impl<T> Answered<T> {
 
     /// Answers.
     pub(super) fn answer(&self, value: T) {
-        let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut answer = self.answer.borrow_mut();
         answer.value = Some(value);
         if let Some(waker) = answer.waker.take() {
             waker.wake();
@@ -95,7 +97,7 @@ impl<T> Future for Answered<T> {
     type Output = T;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
-        let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut answer = self.answer.borrow_mut();
         match answer.value.take() {
             Some(value) => Poll::Ready(value),
             None => {

@@ -23,6 +23,7 @@ use crate::site::{TaskId, kind};
 use scene::Scene;
 use segment_engine::SegmentId;
 use segment_engine::ring_state::RingRecord;
+use std::sync::LazyLock;
 
 /// When an oracle is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +46,7 @@ pub struct View<'a> {
     pub saving: Option<&'a Save>,
     /// [`When::Answer`]: who is told what.
     pub answer: Option<(TaskId, &'a Answer)>,
-    /// The ring that readers of the engine see.
+    /// The ring that readers of the engine see, where it is not the saved one.
     pub published: Option<&'a RingRecord>,
     /// What is wrong with the locks.
     pub locks: LockFacts,
@@ -107,6 +108,16 @@ pub const ORACLES: [Oracle; 14] = [
     honest::ORACLE,
     no_orphan::ORACLE,
 ];
+
+/// The oracles that are asked at one moment, in order.
+pub fn asked_at(when: When) -> &'static [&'static Oracle] {
+    static MOMENTS: LazyLock<[Vec<&'static Oracle>; 4]> = LazyLock::new(|| {
+        static ALL: [Oracle; ORACLES.len()] = ORACLES;
+        [When::Save, When::Answer, When::Step, When::Drained]
+            .map(|moment| ALL.iter().filter(|oracle| oracle.when == moment).collect())
+    });
+    &MOMENTS[when as usize]
+}
 
 /// The oracles that accept their own bad state or reject the good one: they can check nothing.
 pub fn broken() -> Vec<&'static str> {

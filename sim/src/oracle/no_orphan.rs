@@ -24,11 +24,11 @@ fn check(view: &View<'_>) -> Option<Finding> {
         let sentence = format!("segment {} is doomed and nobody unlinks it", number(doomed.segment));
         return Some(Finding { race: "evictor: doomed for ever".to_string(), sentence });
     }
-    let orphan = view.history.files.iter().find(|file| saved.ring.generation_of(**file).is_none())?;
-    let owner = view.history.answerable.get(orphan).copied();
+    let orphan = view.history.files.iter().find(|file| saved.ring.generation_of(*file).is_none())?;
+    let owner = view.history.answerable.get(&orphan).copied();
     let sentence = format!(
         "segment {} is orphaned: it has a file and no list names it; {} answers for it",
-        number(*orphan),
+        number(orphan),
         view.label(owner)
     );
     Some(Finding { race: format!("{}: orphan", view.kind(owner)), sentence })

@@ -13,18 +13,16 @@ pub const ORACLE: Oracle = Oracle {
     check,
     bad_scene: || {
         Scene::with(|scene| {
-            scene.history.files.remove(&segment(2));
+            scene.history.files.remove(segment(2));
         })
     },
 };
 
 fn check(view: &View<'_>) -> Option<Finding> {
     let last = view.history.saves.last()?;
-    // usually they are equal, and a comparison is cheaper than the look-ups
-    let in_memory = view.published.filter(|published| **published != last.record);
-    let lists = [Some((&last.record, "catalog")), in_memory.map(|published| (published, "memory"))];
+    let lists = [Some((&last.record, "catalog")), view.published.map(|published| (published, "memory"))];
     for (record, place) in lists.into_iter().flatten() {
-        let phantom = record.ring.members().iter().find(|member| !view.history.files.contains(&member.segment));
+        let phantom = record.ring.members().iter().find(|member| !view.history.files.contains(member.segment));
         if let Some(phantom) = phantom {
             let sentence = format!(
                 "segment {} is a phantom: the ring in {place}, last saved by {}, names it and it has no file",

@@ -90,7 +90,7 @@ impl Scene {
             history: &self.history,
             saving: (oracle.when == When::Save).then_some(&self.saving),
             answer: (oracle.when == When::Answer).then_some((self.answer.0, &self.answer.1)),
-            published: Some(&self.published),
+            published: self.history.saved().filter(|saved| **saved != self.published).map(|_| &self.published),
             locks: self.locks,
             state_holder: self.state_holder,
             tasks: self,

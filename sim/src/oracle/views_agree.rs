@@ -25,7 +25,6 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let last = view.history.saves.last()?;
     let saved = &last.record;
     if let Some(published) = view.published
-        && published != saved
         && !(last.task.is_some() && view.state_holder == last.task && saved.version == published.version + 1)
     {
         let sentence = format!(
@@ -36,17 +35,17 @@ fn check(view: &View<'_>) -> Option<Finding> {
         );
         return Some(Finding { race: format!("{}: memory behind catalog", view.kind(last.task)), sentence });
     }
-    for file in &view.history.files {
-        if saved.ring.generation_of(*file).is_some() || is_doomed(saved, *file) {
+    for file in view.history.files.iter() {
+        if saved.ring.generation_of(file).is_some() || is_doomed(saved, file) {
             continue;
         }
-        let owner = view.history.answerable.get(file).copied();
+        let owner = view.history.answerable.get(&file).copied();
         if owner.is_some_and(|owner| view.tasks.is_alive(owner)) {
             continue;
         }
         let sentence = format!(
             "segment {} has a file, no list names it, and {}, which answers for it, has ended",
-            number(*file),
+            number(file),
             view.label(owner)
         );
         return Some(Finding { race: format!("{}: file without an owner", view.kind(owner)), sentence });
