@@ -3,6 +3,8 @@
 use crate::error::{Error, Result};
 use crate::limits::{BUDGET_SEGMENTS_MIN, CATALOG_SHARE_DIVISOR, Limits, RingLimits};
 use crate::ring::Ring;
+use crate::segment::SegmentId;
+use crate::usage::Owners;
 
 impl Limits {
     /// The limits of a node that may use `budget_bytes` of disk in segments of `segment_bytes`.
@@ -21,7 +23,7 @@ impl Limits {
         let members = usize::try_from(segments - 1).unwrap_or(usize::MAX);
         let third = members / 3;
         let ring = RingLimits { old: members - 2 * third, current: third, new: third };
-        Ok(Limits { ring, segment_bytes })
+        Ok(Limits::new(ring, segment_bytes))
     }
 }
 
@@ -32,15 +34,28 @@ pub struct Usage {
     pub ring_bytes: u64,
     /// Segments on their way out: still on disk, already counted as freed by pressure.
     pub doomed_bytes: u64,
+    /// Bytes in the ring's segments, by owner.
+    pub owners: Owners,
+    /// Bytes in doomed segments, whoever's they were.
+    pub doomed_file_bytes: u64,
 }
 
 impl Usage {
-    /// Counts a ring.
-    pub fn of(ring: &Ring) -> Usage {
-        Usage {
+    /// Counts a ring, and the bytes of its segments.
+    pub fn of(ring: &Ring, segments: &[(SegmentId, Owners)]) -> Usage {
+        let mut usage = Usage {
             ring_bytes: ring.members().iter().map(|member| member.bytes).sum(),
             doomed_bytes: ring.doomed().iter().map(|doomed| doomed.bytes).sum(),
+            ..Usage::default()
+        };
+        for (segment, owners) in segments {
+            if ring.generation_of(*segment).is_some() {
+                usage.owners.add(owners);
+            } else {
+                usage.doomed_file_bytes += owners.sum();
+            }
         }
+        usage
     }
 }
 

@@ -1,6 +1,7 @@
 //! The metadata store as the engine sees it: rows in tables, and commits that check what they build on.
 
 use crate::error::Result;
+use crate::segment::SegmentId;
 use std::future::Future;
 
 /// A table of the catalog; a column family in RocksDB.
@@ -10,17 +11,23 @@ pub enum Table {
     Ring,
     /// One row: the format of the data directory.
     Store,
+    /// A row for each artifact, by its key.
+    Manifest,
+    /// A row for each artifact, by its segment and its key.
+    Index,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 2] = [Table::Ring, Table::Store];
+    pub const ALL: [Table; 4] = [Table::Ring, Table::Store, Table::Manifest, Table::Index];
 
     /// The name on disk.
     pub const fn name(self) -> &'static str {
         match self {
             Table::Ring => "ring",
             Table::Store => "store",
+            Table::Manifest => "manifest",
+            Table::Index => "index",
         }
     }
 }
@@ -68,7 +75,15 @@ pub enum Require {
         /// The value.
         value: Vec<u8>,
     },
+    /// The saved ring has the segment in one of its generations.
+    InRing {
+        /// The segment.
+        segment: SegmentId,
+    },
 }
+
+/// A row: its key and its value.
+pub type Row = (Vec<u8>, Vec<u8>);
 
 /// What a commit came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +102,12 @@ pub trait Catalog: Send + Sync + 'static {
     /// # Errors
     /// When the store refuses.
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>>;
+
+    /// Up to `limit` rows whose keys begin with `prefix`, in the order of their keys, from the first one after `after`.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    fn scan(&self, table: Table, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Row>>;
 
     /// Checks `requires` and writes `batch` in one step, without waiting for a disk. After a power loss the commits
     /// that survive are a prefix of those made; a killed process loses none.

@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::segment::SegmentId;
+use bytes::Bytes;
 use std::future::Future;
 
 /// The segment files of one node, one file a segment.
@@ -19,6 +20,37 @@ pub trait Disk: Send + Sync + 'static {
     /// # Errors
     /// When the disk refuses; which entries are durable is then unknown.
     fn sync_directory(&self) -> impl Future<Output = Result<()>> + Send;
+
+    /// Writes `bytes` into the segment's file at `offset`. What was written is durable after `sync_file`.
+    ///
+    /// # Errors
+    /// When the disk refuses. Any part of the bytes may have been written.
+    fn write_at(&self, segment: SegmentId, offset: u64, bytes: Bytes) -> impl Future<Output = Result<()>> + Send;
+
+    /// Reads `length` bytes of the segment's file at `offset`.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io) of the kind `NotFound` when there is no file, `UnexpectedEof` when it is shorter,
+    /// or what the disk says.
+    fn read_at(&self, segment: SegmentId, offset: u64, length: usize) -> impl Future<Output = Result<Bytes>> + Send;
+
+    /// The length of the segment's file.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    fn len(&self, segment: SegmentId) -> impl Future<Output = Result<u64>> + Send;
+
+    /// Makes every write to the segment that has returned durable.
+    ///
+    /// # Errors
+    /// When the disk refuses; which bytes are durable is then unknown, whatever a later sync says.
+    fn sync_file(&self, segment: SegmentId) -> impl Future<Output = Result<()>> + Send;
+
+    /// Bytes that can still be written before the disk is full.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    fn free_bytes(&self) -> impl Future<Output = Result<u64>> + Send;
 
     /// Removes the segment's file. Durable at some later time: a power loss may bring the file back.
     ///

@@ -1,19 +1,25 @@
 //! The engine of one node: opening, looking, closing. Rotation, eviction and pressure are in files of their own.
 
 use crate::capacity::Usage;
-use crate::catalog::{Catalog, Commit, Require, Table, Write};
+use crate::catalog::{Batch, Catalog, Commit, Require, Table, Write};
 use crate::disk::Disk;
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::eviction::{Wake, run_evictor};
-use crate::limits::Limits;
+use crate::group_commit::{GroupCommit, Target};
+use crate::limits::{Limits, OPEN_PAGE_ROWS};
 use crate::lock::Lock;
+use crate::manifest::decode_row;
+use crate::put::STRIPE_LOCK;
 use crate::ring_state::{RingRecord, RingState};
 use crate::rotation::WRITE_LOCK;
 use crate::segment::SegmentId;
+use crate::usage::{Books, Owners};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
+use xxhash_rust::xxh3::xxh3_64;
 
 const FORMAT_KEY: &[u8] = b"format";
 const FORMAT: u8 = 1;
@@ -31,6 +37,11 @@ pub(crate) struct Shared<E: Env> {
     pub(crate) limits: Limits,
     pub(crate) ring: Arc<RingState<E>>,
     pub(crate) write: Lock,
+    pub(crate) stripes: Vec<Lock>,
+    pub(crate) books: Books,
+    pub(crate) catalog_syncs: Arc<GroupCommit>,
+    /// Told whenever the evictor has got somewhere, or has tried.
+    pub(crate) passes: Notify,
     pub(crate) unlinks_failed: AtomicU64,
 }
 
@@ -45,16 +56,27 @@ impl<E: Env> Engine<E> {
         check_format(env.catalog())?;
         let ring = Arc::new(RingState::open(env.clone(), limits.ring)?);
         let strays = compare(&ring.snapshot(), &env.disk().list().await?)?;
-        let write = Lock::new(&WRITE_LOCK);
-        let shared = Arc::new(Shared { env: env.clone(), limits, ring, write, unlinks_failed: AtomicU64::new(0) });
+        let shared = Arc::new(Shared {
+            env: env.clone(),
+            limits,
+            ring,
+            write: Lock::new(&WRITE_LOCK),
+            stripes: (0..limits.stripes.max(1)).map(|_| Lock::new(&STRIPE_LOCK)).collect(),
+            books: Books::default(),
+            catalog_syncs: GroupCommit::new(Target::Catalog),
+            passes: Notify::new(),
+            unlinks_failed: AtomicU64::new(0),
+        });
+        shared.open_books().await?;
         if shared.ring.snapshot().ring.active().is_none() {
-            shared.push_new_segment().await?;
+            shared.push_new_segment(0).await?;
         }
         let (wake, woken) = Wake::channel();
         let (ended, evictor_ended) = oneshot::channel();
         let evicting = shared.clone();
         env.spawn("evictor", async move {
-            let end = run_evictor(evicting, woken).await;
+            let end = run_evictor(evicting.clone(), woken).await;
+            evicting.passes.notify_waiters();
             // an engine that was dropped and not closed does not listen
             let _ = ended.send(end);
         });
@@ -69,12 +91,17 @@ impl<E: Env> Engine<E> {
 
     /// The segment that is written to.
     pub fn active(&self) -> SegmentId {
-        self.shared.ring.snapshot().ring.active().expect("an open engine has an active segment")
+        self.shared.active()
     }
 
-    /// Bytes that the ring accounts for.
+    /// Bytes that the ring accounts for, and whose they are.
     pub fn usage(&self) -> Usage {
-        Usage::of(&self.shared.ring.snapshot().ring)
+        Usage::of(&self.shared.ring.snapshot().ring, &self.shared.books.usage())
+    }
+
+    /// Each segment that has a file, and whose its bytes are.
+    pub fn owners(&self) -> Vec<(SegmentId, Owners)> {
+        self.shared.books.usage()
     }
 
     /// Files found at open that neither the ring nor the doomed list names: a rotation that did not end. They are left
@@ -99,6 +126,61 @@ impl<E: Env> Engine<E> {
         evictor_ended.await.map_err(|_| Error::Closed)??;
         // trusted next: a reopen finds the ring as it was left, also after a power loss
         shared.env.catalog().sync().await
+    }
+}
+
+impl<E: Env> Shared<E> {
+    /// The segment that is written to.
+    pub(crate) fn active(&self) -> SegmentId {
+        self.ring.snapshot().ring.active().expect("an open engine has an active segment")
+    }
+
+    /// The lock that keeps puts of this key apart.
+    pub(crate) fn stripe(&self, key: &[u8]) -> &Lock {
+        &self.stripes[(xxh3_64(key) % self.stripes.len() as u64) as usize]
+    }
+
+    /// Commits; an error leaves it unknown whether it was written, and fences writes.
+    pub(crate) fn committed(&self, batch: Batch, requires: &[Require]) -> Result<Commit> {
+        self.env.catalog().commit(batch, requires).inspect_err(|_| self.ring.fence())
+    }
+
+    /// Waits for a sync of the catalog that covers every commit so far; a failed one fences writes.
+    pub(crate) async fn sync_catalog(&self) -> Result<()> {
+        self.catalog_syncs.covered(&self.env).await.inspect_err(|_| self.ring.fence())
+    }
+
+    /// Opens the books of the segments that were there before. What is live is told by the rows; the rest of a file
+    /// belongs to nobody, and what follows it is free.
+    async fn open_books(&self) -> Result<()> {
+        // by segment: the bytes of its artifacts, and where the last of them ends
+        let mut rows: BTreeMap<SegmentId, (u64, u64)> = BTreeMap::new();
+        let mut after = None;
+        loop {
+            let page = self.env.catalog().scan(Table::Manifest, &[], after.as_deref(), OPEN_PAGE_ROWS)?;
+            for (key, row) in &page {
+                let manifest = decode_row(key, row)?;
+                let (live, end) = rows.entry(manifest.segment).or_default();
+                *live += manifest.length;
+                *end = (manifest.offset + manifest.length).max(*end);
+            }
+            match page.last() {
+                Some((last, _)) if page.len() == OPEN_PAGE_ROWS => after = Some(last.clone()),
+                _ => break,
+            }
+        }
+        let latest = self.ring.snapshot();
+        let members = latest.ring.members().iter().map(|member| (member.segment, member.bytes));
+        let doomed = latest.ring.doomed().iter().map(|doomed| (doomed.segment, doomed.bytes));
+        for (segment, bytes) in members.chain(doomed) {
+            let length = match self.env.disk().len(segment).await {
+                Err(error) if error.is_lost_file() => 0, // doomed, and unlinked already
+                length => length?,
+            };
+            let (live, end) = rows.get(&segment).copied().unwrap_or_default();
+            self.books.open(segment, bytes, Owners { live, superseded: length.max(end) - live, ..Owners::default() });
+        }
+        Ok(())
     }
 }
 

@@ -44,6 +44,49 @@ pub enum Error {
     /// The saved ring cannot be decoded.
     #[error("the saved ring is damaged: {0}")]
     DamagedRing(RecordFault),
+    /// A saved manifest cannot be decoded.
+    #[error("the manifest of {key} is damaged: {fault}", key = key.escape_ascii())]
+    DamagedManifest {
+        /// The artifact.
+        key: Vec<u8>,
+        /// What is wrong.
+        fault: ManifestFault,
+    },
+    /// An artifact's bytes are not those that were stored.
+    #[error("the bytes of {key} in segment {segment} are damaged", key = key.escape_ascii())]
+    DamagedArtifact {
+        /// The artifact.
+        key: Vec<u8>,
+        /// Where it was read.
+        segment: SegmentId,
+    },
+    /// A key that no artifact can have.
+    #[error("a key of {length} bytes; a key has 1 to {max}")]
+    KeyLength {
+        /// Its length.
+        length: usize,
+        /// The longest.
+        max: usize,
+    },
+    /// The body of a put broke off, or is not as long as was said.
+    #[error("the body of {key} was to have {expected} bytes: {source}", key = key.escape_ascii())]
+    Body {
+        /// The artifact.
+        key: Vec<u8>,
+        /// Its announced length.
+        expected: u64,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// The artifact's segment was evicted while it was being put or read. Put or read it again.
+    #[error("the segment of {key} was evicted meanwhile; try again", key = key.escape_ascii())]
+    Evicted {
+        /// The artifact.
+        key: Vec<u8>,
+    },
+    /// A sync failed, this one or one before it: what was written may not survive a power loss.
+    #[error("a sync failed: {0}")]
+    Unsynced(std::sync::Arc<Error>),
     /// The saved ring names a segment that has no file.
     #[error("segment {segment} is in the ring but has no file")]
     MissingSegment {
@@ -66,6 +109,31 @@ pub enum Error {
         /// How many segments it has to hold.
         segments_min: u64,
     },
+}
+
+impl Error {
+    /// Whether a segment's file is not there.
+    pub(crate) fn is_lost_file(&self) -> bool {
+        match self {
+            Error::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            Error::Unsynced(cause) => cause.is_lost_file(),
+            _ => false,
+        }
+    }
+}
+
+/// Why a manifest cannot be decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestFault {
+    /// Its first byte is not a known format.
+    #[error("unknown format {0}")]
+    UnknownFormat(u8),
+    /// It has not the length of its format.
+    #[error("it has {0} bytes")]
+    Length(usize),
+    /// Its offset and length are more than can be counted.
+    #[error("its end overflows")]
+    EndOverflows,
 }
 
 /// Why a ring record cannot be decoded.

@@ -1,15 +1,16 @@
 //! Eviction: the ring first, the file last.
 //!
 //! One mutate moves the victim to the doomed list; whoever's mutate moved it owns it. The evictor, one background task,
-//! then makes the doom durable, unlinks the file and takes the segment off the list. It takes no lock but the state
-//! lock, and needs no free space. A failed unlink keeps the segment doomed and is tried again.
+//! then deletes its artifacts' rows, makes doom and deletions durable, unlinks the file and takes the segment off the
+//! list. It takes no lock but the state lock, and needs no free space. A failed unlink keeps the segment doomed and is tried again.
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Commit, Table, Write};
 use crate::disk::Disk;
 use crate::engine::{Engine, Shared};
 use crate::env::Env;
 use crate::error::Result;
 use crate::limits::UNLINK_RETRY_MS;
+use crate::manifest::{artifact_key, as_read, index_prefix};
 use crate::point::Point;
 use crate::ring::Eviction;
 use crate::segment::SegmentId;
@@ -57,7 +58,7 @@ impl Wake {
 pub(crate) async fn run_evictor<E: Env>(shared: Arc<Shared<E>>, mut woken: mpsc::Receiver<()>) -> Result<()> {
     while woken.recv().await.is_some() {
         shared.env.reach(Point::EVICTOR_WOKEN).await;
-        while let Pass::Failed = shared.unlink_doomed().await? {
+        while let Pass::Failed = shared.pass().await? {
             if woken.is_closed() {
                 // to recv again: what was doomed during the pass has left a wake-up behind
                 break;
@@ -76,15 +77,26 @@ enum Pass {
 }
 
 impl<E: Env> Shared<E> {
+    /// One pass over the doomed list, told to whoever waits for one.
+    async fn pass(&self) -> Result<Pass> {
+        let passed = self.unlink_doomed().await;
+        self.passes.notify_waiters();
+        passed
+    }
+
     async fn unlink_doomed(&self) -> Result<Pass> {
         loop {
             let latest = self.ring.snapshot();
             if latest.ring.doomed().is_empty() {
                 return Ok(Pass::Empty);
             }
-            // trusted next: the dooms survive a power loss. Without it an unlink could be durable and its doom not, and
-            // the ring would name a segment that has no file
-            self.env.catalog().sync().await?;
+            self.env.note(Point::DOOMED_LISTED);
+            for doomed in latest.ring.doomed() {
+                self.delete_rows(doomed.segment).await?;
+            }
+            // trusted next: the dooms and the deletions survive a power loss. Without it an unlink could be durable and
+            // its doom not, and the ring, or a row, would name a segment that has no file
+            self.catalog_syncs.covered_alone(&self.env).await.inspect_err(|_| self.ring.fence())?;
             let mut unlinked = Vec::new();
             for doomed in latest.ring.doomed() {
                 // the entry may come back after a power loss; the list still names it then, or recovery finds the file
@@ -100,6 +112,40 @@ impl<E: Env> Shared<E> {
                 return Ok(Pass::Failed);
             }
             self.ring.mutate(|ring| ring.forget(&unlinked)).await?;
+            self.books.close(&unlinked);
+            self.passes.notify_waiters();
+        }
+    }
+
+    /// Deletes the rows of a doomed segment's artifacts. None can be added to it any more; some may leave meanwhile.
+    async fn delete_rows(&self, segment: SegmentId) -> Result<()> {
+        let prefix = index_prefix(segment);
+        loop {
+            let page = self.env.catalog().scan(Table::Index, &prefix, None, self.limits.batch_rows)?;
+            if page.is_empty() {
+                return Ok(());
+            }
+            let is_last = page.len() < self.limits.batch_rows;
+            let (mut batch, mut requires) = (Vec::new(), Vec::new());
+            for (entry, _) in page {
+                if let Some(key) = artifact_key(&entry)
+                    && let Some(manifest) = self.manifest(key)?.filter(|manifest| manifest.segment == segment)
+                {
+                    requires.push(as_read(key, Some(&manifest)));
+                    batch.push(Write::Delete { table: Table::Manifest, key: key.to_vec() });
+                }
+                batch.push(Write::Delete { table: Table::Index, key: entry });
+            }
+            self.env.reach(Point::ROWS_SCANNED).await;
+            self.ring.check_fence()?;
+            // buffered: a power loss may undo it, together with the doom at most. The sync before the unlink covers it
+            match self.committed(batch, &requires)? {
+                Commit::Buffered => self.env.note(Point::ROWS_DELETED),
+                Commit::Refused => continue, // a row has moved on: the next page has those that are left
+            }
+            if is_last {
+                return Ok(());
+            }
         }
     }
 }

@@ -18,6 +18,7 @@
 //! [`eviction`], [`pressure`], [`capacity`], [`engine`] (open and close); then the surroundings: [`mod@env`] (the one
 //! seam), [`point`], [`disk`], [`catalog`], [`rocks`], [`local`].
 
+mod append;
 pub mod capacity;
 pub mod catalog;
 pub mod disk;
@@ -25,16 +26,21 @@ pub mod engine;
 pub mod env;
 pub mod error;
 pub mod eviction;
+mod group_commit;
 pub mod limits;
 pub mod local;
 mod lock;
+pub mod manifest;
 pub mod point;
 pub mod pressure;
+pub mod put;
+pub mod read;
 pub mod ring;
 pub mod ring_state;
 pub mod rocks;
 pub mod rotation;
 pub mod segment;
+pub mod usage;
 
 pub use engine::Engine;
 pub use env::Env;
@@ -42,6 +48,8 @@ pub use error::{Error, Result};
 pub use limits::{Limits, RingLimits};
 pub use local::LocalEnv;
 pub use point::Point;
+pub use put::{Body, Put};
+pub use read::Reader;
 pub use ring::{Eviction, Ring};
 pub use ring_state::RingState;
 pub use rotation::Rotation;

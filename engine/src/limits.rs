@@ -7,6 +7,24 @@ pub const BUDGET_SEGMENTS_MIN: u64 = 4;
 /// Share of a disk budget that is left to the catalog (its tables and write-ahead log): 1/16.
 pub const CATALOG_SHARE_DIVISOR: u64 = 16;
 
+/// The longest key of an artifact.
+pub const KEY_BYTES_MAX: usize = 1024;
+
+/// How often a put whose segment was evicted meanwhile is tried.
+pub const PUT_ATTEMPTS_MAX: u32 = 4;
+
+/// Bytes that are read or written at once, unless the limits say otherwise: what a reader or writer holds in memory.
+pub const IO_BYTES: usize = 1 << 20;
+
+/// Locks that keep puts of one key apart, unless the limits say otherwise.
+pub const STRIPES: usize = 1024;
+
+/// Rows that an eviction deletes in one commit, unless the limits say otherwise.
+pub const BATCH_ROWS: usize = 256;
+
+/// Rows that an open reads at once.
+pub const OPEN_PAGE_ROWS: usize = 1024;
+
 /// Wait before a failed unlink is tried again.
 pub const UNLINK_RETRY_MS: u64 = 1_000;
 
@@ -33,6 +51,30 @@ impl RingLimits {
 pub struct Limits {
     /// Bounds of the ring.
     pub ring: RingLimits,
-    /// Bytes that a segment may grow to, and is counted as from its creation on.
+    /// Bytes that a segment may grow to, and is counted as from its creation on. An artifact that is larger gets a
+    /// segment of its own.
     pub segment_bytes: u64,
+    /// More doomed bytes than this make rotations wait for the evictor.
+    pub doomed_bytes_max: u64,
+    /// Bytes that are read or written at once. At least 1.
+    pub io_bytes: usize,
+    /// Locks that keep puts of one key apart. At least 1.
+    pub stripes: usize,
+    /// Rows that an eviction deletes in one commit. At least 1.
+    pub batch_rows: usize,
+}
+
+impl Limits {
+    /// The limits of a ring of segments of `segment_bytes`, everything else as usual: one segment may be doomed before
+    /// rotations wait.
+    pub const fn new(ring: RingLimits, segment_bytes: u64) -> Limits {
+        Limits {
+            ring,
+            segment_bytes,
+            doomed_bytes_max: segment_bytes,
+            io_bytes: IO_BYTES,
+            stripes: STRIPES,
+            batch_rows: BATCH_ROWS,
+        }
+    }
 }

@@ -10,11 +10,14 @@ use crate::error::{Error, Result};
 use crate::point::Point;
 use crate::rocks::RocksCatalog;
 use crate::segment::SegmentId;
+use bytes::{Bytes, BytesMut};
+use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::future::Future;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// A node's data directory, open and locked. Clones share it; the lock goes when the last one is dropped.
@@ -57,7 +60,7 @@ impl LocalEnv {
                 _ => sync(Path::new("."))?,
             }
         }
-        Ok(LocalEnv { disk: LocalDisk { directory: Arc::new(segments), lock }, catalog })
+        Ok(LocalEnv { disk: LocalDisk { directory: Arc::new(segments), files: Arc::default(), _lock: lock }, catalog })
     }
 }
 
@@ -94,55 +97,136 @@ impl Env for LocalEnv {
 #[derive(Clone)]
 pub struct LocalDisk {
     directory: Arc<PathBuf>,
+    /// Segments that were opened, until they are unlinked.
+    files: Arc<Mutex<BTreeMap<SegmentId, Arc<File>>>>,
     /// Held by every operation under way: one that outlives its caller must not land in another's directory.
-    lock: Arc<File>,
+    _lock: Arc<File>,
 }
 
 impl LocalDisk {
     /// Runs a file operation where it may block. It runs to its end even when the caller is dropped.
     async fn blocking<T: Send + 'static>(
         &self,
-        operation: impl FnOnce(&Path) -> Result<T> + Send + 'static,
+        operation: impl FnOnce(&LocalDisk) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let (directory, lock) = (self.directory.clone(), self.lock.clone());
+        let disk = self.clone();
         let blocking = move || {
-            let done = operation(&directory);
-            drop(lock);
+            let done = operation(&disk);
+            drop(disk);
             done
         };
         tokio::task::spawn_blocking(blocking).await.map_err(|_| Error::Closed)?
+    }
+
+    fn path(&self, segment: SegmentId) -> PathBuf {
+        self.directory.join(segment.file_name())
+    }
+
+    /// The segment's file, open.
+    fn file(&self, segment: SegmentId) -> Result<Arc<File>> {
+        // opened under the lock: an unlink forgets the file after it has removed it, so none is kept open for ever
+        let mut files = self.files();
+        if let Some(file) = files.get(&segment) {
+            return Ok(file.clone());
+        }
+        let path = self.path(segment);
+        let opened = File::options().read(true).write(true).open(&path);
+        let file = Arc::new(opened.map_err(|source| io_error("open", &path, source))?);
+        files.insert(segment, file.clone());
+        Ok(file)
+    }
+
+    fn files(&self) -> MutexGuard<'_, BTreeMap<SegmentId, Arc<File>>> {
+        // nothing under the lock can panic half way
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same for an operation on one segment's file, whose error names it.
+    async fn on_file<T: Send + 'static>(
+        &self,
+        segment: SegmentId,
+        verb: &'static str,
+        operation: impl FnOnce(&File) -> io::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let done = move |disk: &LocalDisk| {
+            operation(&*disk.file(segment)?).map_err(|source| io_error(verb, &disk.path(segment), source))
+        };
+        self.blocking(done).await
     }
 }
 
 impl Disk for LocalDisk {
     async fn create(&self, segment: SegmentId) -> Result<()> {
-        self.blocking(move |directory| {
-            let path = directory.join(segment.file_name());
-            let file = File::create_new(&path).map_err(|source| io_error("create", &path, source))?;
+        self.blocking(move |disk| {
+            let path = disk.path(segment);
+            let created = File::options().read(true).write(true).create_new(true).open(&path);
+            let file = created.map_err(|source| io_error("create", &path, source))?;
             // trusted next: the inode; its directory entry only after sync_directory
-            file.sync_all().map_err(|source| io_error("sync", &path, source))
+            file.sync_all().map_err(|source| io_error("sync", &path, source))?;
+            disk.files().insert(segment, Arc::new(file));
+            Ok(())
+        })
+        .await
+    }
+
+    async fn write_at(&self, segment: SegmentId, offset: u64, bytes: Bytes) -> Result<()> {
+        // may be torn here, at any byte. Trusted next: nothing, until a sync_file that starts after it
+        self.on_file(segment, "write", move |file| file.write_all_at(&bytes, offset)).await
+    }
+
+    async fn read_at(&self, segment: SegmentId, offset: u64, length: usize) -> Result<Bytes> {
+        self.on_file(segment, "read", move |file| {
+            let mut bytes = BytesMut::zeroed(length);
+            file.read_exact_at(&mut bytes, offset)?;
+            Ok(bytes.freeze())
+        })
+        .await
+    }
+
+    async fn len(&self, segment: SegmentId) -> Result<u64> {
+        self.blocking(move |disk| {
+            let path = disk.path(segment);
+            Ok(fs::metadata(&path).map_err(|source| io_error("stat", &path, source))?.len())
+        })
+        .await
+    }
+
+    async fn sync_file(&self, segment: SegmentId) -> Result<()> {
+        // trusted next: every byte that was written before this call, and the length that they gave the file
+        self.on_file(segment, "sync", File::sync_data).await
+    }
+
+    async fn free_bytes(&self) -> Result<u64> {
+        self.blocking(|disk| {
+            let space = rustix::fs::statvfs(disk.directory.as_path());
+            let space = space.map_err(|errno| io_error("stat", &disk.directory, errno.into()))?;
+            Ok(space.f_bavail.saturating_mul(space.f_frsize))
         })
         .await
     }
 
     async fn sync_directory(&self) -> Result<()> {
-        self.blocking(sync).await
+        self.blocking(|disk| sync(&disk.directory)).await
     }
 
     async fn unlink(&self, segment: SegmentId) -> Result<()> {
-        self.blocking(move |directory| {
-            let path = directory.join(segment.file_name());
+        self.blocking(move |disk| {
+            let path = disk.path(segment);
             // trusted next: that no later open finds the file, power losses apart
             match fs::remove_file(&path) {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => Err(io_error("unlink", &path, source)),
-                _ => Ok(()),
+                _ => {
+                    disk.files().remove(&segment);
+                    Ok(())
+                }
             }
         })
         .await
     }
 
     async fn list(&self) -> Result<Vec<SegmentId>> {
-        self.blocking(|directory| {
+        self.blocking(|disk| {
+            let directory = disk.directory.as_path();
             let mut segments = Vec::new();
             for entry in fs::read_dir(directory).map_err(|source| io_error("list", directory, source))? {
                 let entry = entry.map_err(|source| io_error("list", directory, source))?;

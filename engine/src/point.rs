@@ -24,10 +24,36 @@ impl Point {
     pub const WRITE_LOCKED: Point = Point("WriteLocked");
     /// The write lock is free again. Noted.
     pub const WRITE_RELEASED: Point = Point("WriteReleased");
+    /// A put wants its key's stripe.
+    pub const STRIPE_WANTED: Point = Point("StripeWanted");
+    /// A put holds its key's stripe.
+    pub const STRIPE_LOCKED: Point = Point("StripeLocked");
+    /// The stripe is free again. Noted.
+    pub const STRIPE_RELEASED: Point = Point("StripeReleased");
+    /// Whoever waited for a sync has its answer.
+    pub const SYNC_JOINED: Point = Point("SyncJoined");
+    /// The row that a commit will require is read.
+    pub const ROW_READ: Point = Point("RowRead");
+    /// An artifact's row is committed. Noted.
+    pub const ROW_COMMITTED: Point = Point("RowCommitted");
+    /// A put begins again, its segment was evicted. Noted.
+    pub const PUT_RETRIED: Point = Point("PutRetried");
+    /// A read knows where the bytes are.
+    pub const ROW_LOOKED_UP: Point = Point("RowLookedUp");
+    /// A read goes on elsewhere, its file was gone. Noted.
+    pub const READ_RETRIED: Point = Point("ReadRetried");
     /// The caller of a rotation has its answer.
     pub const ROTATION_JOINED: Point = Point("RotationJoined");
     /// The evictor has been told of doomed segments.
     pub const EVICTOR_WOKEN: Point = Point("EvictorWoken");
+    /// The evictor begins with the segments that are doomed now. Noted.
+    pub const DOOMED_LISTED: Point = Point("DoomedListed");
+    /// The evictor has read a page of a doomed segment's rows.
+    pub const ROWS_SCANNED: Point = Point("RowsScanned");
+    /// Rows of a doomed segment are deleted. Noted.
+    pub const ROWS_DELETED: Point = Point("RowsDeleted");
+    /// A rotation that waited for the evictor looks again.
+    pub const EVICTOR_AWAITED: Point = Point("EvictorAwaited");
     /// An unlink failed; the segment stays doomed. Noted.
     pub const UNLINK_FAILED: Point = Point("UnlinkFailed");
 

@@ -90,6 +90,11 @@ impl<E: Env> RingState<E> {
         Ok(answer)
     }
 
+    /// Refuses changes from now on: what is saved or durable is unknown.
+    pub(crate) fn fence(&self) {
+        self.fenced.store(true, Ordering::Release);
+    }
+
     /// Whether changes are still possible.
     ///
     /// # Errors
@@ -108,7 +113,7 @@ impl<E: Env> RingState<E> {
             Err(error) => {
                 // it may have been written: publishing could show a ring that is not saved, going on could overwrite
                 // one that is
-                self.fenced.store(true, Ordering::Release);
+                self.fence();
                 Err(error)
             }
         }
@@ -199,6 +204,25 @@ impl RingRecord {
     }
 }
 
+/// Whether the saved ring has the segment in one of its generations.
+///
+/// # Errors
+/// When the catalog refuses.
+pub(crate) fn is_saved_member(catalog: &impl Catalog, segment: SegmentId) -> Result<bool> {
+    Ok(catalog.get(Table::Ring, RING_KEY)?.is_some_and(|row| names_member(&row, segment)))
+}
+
+/// Whether a saved ring has the segment in one of its generations. Reads the row in place: it is asked for every commit
+/// of an artifact.
+fn names_member(row: &[u8], segment: SegmentId) -> bool {
+    let id = segment.as_u128().to_le_bytes();
+    let count = row
+        .get(HEAD_BYTES - 8..HEAD_BYTES - 4)
+        .map_or(0, |count| u32::from_le_bytes(count.try_into().expect("four bytes were taken")) as usize);
+    let members = row.get(HEAD_BYTES - 4..).unwrap_or_default();
+    members.chunks_exact(MEMBER_BYTES).take(count).any(|member| member.starts_with(&id))
+}
+
 fn take<const N: usize>(rest: &mut &[u8]) -> std::result::Result<[u8; N], RecordFault> {
     let (head, tail) = rest.split_first_chunk().ok_or(RecordFault::Truncated)?;
     *rest = tail;
@@ -213,9 +237,10 @@ fn take_segment(rest: &mut &[u8]) -> std::result::Result<(SegmentId, u64), Recor
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{Batch, Require};
+    use crate::catalog::{Batch, Require, Row};
     use crate::disk::Disk;
     use crate::rocks::RocksCatalog;
+    use bytes::Bytes;
     use proptest::prelude::*;
     use std::future::Future;
     use std::time::Duration;
@@ -258,6 +283,17 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn a_member_is_found_in_the_row_and_nothing_else_is(pushes in 0u128..20, dooms in proptest::collection::vec(0u128..20, 0..6)) {
+            let record = record(pushes, &dooms);
+            let row = record.encode();
+            for id in (0..22).map(SegmentId::from_u128) {
+                prop_assert_eq!(names_member(&row, id), record.ring.generation_of(id).is_some());
+            }
+        }
+    }
+
     /// An environment whose catalog refuses every commit, once told to, after writing it.
     #[derive(Clone)]
     struct RefusingEnv(Arc<(RocksCatalog, AtomicBool)>);
@@ -265,6 +301,10 @@ mod tests {
     impl Catalog for RefusingEnv {
         fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
             self.0.0.get(table, key)
+        }
+
+        fn scan(&self, table: Table, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Row>> {
+            self.0.0.scan(table, prefix, after, limit)
         }
 
         fn commit(&self, batch: Batch, requires: &[Require]) -> Result<Commit> {
@@ -287,6 +327,26 @@ mod tests {
 
         async fn sync_directory(&self) -> Result<()> {
             Ok(())
+        }
+
+        async fn write_at(&self, _segment: SegmentId, _offset: u64, _bytes: Bytes) -> Result<()> {
+            Ok(())
+        }
+
+        async fn read_at(&self, _segment: SegmentId, _offset: u64, _length: usize) -> Result<Bytes> {
+            Ok(Bytes::new())
+        }
+
+        async fn len(&self, _segment: SegmentId) -> Result<u64> {
+            Ok(0)
+        }
+
+        async fn sync_file(&self, _segment: SegmentId) -> Result<()> {
+            Ok(())
+        }
+
+        async fn free_bytes(&self) -> Result<u64> {
+            Ok(0)
         }
 
         async fn unlink(&self, _segment: SegmentId) -> Result<()> {
@@ -338,6 +398,24 @@ mod tests {
         let reopened = RingState::open(env, LIMITS).unwrap();
         assert_eq!(reopened.snapshot().ring.active(), Some(SegmentId::from_u128(2)));
         reopened.mutate(|ring| ring.push(SegmentId::from_u128(4), 1)).await.unwrap();
+    }
+
+    #[test]
+    fn a_commit_into_a_segment_that_is_not_in_the_ring_is_refused() {
+        let catalog = RocksCatalog::in_memory().unwrap();
+        let [member, doomed] = [1, 2].map(SegmentId::from_u128);
+        let mut ring = Ring::new(LIMITS);
+        ring.push(doomed, 1);
+        ring.push(member, 1);
+        ring.doom(doomed);
+        let row = Write::Put { table: Table::Store, key: b"a".to_vec(), value: Vec::new() };
+        let into = |segment| catalog.commit(vec![row.clone()], &[Require::InRing { segment }]).unwrap();
+        assert_eq!(into(member), Commit::Refused, "no ring is saved yet");
+        let value = RingRecord { version: 1, base: 0, ring }.encode();
+        let save = Write::Put { table: Table::Ring, key: RING_KEY.to_vec(), value };
+        assert_eq!(catalog.commit(vec![save], &[]).unwrap(), Commit::Buffered);
+        assert_eq!(into(doomed), Commit::Refused);
+        assert_eq!(into(member), Commit::Buffered);
     }
 
     #[test]

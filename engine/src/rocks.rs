@@ -3,9 +3,12 @@
 //! Every commit goes to the write-ahead log before it returns and is synced by [`Catalog::sync`] alone. Compression is
 //! off: rows are small and the library is built without codecs.
 
-use crate::catalog::{Batch, Catalog, Commit, Require, Table, Write};
+use crate::catalog::{Batch, Catalog, Commit, Require, Row, Table, Write};
 use crate::error::{Error, Result};
-use rocksdb::{ColumnFamily, DB, Env, Options, WriteBatch, WriteOptions};
+use crate::ring_state;
+use rocksdb::{
+    ColumnFamily, DB, Direction, Env, IteratorMode, Options, PrefixRange, ReadOptions, WriteBatch, WriteOptions,
+};
 use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -80,6 +83,7 @@ impl RocksCatalog {
         Ok(match require {
             Require::RowAbsent { table, key } => self.get(*table, key)?.is_none(),
             Require::RowIs { table, key, value } => self.get(*table, key)?.as_ref() == Some(value),
+            Require::InRing { segment } => ring_state::is_saved_member(self, *segment)?,
         })
     }
 }
@@ -87,6 +91,19 @@ impl RocksCatalog {
 impl Catalog for RocksCatalog {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
         self.store.database.get_cf(self.family(table), key).map_err(failed("read"))
+    }
+
+    fn scan(&self, table: Table, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Row>> {
+        let from = IteratorMode::From(after.unwrap_or(prefix), Direction::Forward);
+        // without the bound it would look for the next row of another prefix, through all that was deleted there
+        let mut options = ReadOptions::default();
+        options.set_iterate_range(PrefixRange(prefix));
+        let rows = self.store.database.iterator_cf_opt(self.family(table), options, from);
+        let is_new =
+            |row: &std::result::Result<(Box<[u8]>, _), _>| row.as_ref().map_or(true, |(key, _)| after != Some(key));
+        let page =
+            rows.filter(is_new).take(limit).map(|row| row.map(|(key, value)| (key.into_vec(), value.into_vec())));
+        page.collect::<std::result::Result<_, _>>().map_err(failed("read"))
     }
 
     fn commit(&self, batch: Batch, requires: &[Require]) -> Result<Commit> {
@@ -144,6 +161,21 @@ mod tests {
         assert_eq!(catalog.commit(vec![put("a", "3")], &is("1")).unwrap(), Commit::Buffered);
         assert_eq!(catalog.get(Table::Store, b"a").unwrap(), Some(b"3".to_vec()));
         assert_eq!(catalog.get(Table::Ring, b"a").unwrap(), None);
+    }
+
+    #[test]
+    fn scan_pages_through_the_rows_of_a_prefix_in_order() {
+        let catalog = RocksCatalog::in_memory().unwrap();
+        let rows = ["a1", "a2", "a3", "b1"].map(|key| put(key, key)).to_vec();
+        assert_eq!(catalog.commit(rows, &[]).unwrap(), Commit::Buffered);
+        let keys = |prefix: &str, after: Option<&str>, limit| {
+            let rows = catalog.scan(Table::Store, prefix.as_bytes(), after.map(str::as_bytes), limit).unwrap();
+            rows.into_iter().map(|(key, _)| String::from_utf8(key).unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(keys("a", None, 2), ["a1", "a2"]);
+        assert_eq!(keys("a", Some("a2"), 2), ["a3"]);
+        assert_eq!(keys("a", Some("a3"), 2), [""; 0]);
+        assert_eq!(keys("a", None, 9), ["a1", "a2", "a3"]);
     }
 
     #[tokio::test]

@@ -3,6 +3,8 @@
 //! Under the write lock: decide on a snapshot, create the file, make its directory entry durable, then push it onto the
 //! ring. The snapshot is older than the state lock; that is safe because an eviction never takes the active segment, so
 //! only another rotation, which needs the write lock, can change what is active.
+//!
+//! Too many doomed bytes make a rotation wait for the evictor, outside of every lock.
 
 use crate::disk::Disk;
 use crate::engine::{Engine, Shared};
@@ -11,6 +13,8 @@ use crate::error::{Error, Result};
 use crate::lock::LockPoints;
 use crate::point::Point;
 use crate::segment::SegmentId;
+use crate::usage::{Owners, Reservation};
+use std::pin::pin;
 use tokio::sync::oneshot;
 
 pub(crate) const WRITE_LOCK: LockPoints =
@@ -25,51 +29,108 @@ pub enum Rotation {
     Overtaken(SegmentId),
 }
 
+/// What a rotation that reserves came to.
+pub(crate) enum Made {
+    /// This call made the segment, and has the range.
+    Here(SegmentId, Reservation),
+    /// Another call was first.
+    Elsewhere(SegmentId),
+}
+
+/// What a rotation came to under the write lock.
+enum Tried {
+    Made(Made),
+    /// Too much is doomed.
+    Crowded,
+}
+
 impl<E: Env> Engine<E> {
     /// Replaces the active segment `full` by a new one. Runs to its end even when the caller stops waiting: dropped
-    /// between the file and the ring it would leave a file that no list names.
+    /// between the file and the ring it would leave a file that no list names. Waits while more bytes are doomed than
+    /// [`Limits::doomed_bytes_max`](crate::Limits::doomed_bytes_max).
     ///
     /// # Errors
     /// [`Error::Io`] when the file or its directory entry cannot be made: the ring is unchanged, a file without an
     /// entry in the ring may be left (see [`Engine::strays`]). Those of
     /// [`RingState::mutate`](crate::ring_state::RingState::mutate).
     pub async fn rotate(&self, full: SegmentId) -> Result<Rotation> {
-        let (answer, answered) = oneshot::channel();
-        let shared = self.shared.clone();
-        let wake = self.wake.clone();
-        self.shared.env.spawn("rotation", async move {
-            let rotation = shared.rotate(full).await;
-            wake.evictor();
-            // a caller that stopped waiting wants no answer
-            let _ = answer.send(rotation);
-        });
-        let rotation = answered.await.map_err(|_| Error::Closed)?;
-        self.shared.env.reach(Point::ROTATION_JOINED).await;
-        rotation
+        Ok(match self.make_segment(full, 0).await? {
+            Made::Here(segment, _) => Rotation::Rotated(segment),
+            Made::Elsewhere(segment) => Rotation::Overtaken(segment),
+        })
+    }
+
+    /// The same, and reserves `length` bytes of the new segment, which is as large as that takes.
+    pub(crate) async fn make_segment(&self, full: SegmentId, length: u64) -> Result<Made> {
+        loop {
+            let (answer, answered) = oneshot::channel();
+            let shared = self.shared.clone();
+            let wake = self.wake.clone();
+            self.shared.env.spawn("rotation", async move {
+                let tried = shared.rotate(full, length).await;
+                wake.evictor();
+                // a caller that stopped waiting wants no answer; what was reserved for it is abandoned
+                let _ = answer.send(tried);
+            });
+            let tried = answered.await.map_err(|_| Error::Closed)?;
+            self.shared.env.reach(Point::ROTATION_JOINED).await;
+            match tried? {
+                Tried::Made(made) => return Ok(made),
+                Tried::Crowded => self.shared.uncrowded().await?,
+            }
+        }
     }
 }
 
 impl<E: Env> Shared<E> {
-    async fn rotate(&self, full: SegmentId) -> Result<Rotation> {
+    async fn rotate(&self, full: SegmentId, length: u64) -> Result<Tried> {
         let _write = self.write.acquire(&self.env).await;
         // before the file: behind the fence no ring will ever name it
         self.ring.check_fence()?;
-        match self.ring.snapshot().ring.active() {
-            Some(active) if active != full => return Ok(Rotation::Overtaken(active)),
-            Some(_) => {}
-            None => unreachable!("an open engine has an active segment"),
+        match self.active() {
+            active if active != full => return Ok(Tried::Made(Made::Elsewhere(active))),
+            _ if self.is_crowded() => return Ok(Tried::Crowded),
+            _ => {}
         }
-        self.push_new_segment().await.map(Rotation::Rotated)
+        let segment = self.push_new_segment(length).await?;
+        let reserved = self.books.of(segment).and_then(|book| book.reserve(length));
+        let range = reserved.expect("a new segment is as large as its first range");
+        if let Some(outgoing) = self.books.of(full).filter(|book| book.has_work()) {
+            // its writers wait for syncs of their own; this one spares most of them the wait
+            outgoing.syncs.request(&self.env);
+        }
+        Ok(Tried::Made(Made::Here(segment, range)))
     }
 
-    /// Makes a segment and pushes it. The caller holds the write lock, or is alone.
-    pub(crate) async fn push_new_segment(&self) -> Result<SegmentId> {
+    /// Makes a segment for at least `length` bytes and pushes it. The caller holds the write lock, or is alone.
+    pub(crate) async fn push_new_segment(&self, length: u64) -> Result<SegmentId> {
         let segment = self.env.segment_id();
+        let bytes = self.limits.segment_bytes.max(length);
         // may be torn here: the file exists, its directory entry may not survive a power loss
         self.env.disk().create(segment).await?;
         // trusted next: the file outlives any save that names it, and a buffered save may become durable at any moment
         self.env.disk().sync_directory().await?;
-        self.ring.mutate(|ring| ring.push(segment, self.limits.segment_bytes)).await?;
+        self.ring.mutate(|ring| ring.push(segment, bytes)).await?;
+        self.books.open(segment, bytes, Owners::default());
         Ok(segment)
+    }
+
+    fn is_crowded(&self) -> bool {
+        let latest = self.ring.snapshot();
+        latest.ring.doomed().iter().map(|doomed| doomed.bytes).sum::<u64>() > self.limits.doomed_bytes_max
+    }
+
+    /// Waits until fewer bytes are doomed. The caller holds no lock.
+    async fn uncrowded(&self) -> Result<()> {
+        loop {
+            let mut pass = pin!(self.passes.notified());
+            pass.as_mut().enable(); // before the look: a pass that ends in between is not missed
+            self.ring.check_fence()?;
+            if !self.is_crowded() {
+                return Ok(());
+            }
+            pass.await;
+            self.env.reach(Point::EVICTOR_AWAITED).await;
+        }
     }
 }

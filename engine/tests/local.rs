@@ -1,15 +1,20 @@
 //! The engine on a real directory, driven by real threads.
 #![allow(clippy::disallowed_methods, reason = "real files and real threads are what these tests are about")]
 
+use bytes::Bytes;
 use proptest::prelude::*;
 use segment_engine::disk::Disk;
 use segment_engine::env::Env;
-use segment_engine::{Engine, Error, Eviction, Limits, LocalEnv, Ring, RingLimits, RingState, Rotation, SegmentId};
+use segment_engine::usage::Owners;
+use segment_engine::{
+    Body, Engine, Error, Eviction, Limits, LocalEnv, Put, Ring, RingLimits, RingState, Rotation, SegmentId,
+};
 use std::future::Future;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-const LIMITS: Limits = Limits { ring: RingLimits { old: 1, current: 1, new: 1 }, segment_bytes: 1 << 20 };
+const LIMITS: Limits = Limits::new(RingLimits { old: 1, current: 1, new: 1 }, 1 << 20);
 const WIDE: RingLimits = RingLimits { old: 8, current: 8, new: 8 };
 
 fn files(directory: &Path) -> Vec<SegmentId> {
@@ -237,4 +242,132 @@ proptest! {
             }
         });
     }
+}
+
+fn artifact(length: usize) -> Bytes {
+    (0..length).map(|at| (at * 31 % 251) as u8).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_put_is_got_back_also_after_a_reopen() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path()).await;
+    assert_eq!(engine.get(b"a").await.unwrap(), None);
+    assert_eq!(engine.put(b"a", artifact(300_000)).await.unwrap(), Put::Stored);
+    assert_eq!(engine.put(b"a", artifact(300_000)).await.unwrap(), Put::AlreadyHere);
+    assert_eq!(engine.put(b"empty", Bytes::new()).await.unwrap(), Put::Stored);
+    assert_eq!(engine.put(b"b", artifact(10)).await.unwrap(), Put::Stored);
+    assert_eq!(engine.put(b"b", artifact(20)).await.unwrap(), Put::Stored);
+    let owners = Owners { live: 300_020, superseded: 10, ..Owners::default() };
+    assert_eq!(engine.usage().owners, owners);
+    engine.close().await.unwrap();
+
+    let engine = open(directory.path()).await;
+    assert_eq!(engine.get(b"a").await.unwrap(), Some(artifact(300_000)));
+    assert_eq!(engine.get(b"empty").await.unwrap(), Some(Bytes::new()));
+    assert_eq!(engine.get(b"b").await.unwrap(), Some(artifact(20)));
+    assert_eq!((engine.contains(b"b").unwrap(), engine.contains(b"c").unwrap()), (true, false));
+    assert_eq!(engine.usage().owners, owners);
+    engine.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_artifact_larger_than_a_segment_gets_one_of_its_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path()).await;
+    let first = engine.active();
+    assert_eq!(engine.put(b"large", artifact(3 << 20)).await.unwrap(), Put::Stored);
+    assert_ne!(engine.active(), first);
+    assert_eq!(engine.put(b"small", artifact(7)).await.unwrap(), Put::Stored);
+    assert_eq!(engine.get(b"large").await.unwrap(), Some(artifact(3 << 20)));
+    assert_eq!(engine.usage().ring_bytes, 5 << 20);
+    engine.close().await.unwrap();
+}
+
+/// A body of pieces of 1,000 bytes.
+struct Pieces {
+    left: Bytes,
+    breaks_off_at: usize,
+}
+
+impl Body for Pieces {
+    async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        if self.left.len() < self.breaks_off_at {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        let piece = self.left.split_to(self.left.len().min(1000));
+        Ok((!piece.is_empty()).then_some(piece))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_breaks_off_or_has_another_length_stores_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path()).await;
+    let put = |length, breaks_off_at| engine.put_stream(b"a", length, Pieces { left: artifact(5_500), breaks_off_at });
+    for (length, breaks_off_at) in [(5_500, 3_000), (5_499, 0), (5_501, 0)] {
+        assert!(matches!(put(length, breaks_off_at).await, Err(Error::Body { .. })));
+        assert!(!engine.contains(b"a").unwrap());
+    }
+    assert_eq!(put(5_500, 0).await.unwrap(), Put::Stored);
+    assert_eq!(engine.get(b"a").await.unwrap(), Some(artifact(5_500)));
+    assert_eq!(engine.usage().owners, Owners { live: 5_500, abandoned: 16_500, ..Owners::default() });
+    engine.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_has_1_to_1024_bytes() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path()).await;
+    for key in [&[][..], &[7; 1025]] {
+        assert!(matches!(engine.put(key, Bytes::new()).await, Err(Error::KeyLength { .. })));
+        assert!(matches!(engine.get(key).await, Err(Error::KeyLength { .. })));
+        assert!(matches!(engine.contains(key), Err(Error::KeyLength { .. })));
+    }
+    assert_eq!(engine.put(&[7; 1024], Bytes::new()).await.unwrap(), Put::Stored);
+    engine.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_bytes_are_told_and_not_returned() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path()).await;
+    engine.put(b"a", artifact(100)).await.unwrap();
+    let path = directory.path().join("segments").join(engine.active().file_name());
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[50] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    assert!(matches!(engine.get(b"a").await, Err(Error::DamagedArtifact { .. })));
+    engine.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_writers_readers_and_evictions_on_real_threads() {
+    let directory = tempfile::tempdir().unwrap();
+    let limits = Limits::new(RingLimits { old: 2, current: 2, new: 2 }, 64 << 10);
+    let engine = Arc::new(Engine::open(LocalEnv::open(directory.path()).unwrap(), limits).await.unwrap());
+    let tasks = (0..16u8).map(|writer| {
+        let engine = engine.clone();
+        tokio::spawn(async move {
+            for round in 0..12usize {
+                let bytes = artifact(1_000 + 700 * round + usize::from(writer));
+                engine.put(&[writer % 4, writer], bytes.clone()).await.unwrap();
+                if let Some(found) = engine.get(&[writer % 4, writer]).await.unwrap() {
+                    assert_eq!(found, bytes);
+                }
+                if writer == 0 && round % 4 == 3 {
+                    engine.relieve(128 << 10).await.unwrap();
+                }
+            }
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    let usage = engine.usage();
+    assert_eq!(usage.owners.under_way, 0);
+    let engine = Arc::into_inner(engine).unwrap();
+    engine.close().await.unwrap();
+    let engine = Engine::open(LocalEnv::open(directory.path()).unwrap(), limits).await.unwrap();
+    assert_eq!(engine.usage().owners.live, usage.owners.live);
 }

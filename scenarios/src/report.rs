@@ -10,6 +10,9 @@ use std::fmt::Write;
 /// Of the seeds of a sweep, the share in which a task must arrive at each exclusive window of the scenario: 5/100.
 pub const ARRIVALS_FLOOR_PERCENT: u64 = 5;
 
+/// Of the seeds of a sweep, the share in which something must land in each optimistic window of the scenario: 1/100.
+pub const LANDINGS_FLOOR_PERCENT: u64 = 1;
+
 /// Fewer seeds than this say nothing about a share.
 pub const FLOOR_SEEDS_MIN: u64 = 200;
 
@@ -100,6 +103,16 @@ impl SweepResult {
                 ));
             }
         }
+        for (window, sum) in WINDOWS.iter().zip(&tally.windows) {
+            let is_floor = is_judged && scenario.landings.contains(&window.name);
+            if is_floor && sum.landed * 100 < LANDINGS_FLOOR_PERCENT * tally.runs {
+                void.push(format!(
+                    "something landed in the window {} in {} of the seeds, under the floor of {LANDINGS_FLOOR_PERCENT} %",
+                    window.name,
+                    percent(sum.landed, tally.runs)
+                ));
+            }
+        }
         let verdict = match (tally.failed, void.is_empty()) {
             (0, true) => Verdict::Pass,
             (0, false) => Verdict::Void,
@@ -148,8 +161,8 @@ impl SweepResult {
         if tally.windows.iter().any(|window| window.opened > 0) {
             writeln!(
                 text,
-                "  {:<15}{:<11}{:>10}{:>11}{:>10}{:>21}",
-                "window", "kind", "openings", "arrivals", "landings", "seeds with arrivals"
+                "  {:<18}{:<11}{:>10}{:>11}{:>10}{:>21}{:>21}",
+                "window", "kind", "openings", "arrivals", "landings", "seeds with arrivals", "seeds with landings"
             )?;
         }
         for (window, sum) in WINDOWS.iter().zip(&tally.windows).filter(|(_, sum)| sum.opened > 0) {
@@ -159,11 +172,12 @@ impl SweepResult {
             };
             writeln!(
                 text,
-                "  {:<15}{:<11}{:>10}{arrivals:>11}{:>10}{arrived:>21}",
+                "  {:<18}{:<11}{:>10}{arrivals:>11}{:>10}{arrived:>21}{:>21}",
                 window.name,
                 if window.exclusive { "exclusive" } else { "optimistic" },
                 grouped(sum.count.openings),
                 grouped(sum.count.landings),
+                percent(sum.landed, tally.runs),
             )?;
         }
         if tally.runs < FLOOR_SEEDS_MIN {

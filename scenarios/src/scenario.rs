@@ -1,6 +1,6 @@
 //! The scenarios: what each is about, and the generator of its workloads.
 
-use crate::workload::{Operation, Subject, Workload};
+use crate::workload::{Operation, Small, Subject, Workload};
 use segment_engine::Result;
 use segment_sim::decision::Decisions;
 use segment_sim::plan::{Base, Plan};
@@ -22,11 +22,13 @@ pub struct Scenario {
     pub must_happen: &'static [&'static str],
     /// The exclusive windows that it is about: each needs arrivals.
     pub windows: &'static [&'static str],
+    /// The optimistic windows that it is about: each needs landings.
+    pub landings: &'static [&'static str],
     generate: fn(&Decisions) -> Workload,
 }
 
 /// Every scenario.
-pub const SCENARIOS: [Scenario; 4] = [
+pub const SCENARIOS: [Scenario; 6] = [
     Scenario {
         name: "concurrent-pushes",
         summary: "16 pushes straight on the ring state; every one survives",
@@ -34,6 +36,7 @@ pub const SCENARIOS: [Scenario; 4] = [
         cancels: false,
         must_happen: &["joined", "holds"],
         windows: &["clone-to-save"],
+        landings: &[],
         generate: concurrent_pushes,
     },
     Scenario {
@@ -43,6 +46,7 @@ pub const SCENARIOS: [Scenario; 4] = [
         cancels: true,
         must_happen: &["departed", "holds", "slow unlinks", "failed unlinks", "cancels"],
         windows: &["clone-to-save"],
+        landings: &[],
         generate: concurrent_evictions,
     },
     Scenario {
@@ -51,7 +55,8 @@ pub const SCENARIOS: [Scenario; 4] = [
         subject: Subject::Engine,
         cancels: true,
         must_happen: &["joined", "departed", "holds", "slow unlinks", "failed unlinks", "cancels"],
-        windows: &["clone-to-save", "rotation"],
+        windows: &["clone-to-save", "write-locked"],
+        landings: &[],
         generate: rotation_vs_eviction,
     },
     Scenario {
@@ -60,8 +65,29 @@ pub const SCENARIOS: [Scenario; 4] = [
         subject: Subject::Engine,
         cancels: true,
         must_happen: &["joined", "departed", "holds", "slow unlinks", "failed unlinks", "cancels"],
-        windows: &["clone-to-save", "rotation"],
+        windows: &["clone-to-save", "write-locked"],
+        landings: &[],
         generate: rotation_overflow_only,
+    },
+    Scenario {
+        name: "put-vs-eviction",
+        summary: "8 puts, 4 evictions and 4 reads overlap; no artifact dangles, no read goes wrong",
+        subject: Subject::Engine,
+        cancels: true,
+        must_happen: &["joined", "departed", "holds", "slow unlinks", "failed unlinks", "cancels"],
+        windows: &["clone-to-save", "write-locked"],
+        landings: &["append-to-commit", "row-to-commit", "scan-to-delete", "row-to-read"],
+        generate: put_vs_eviction,
+    },
+    Scenario {
+        name: "same-key",
+        summary: "puts of one or two keys, often of the same bytes, and reads of them; nothing is stored twice",
+        subject: Subject::Engine,
+        cancels: true,
+        must_happen: &["joined", "holds", "cancels"],
+        windows: &["write-locked"],
+        landings: &["append-to-commit"],
+        generate: same_key,
     },
 ];
 
@@ -91,12 +117,12 @@ impl Scenario {
 }
 
 fn concurrent_pushes(_: &Decisions) -> Workload {
-    Workload { generations: [8, 8, 8], segments: 1, callers: vec![vec![Operation::Push]; 16] }
+    Workload { generations: [8, 8, 8], segments: 1, callers: vec![vec![Operation::Push]; 16], ..Workload::default() }
 }
 
 fn concurrent_evictions(_: &Decisions) -> Workload {
     let callers = (1..=16).map(|number| vec![Operation::EvictSegment(number)]).collect();
-    Workload { generations: [6, 6, 6], segments: 17, callers }
+    Workload { generations: [6, 6, 6], segments: 17, callers, ..Workload::default() }
 }
 
 /// At least four rotations and four evictions.
@@ -117,7 +143,7 @@ fn rotation_vs_eviction(decisions: &Decisions) -> Workload {
         let left = decisions.between_of("left", pass, 1, u64::from(room)) as u32;
         callers.push(vec![Operation::Relieve(left)]);
     }
-    Workload { generations, segments: room, callers }
+    Workload { generations, segments: room, callers, ..Workload::default() }
 }
 
 fn rotation_overflow_only(decisions: &Decisions) -> Workload {
@@ -129,7 +155,72 @@ fn rotation_overflow_only(decisions: &Decisions) -> Workload {
         generations,
         segments: room,
         callers: (0..rotators).map(|rotator| vec![Operation::Rotate; rotations(rotator)]).collect(),
+        ..Workload::default()
     }
+}
+
+/// Two puts of each of four callers, four evictions, two readers with two reads each, on few keys.
+fn put_vs_eviction(decisions: &Decisions) -> Workload {
+    let generations = generations(decisions);
+    let room: u32 = generations.iter().sum();
+    let keys = decisions.between("keys", 1, 4);
+    let mut callers: Vec<Vec<Operation>> = (0..4).map(|putter| puts(decisions, putter, 2, keys, 64)).collect();
+    for evictor in 0..4 {
+        let place = decisions.between_of("place", evictor, 0, 5) as u32;
+        callers.push(vec![match decisions.between_of("evicts", evictor, 0, 3) {
+            0 => Operation::Relieve(decisions.between_of("left", evictor, 1, u64::from(room)) as u32),
+            _ => Operation::EvictPlace(place),
+        }]);
+    }
+    callers.extend((0..2).map(|reader| reads(decisions, reader, 2, keys)));
+    Workload { generations, segments: room, stored: stored(decisions, keys, room), limits: small(decisions), callers }
+}
+
+/// Puts of few contents under one or two keys.
+fn same_key(decisions: &Decisions) -> Workload {
+    let generations = generations(decisions);
+    let room: u32 = generations.iter().sum();
+    let (keys, contents) = (decisions.between("keys", 1, 2), decisions.between("contents", 1, 3));
+    let putters = decisions.between("putters", 3, 5);
+    let mut callers: Vec<Vec<Operation>> =
+        (0..putters).map(|putter| puts(decisions, putter, 2, keys, contents)).collect();
+    callers.push(reads(decisions, 0, 3, keys));
+    Workload { generations, segments: room, stored: stored(decisions, keys, room), limits: small(decisions), callers }
+}
+
+/// What a caller puts: under some of `keys` keys, some of `contents` contents, now and then as a stream.
+fn puts(decisions: &Decisions, putter: u64, count: u64, keys: u64, contents: u64) -> Vec<Operation> {
+    let put = |number: u64| {
+        let key = decisions.between_of("key", number, 1, keys) as u8;
+        let content = decisions.between_of("content", number, 1, contents) as u16;
+        match decisions.between_of("stream", number, 0, 3) {
+            0 => Operation::PutStream(key, content),
+            _ => Operation::Put(key, content),
+        }
+    };
+    (0..count).map(|nth| put(putter * count + nth)).collect()
+}
+
+/// What a caller reads.
+fn reads(decisions: &Decisions, reader: u64, count: u64, keys: u64) -> Vec<Operation> {
+    let read = |number: u64| {
+        let key = decisions.between_of("read", number, 1, keys) as u8;
+        if decisions.between_of("contains", number, 0, 4) == 0 { Operation::Contains(key) } else { Operation::Get(key) }
+    };
+    (0..count).map(|nth| read(reader * count + nth)).collect()
+}
+
+/// An artifact under most keys, somewhere in a ring of `room` segments.
+fn stored(decisions: &Decisions, keys: u64, room: u32) -> Vec<(u8, u16, u32)> {
+    let is_there = |key: &u64| decisions.between_of("stored", *key, 0, 3) > 0;
+    let segment = |key| decisions.between_of("segment", key, 1, u64::from(room)) as u32;
+    (1..=keys).filter(is_there).map(|key| (key as u8, 100 + key as u16, segment(key))).collect()
+}
+
+/// The smallest limits, and such as are a little larger.
+fn small(decisions: &Decisions) -> Small {
+    let limit = |name, high| decisions.between(name, 1, high) as u32;
+    Small { doomed: limit("doomed", 4), stripes: limit("stripes", 2), batch_rows: limit("batch", 3) }
 }
 
 /// Small rings: what goes wrong in them goes wrong in large ones, and they get there sooner.

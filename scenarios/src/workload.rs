@@ -1,29 +1,62 @@
 //! What the callers of a run do, as a value: made from a seed, printed, shrunk.
 
+use bytes::Bytes;
 use segment_engine::ring::Eviction;
-use segment_engine::{Engine, Limits, Result, Ring, RingLimits, RingState, Rotation, SegmentId};
+use segment_engine::{Body, Engine, Error, Limits, Result, Ring, RingLimits, RingState, Rotation, SegmentId};
 use segment_engine::{Env, disk::Disk};
-use segment_sim::history::Answer;
+use segment_sim::history::{Answer, Key};
 use segment_sim::site::numbered;
-use segment_sim::world::{Setting, SimEnv, Stage, Teller};
+use segment_sim::world::{Setting, SimEnv, Stage, Stored, Teller};
 use serde::{Deserialize, Serialize};
+use std::io;
 use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Bytes of a simulated segment.
 pub const SEGMENT_BYTES: u64 = 256;
+
+/// The size of a simulated disk that does not run full.
+const LARGE_DISK_BYTES: u64 = 1 << 40;
+
+/// Bytes that a simulated engine reads or writes at once: some artifacts take two pieces.
+const IO_BYTES: usize = 80;
+
+/// The longest simulated artifact.
+const ARTIFACT_BYTES_MAX: u64 = 120;
 
 /// Steps that an operation may take before the run counts as one that does not end.
 const STEPS_PER_OPERATION: u64 = 400;
 
 /// The ring that a run starts from, and what its callers do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workload {
     /// Limits of the ring: old, current, new.
     pub generations: [u32; 3],
     /// Segments in the ring before the run; the last is the active one.
     pub segments: u32,
+    /// Artifacts that are there before the run: key, content, and the number of the segment.
+    pub stored: Vec<(Key, u16, u32)>,
+    /// The engine's other limits.
+    pub limits: Small,
     /// What each caller does, one after the other. All callers start together.
     pub callers: Vec<Vec<Operation>>,
+}
+
+/// Limits as small as they go: what goes wrong under large ones goes wrong under these, and sooner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Small {
+    /// Segments that may be doomed before rotations wait.
+    pub doomed: u32,
+    /// Locks that keep puts of one key apart.
+    pub stripes: u32,
+    /// Rows that an eviction deletes in one commit.
+    pub batch_rows: u32,
+}
+
+impl Default for Small {
+    fn default() -> Small {
+        Small { doomed: 8, stripes: 2, batch_rows: 2 }
+    }
 }
 
 /// One call.
@@ -40,6 +73,22 @@ pub enum Operation {
     EvictPlace(u32),
     /// A pressure pass: evict the oldest until at most so many segments are left.
     Relieve(u32),
+    /// Put this content under this key, in one piece.
+    Put(Key, u16),
+    /// The same, as a stream.
+    PutStream(Key, u16),
+    /// Read the artifact of this key.
+    Get(Key),
+    /// Ask whether this key has an artifact.
+    Contains(Key),
+}
+
+/// The bytes of a content: as many as its number says, and no two alike.
+pub fn content(number: u16) -> Vec<u8> {
+    let length = 1 + u64::from(number).wrapping_mul(37) % ARTIFACT_BYTES_MAX;
+    let mut bytes = number.to_le_bytes().to_vec();
+    bytes.extend((0..).map(|at: u8| at ^ 0x5a).take(length as usize));
+    bytes
 }
 
 /// What a workload runs on.
@@ -59,6 +108,8 @@ impl Operation {
             Operation::Rotate => "rotate",
             Operation::EvictSegment(_) | Operation::EvictPlace(_) => "evict",
             Operation::Relieve(_) => "pressure",
+            Operation::Put(..) | Operation::PutStream(..) => "put",
+            Operation::Get(_) | Operation::Contains(_) => "read",
         }
     }
 }
@@ -68,9 +119,22 @@ impl Workload {
     pub fn setting(&self) -> Setting {
         let [old, current, new] = self.generations.map(|limit| limit.max(1) as usize);
         let operations: usize = self.callers.iter().map(Vec::len).sum();
+        let limits = Limits {
+            doomed_bytes_max: u64::from(self.limits.doomed) * SEGMENT_BYTES,
+            io_bytes: IO_BYTES,
+            stripes: self.limits.stripes as usize,
+            batch_rows: self.limits.batch_rows.max(1) as usize,
+            ..Limits::new(RingLimits { old, current, new }, SEGMENT_BYTES)
+        };
         Setting {
-            limits: Limits { ring: RingLimits { old, current, new }, segment_bytes: SEGMENT_BYTES },
+            limits,
             segments: self.segments,
+            stored: self
+                .stored
+                .iter()
+                .map(|&(key, number, segment)| Stored { key, bytes: content(number), segment })
+                .collect(),
+            disk_bytes: LARGE_DISK_BYTES,
             steps_max: STEPS_PER_OPERATION * (operations as u64 + 1),
         }
     }
@@ -88,8 +152,7 @@ impl Workload {
             }
             Subject::Engine => {
                 let engine = Arc::new(Engine::open(stage.env().clone(), self.setting().limits).await?);
-                stage.watch_ring(engine.ring_state());
-                stage.keep(engine.clone());
+                stage.watch_engine(&engine);
                 Act::Engine(engine)
             }
         };
@@ -122,9 +185,12 @@ impl Act {
         for operation in operations {
             let answer = match self {
                 Act::RingState(env, ring) => on_ring_state(env, ring, *operation).await,
-                Act::Engine(engine) => on_engine(engine, *operation).await,
+                Act::Engine(engine) => on_engine(engine, *operation, teller).await,
             };
-            teller.tell(answer.unwrap_or_else(|error| Answer::Failed(error.to_string())));
+            teller.tell(answer.unwrap_or_else(|error| match error {
+                Error::Evicted { key } => Answer::GaveUp(key[0]),
+                error => Answer::Failed(error.to_string()),
+            }));
         }
     }
 }
@@ -145,10 +211,13 @@ async fn on_ring_state(env: &SimEnv, ring: &RingState<SimEnv>, operation: Operat
             let target = u64::from(segments) * SEGMENT_BYTES;
             Ok(relieved(segments, ring.mutate(|ring| ring.doom_oldest_until(target)).await?))
         }
+        Operation::Put(..) | Operation::PutStream(..) | Operation::Get(_) | Operation::Contains(_) => {
+            unreachable!("the ring state alone holds no artifacts")
+        }
     }
 }
 
-async fn on_engine(engine: &Engine<SimEnv>, operation: Operation) -> Result<Answer> {
+async fn on_engine(engine: &Engine<SimEnv>, operation: Operation, teller: &Teller) -> Result<Answer> {
     match operation {
         Operation::Push | Operation::Rotate => loop {
             if let Rotation::Rotated(segment) = engine.rotate(engine.active()).await? {
@@ -162,6 +231,47 @@ async fn on_engine(engine: &Engine<SimEnv>, operation: Operation) -> Result<Answ
         Operation::Relieve(segments) => {
             Ok(relieved(segments, engine.relieve(u64::from(segments) * SEGMENT_BYTES).await?))
         }
+        Operation::Put(key, number) => {
+            let bytes = content(number);
+            let (content, since) = teller.puts(&bytes);
+            engine.put(&[key], bytes.into()).await?;
+            Ok(Answer::Put { key, content, since })
+        }
+        Operation::PutStream(key, number) => {
+            let bytes = Bytes::from(content(number));
+            let (content, since) = teller.puts(&bytes);
+            engine.put_stream(&[key], bytes.len() as u64, Pieces { bytes, position: 0 }).await?;
+            Ok(Answer::Put { key, content, since })
+        }
+        Operation::Get(key) => {
+            let since = teller.step();
+            let content = engine.get(&[key]).await?.map(|bytes| xxh3_64(&bytes));
+            Ok(Answer::Read { key, content, since })
+        }
+        Operation::Contains(key) => {
+            let since = teller.step();
+            Ok(Answer::Contains { key, found: engine.contains(&[key])?, since })
+        }
+    }
+}
+
+/// A body of small pieces that can be had again.
+struct Pieces {
+    bytes: Bytes,
+    position: usize,
+}
+
+impl Body for Pieces {
+    async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        let end = self.bytes.len().min(self.position + IO_BYTES / 2);
+        let piece = self.bytes.slice(self.position..end);
+        self.position = end;
+        Ok((!piece.is_empty()).then_some(piece))
+    }
+
+    fn restart(&mut self) -> bool {
+        self.position = 0;
+        true
     }
 }
 
@@ -170,7 +280,7 @@ fn victim(ring: &Ring, operation: Operation) -> SegmentId {
     match operation {
         Operation::EvictPlace(place) => ring.members()[place as usize % ring.members().len()].segment,
         Operation::EvictSegment(number) => SegmentId::from_u128(u128::from(number)),
-        Operation::Push | Operation::Rotate | Operation::Relieve(_) => unreachable!("it has no victim of its own"),
+        _ => unreachable!("it has no victim of its own"),
     }
 }
 

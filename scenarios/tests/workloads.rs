@@ -3,11 +3,12 @@
 use proptest::prelude::*;
 use segment_sim::plan::{Action, Base, Injection, Plan, Schedule, Until};
 use segment_sim::strategy::{self, Options};
-use segment_sim::world::{Mode, Worker};
+use segment_sim::trace::Event;
+use segment_sim::world::{Mode, Outcome, Story, Worker};
 use segsim::scenario::Scenario;
-use segsim::workload::{Operation, Workload};
+use segsim::workload::{Operation, Small, Workload};
 
-fn operation() -> impl Strategy<Value = Operation> {
+fn on_the_ring() -> impl Strategy<Value = Operation> {
     prop_oneof![
         3 => Just(Operation::Rotate),
         2 => (0u32..8).prop_map(Operation::EvictPlace),
@@ -16,12 +17,31 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
+fn on_artifacts() -> impl Strategy<Value = Operation> {
+    prop_oneof![
+        4 => (1u8..4, 0u16..40).prop_map(|(key, content)| Operation::Put(key, content)),
+        2 => (1u8..4, 0u16..40).prop_map(|(key, content)| Operation::PutStream(key, content)),
+        3 => (1u8..4).prop_map(Operation::Get),
+        1 => (1u8..4).prop_map(Operation::Contains),
+    ]
+}
+
 /// Makes workloads and shrinks them: fewer callers, fewer operations, smaller rings.
 fn workload() -> impl Strategy<Value = Workload> {
-    let callers = proptest::collection::vec(proptest::collection::vec(operation(), 1..4), 1..7);
-    ([1u32..4, 1u32..4, 1u32..4], 0u32..8, callers).prop_map(|(generations, segments, callers)| Workload {
+    let some = 1..4usize;
+    let caller = prop_oneof![
+        proptest::collection::vec(on_the_ring(), some.clone()),
+        proptest::collection::vec(on_artifacts(), some),
+    ];
+    let callers = proptest::collection::vec(caller, 1..7);
+    let stored = proptest::collection::btree_map(1u8..4, (40u16..80, 1u32..8), 0..4);
+    let limits = (0u32..4, 1u32..3, 1u32..4);
+    let all = ([1u32..4, 1u32..4, 1u32..4], 0u32..8, stored, limits, callers);
+    all.prop_map(|(generations, segments, stored, (doomed, stripes, batch_rows), callers)| Workload {
         generations,
         segments,
+        stored: stored.into_iter().map(|(key, (content, segment))| (key, content, segment)).collect(),
+        limits: Small { doomed, stripes, batch_rows },
         callers,
     })
 }
@@ -52,15 +72,21 @@ proptest! {
 }
 
 /// One rotation and one eviction of the oldest of three, on the sequential base, with these injections.
-fn directed(injections: &[(&str, Action)]) -> segment_sim::world::Outcome {
+fn directed(injections: &[(&str, Action)]) -> Outcome {
+    let callers = vec![vec![Operation::EvictPlace(0)], vec![Operation::Rotate]];
+    directed_by(callers, injections)
+}
+
+/// These callers on a ring of three segments.
+fn directed_by(callers: Vec<Vec<Operation>>, injections: &[(&str, Action)]) -> Outcome {
     let scenario = Scenario::named("rotation-vs-eviction").unwrap();
     let injections = injections
         .iter()
         .map(|(site, action)| Injection { site: site.parse().unwrap(), action: action.clone() })
         .collect();
     let schedule = Schedule { seed: 0, base: Base::Sequential, knobs: Default::default(), injections };
-    let callers = vec![vec![Operation::EvictPlace(0)], vec![Operation::Rotate]];
-    let workload = Workload { generations: [2, 2, 2], segments: 3, callers };
+    let limits = Small { stripes: 64, ..Small::default() };
+    let workload = Workload { generations: [2, 2, 2], segments: 3, limits, callers, ..Workload::default() };
     let plan = Plan { scenario: scenario.name.to_string(), schedule, workload };
     let mode = Mode { keep_trace: true, ..Mode::default() };
     scenario.run(&mut Worker::new().unwrap(), &plan, mode).unwrap()
@@ -113,7 +139,7 @@ fn a_failed_unlink_is_told_and_tried_again_until_the_file_is_gone() {
 fn a_panic_in_the_set_up_is_a_violation_and_not_a_crash() {
     let scenario = Scenario::named("rotation-vs-eviction").unwrap();
     let schedule = Schedule { seed: 0, base: Base::Keyed, knobs: Default::default(), injections: Vec::new() };
-    let setting = Workload { generations: [1, 1, 1], segments: 1, callers: Vec::new() }.setting();
+    let setting = Workload { generations: [1, 1, 1], segments: 1, ..Workload::default() }.setting();
     let mut worker = Worker::new().unwrap();
     let outcome = worker.run(&schedule, &setting, Mode::default(), async |_| panic!("no engine today")).unwrap();
     assert_eq!(outcome.record.violations[0].oracle, "panic");
@@ -126,4 +152,45 @@ fn a_panic_in_the_set_up_is_a_violation_and_not_a_crash() {
 fn a_site_that_is_never_reached_holds_nothing_for_ever() {
     let outcome = directed(&[("evict#1@RingCloned", until("nobody#1@Nowhere"))]);
     assert_eq!((outcome.record.violations, outcome.record.departed), (Vec::new(), 1));
+}
+
+/// A put into segment 3, which is then rotated away and evicted.
+fn put_into_an_evicted_segment(puts: usize, held: &[(&str, Action)]) -> Outcome {
+    let mut callers = vec![vec![Operation::Put(1, 1)], vec![Operation::Put(2, 2)]];
+    callers.truncate(puts);
+    callers.extend([vec![Operation::Rotate], vec![Operation::EvictSegment(3)]]);
+    let evicted_later = [("evict#1@Start", until("rotate#1@RotationJoined"))];
+    directed_by(callers, &[held, &evicted_later].concat())
+}
+
+#[test]
+fn a_put_whose_file_is_unlinked_before_its_write_begins_again() {
+    let outcome = put_into_an_evicted_segment(1, &[("put#1@DiskWrite", until("evictor@DiskUnlink"))]);
+    assert_eq!((outcome.record.violations, outcome.record.departed), (Vec::new(), 1));
+    assert_eq!(passes(outcome.story.as_ref(), "put#1", "PutRetried"), 1);
+}
+
+#[test]
+fn puts_that_share_a_sync_of_an_unlinked_file_begin_again_each() {
+    let held = [("put#1/sync#1@DiskSync", until("evictor@DiskUnlink"))];
+    let outcome = put_into_an_evicted_segment(2, &held);
+    assert_eq!((outcome.record.violations, outcome.record.departed), (Vec::new(), 1));
+    for put in ["put#1", "put#2"] {
+        assert_eq!(passes(outcome.story.as_ref(), put, "PutRetried"), 1, "{put}");
+    }
+}
+
+#[test]
+fn a_put_whose_segment_is_evicted_before_its_commit_begins_again() {
+    let held = [("put#1@SyncJoined", until("evictor@DiskUnlink"))];
+    let outcome = put_into_an_evicted_segment(1, &held);
+    assert_eq!((outcome.record.violations, outcome.record.departed), (Vec::new(), 1));
+    assert_eq!(passes(outcome.story.as_ref(), "put#1", "PutRetried"), 1);
+}
+
+/// How often a task passed a point.
+fn passes(story: Option<&Story>, task: &str, point: &str) -> usize {
+    let story = story.unwrap();
+    let is = |event: &&Event| story.labels[usize::from(event.site.task.0)] == task && event.site.point == point;
+    story.trace.events().iter().filter(is).count()
 }

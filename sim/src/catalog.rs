@@ -5,9 +5,10 @@
 
 use crate::conductor::{Conductor, OperationTraits};
 use crate::confined::Confined;
+use crate::history::Change;
 use crate::watch::Watch;
 use segment_engine::Result;
-use segment_engine::catalog::{Batch, Catalog, Commit, Require, Table, Write};
+use segment_engine::catalog::{Batch, Catalog, Commit, Require, Row, Table, Write};
 use segment_engine::ring_state::{RING_KEY, RingRecord};
 use segment_engine::rocks::RocksCatalog;
 use std::sync::Arc;
@@ -101,8 +102,13 @@ impl Catalog for SimCatalog {
         self.catalog.get(table, key)
     }
 
+    fn scan(&self, table: Table, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Row>> {
+        self.catalog.scan(table, prefix, after, limit)
+    }
+
     fn commit(&self, batch: Batch, requires: &[Require]) -> Result<Commit> {
         let mut saved = None;
+        let mut changes = Vec::new();
         let mut content = 0;
         {
             let mut written = self.written.borrow_mut();
@@ -114,9 +120,13 @@ impl Catalog for SimCatalog {
                         if (*table, key.as_slice()) == (Table::Ring, RING_KEY) {
                             saved = Some(RingRecord::decode(value, self.watch.limits));
                         }
+                        changes.extend(Change::of(*table, key, Some(value)));
                         (*table, key)
                     }
-                    Write::Delete { table, key } => (*table, key),
+                    Write::Delete { table, key } => {
+                        changes.extend(Change::of(*table, key, None));
+                        (*table, key)
+                    }
                 };
                 if !written.rows.iter().any(|row| (row.0, &row.1) == (table, key)) {
                     written.rows.push((table, key.clone()));
@@ -128,16 +138,29 @@ impl Catalog for SimCatalog {
         }
         let commit = self.catalog.commit(batch, requires)?;
         if commit == Commit::Buffered {
-            self.conductor.changed("CatalogCommit", content, |pulse| match saved {
-                Some(Ok(record)) => self.watch.saved(pulse, record),
-                Some(Err(fault)) => self.watch.undecodable(pulse, fault),
-                None => {}
+            self.conductor.changed("CatalogCommit", content, |pulse| {
+                self.watch.committed(pulse, &changes);
+                match saved {
+                    Some(Ok(record)) => self.watch.saved(pulse, record),
+                    Some(Err(fault)) => self.watch.undecodable(pulse, fault),
+                    None => {}
+                }
             });
+        } else {
+            self.watch.refused(requires);
         }
         Ok(commit)
     }
 
     async fn sync(&self) -> Result<()> {
-        self.conductor.submit("CatalogSync", OperationTraits::default(), |_| Ok(())).await
+        let history = self.watch.history().clone();
+        // fixed before it lands: what is committed meanwhile may miss it
+        let covers = history.borrow_mut().commits;
+        let effect = move |_| {
+            let mut history = history.borrow_mut();
+            history.durable_commits = history.durable_commits.max(covers);
+            Ok(())
+        };
+        self.conductor.submit("CatalogSync", OperationTraits::default(), effect).await
     }
 }

@@ -308,7 +308,7 @@ impl Conductor {
         let mut state = self.state();
         match state.arrive(point) {
             Some(visit) => {
-                state.hands_in(&visit);
+                state.got_to(&visit);
                 let answer = answered.other_end();
                 let land = move |landing| answer.answer(effect(landing));
                 state.wait(visit, Kind::Operation(traits, Box::new(land)));

@@ -5,6 +5,7 @@
 use crate::conductor::{Conductor, Landing, OperationTraits};
 use crate::confined::Confined;
 use crate::history::History;
+use bytes::Bytes;
 use segment_engine::disk::Disk;
 use segment_engine::{Error, Result, SegmentId};
 use std::io;
@@ -47,6 +48,72 @@ impl Disk for SimDisk {
         self.conductor.submit("DiskSyncDirectory", OperationTraits::default(), |_| Ok(())).await
     }
 
+    async fn write_at(&self, segment: SegmentId, offset: u64, bytes: Bytes) -> Result<()> {
+        let history = self.history.clone();
+        let effect = move |_| {
+            let mut history = history.borrow_mut();
+            let History { files, writes, puts_too_late, .. } = &mut *history;
+            let Some(file) = files.bytes_mut(segment) else {
+                *puts_too_late += 1;
+                return Err(lost("write", segment));
+            };
+            let start = offset as usize;
+            *writes.entry(segment).or_default() += 1;
+            if file.len() < start + bytes.len() {
+                file.resize(start + bytes.len(), 0);
+            }
+            file[start..start + bytes.len()].copy_from_slice(&bytes);
+            Ok(())
+        };
+        self.conductor.submit("DiskWrite", OperationTraits::default(), effect).await
+    }
+
+    async fn read_at(&self, segment: SegmentId, offset: u64, length: usize) -> Result<Bytes> {
+        let history = self.history.clone();
+        let effect = move |_| {
+            let mut history = history.borrow_mut();
+            let Some(file) = history.files.bytes(segment) else {
+                history.reads_lost += 1;
+                return Err(lost("read", segment));
+            };
+            let start = offset as usize;
+            let bytes = file.get(start..start + length).map(Bytes::copy_from_slice);
+            bytes.ok_or_else(|| failed("read", segment, io::ErrorKind::UnexpectedEof.into()))
+        };
+        self.conductor.submit("DiskRead", OperationTraits::default(), effect).await
+    }
+
+    async fn len(&self, segment: SegmentId) -> Result<u64> {
+        let history = self.history.clone();
+        let effect = move |_| {
+            let length = history.borrow_mut().files.bytes(segment).map(|file| file.len() as u64);
+            length.ok_or_else(|| lost("stat", segment))
+        };
+        self.conductor.submit("DiskLen", OperationTraits::default(), effect).await
+    }
+
+    async fn sync_file(&self, segment: SegmentId) -> Result<()> {
+        let history = self.history.clone();
+        let effect = move |_| {
+            let mut history = history.borrow_mut();
+            if !history.files.contains(segment) {
+                history.puts_too_late += history.writes.get(&segment).copied().unwrap_or_default();
+                return Err(lost("sync", segment));
+            }
+            Ok(())
+        };
+        self.conductor.submit("DiskSync", OperationTraits::default(), effect).await
+    }
+
+    async fn free_bytes(&self) -> Result<u64> {
+        let history = self.history.clone();
+        let effect = move |_| {
+            let history = history.borrow_mut();
+            Ok(history.disk_bytes.saturating_sub(history.files.len()))
+        };
+        self.conductor.submit("DiskFree", OperationTraits::default(), effect).await
+    }
+
     async fn unlink(&self, segment: SegmentId) -> Result<()> {
         let history = self.history.clone();
         let effect = move |landing| {
@@ -71,6 +138,10 @@ impl Disk for SimDisk {
         let effect = move |_| Ok(history.borrow_mut().files.iter().collect());
         self.conductor.submit("DiskList", OperationTraits::default(), effect).await
     }
+}
+
+fn lost(operation: &'static str, segment: SegmentId) -> Error {
+    failed(operation, segment, io::ErrorKind::NotFound.into())
 }
 
 fn failed(operation: &'static str, segment: SegmentId, source: io::Error) -> Error {

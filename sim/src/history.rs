@@ -2,6 +2,9 @@
 
 use crate::site::TaskId;
 use segment_engine::SegmentId;
+use segment_engine::catalog::Table;
+use segment_engine::error::ManifestFault;
+use segment_engine::manifest::Manifest;
 use segment_engine::ring_state::RingRecord;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,37 +37,145 @@ pub enum Answer {
         /// The victims.
         victims: Vec<SegmentId>,
     },
+    /// Its artifact is stored, or was there already.
+    Put {
+        /// The artifact's key.
+        key: Key,
+        /// The hash of its bytes.
+        content: u64,
+        /// The step in which it was asked for.
+        since: u64,
+    },
+    /// It read this.
+    Read {
+        /// The artifact's key.
+        key: Key,
+        /// The hash of its bytes; `None` when there was none.
+        content: Option<u64>,
+        /// The step in which it was asked for.
+        since: u64,
+    },
+    /// It was told whether there is an artifact.
+    Contains {
+        /// The artifact's key.
+        key: Key,
+        /// Whether there is.
+        found: bool,
+        /// The step in which it was asked for.
+        since: u64,
+    },
+    /// Its artifact was not stored, because its segment was evicted each time.
+    GaveUp(Key),
     /// The operation ended in an error.
     Failed(String),
 }
 
-/// The segments that have a file, in no order that means anything: they are few, and looked up after each step.
+/// An artifact's key in a simulation.
+pub type Key = u8;
+
+/// An artifact that readers can see, from one step on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sight {
+    /// From when on.
+    pub step: u64,
+    /// The hash of its bytes; `None` when there is none.
+    pub content: Option<u64>,
+    /// The commit that made it so, counted from 1.
+    pub commit: u64,
+}
+
+/// A saved manifest and the commit that wrote it, counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Whose it is.
+    pub key: Key,
+    /// The row.
+    pub manifest: Manifest,
+    /// The commit.
+    pub commit: u64,
+}
+
+/// What a commit changes of the artifacts' rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A manifest: the key's, or none any more.
+    Row(Key, Option<Manifest>),
+    /// A manifest that cannot be decoded.
+    Damaged(Key, ManifestFault),
+    /// An entry of the index: there from now on, or no longer.
+    Index(SegmentId, Key, bool),
+}
+
+impl Change {
+    /// The change of one row, if it is an artifact's.
+    pub fn of(table: Table, key: &[u8], value: Option<&[u8]>) -> Option<Change> {
+        match table {
+            Table::Ring | Table::Store => None,
+            Table::Manifest => Some(match value.map(Manifest::decode).transpose() {
+                Ok(manifest) => Change::Row(short(key), manifest),
+                Err(fault) => Change::Damaged(short(key), fault),
+            }),
+            Table::Index => {
+                let (segment, key) = key.split_first_chunk()?;
+                Some(Change::Index(SegmentId::from_u128(u128::from_be_bytes(*segment)), short(key), value.is_some()))
+            }
+        }
+    }
+}
+
+/// A simulated key has one byte.
+fn short(key: &[u8]) -> Key {
+    key.first().copied().unwrap_or_default()
+}
+
+/// The segments that have a file, and what is in it, in no order that means anything: they are few, and looked up after
+/// each step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Files(Vec<SegmentId>);
+pub struct Files(Vec<(SegmentId, Vec<u8>)>);
 
 impl Files {
     /// Adds a file; whether there was none.
     pub fn insert(&mut self, segment: SegmentId) -> bool {
         let is_new = !self.contains(segment);
         if is_new {
-            self.0.push(segment);
+            self.0.push((segment, Vec::new()));
         }
         is_new
     }
 
     /// Removes a file, if there is one.
     pub fn remove(&mut self, segment: SegmentId) {
-        self.0.retain(|file| *file != segment);
+        self.0.retain(|(file, _)| *file != segment);
     }
 
     /// Whether the segment has a file.
     pub fn contains(&self, segment: SegmentId) -> bool {
-        self.0.contains(&segment)
+        self.0.iter().any(|(file, _)| *file == segment)
     }
 
     /// The files.
     pub fn iter(&self) -> impl Iterator<Item = SegmentId> + '_ {
-        self.0.iter().copied()
+        self.0.iter().map(|(file, _)| *file)
+    }
+
+    /// What is in the segment's file, if it has one.
+    pub fn bytes(&self, segment: SegmentId) -> Option<&Vec<u8>> {
+        self.0.iter().find(|(file, _)| *file == segment).map(|(_, bytes)| bytes)
+    }
+
+    /// The same, to change.
+    pub fn bytes_mut(&mut self, segment: SegmentId) -> Option<&mut Vec<u8>> {
+        self.0.iter_mut().find(|(file, _)| *file == segment).map(|(_, bytes)| bytes)
+    }
+
+    /// Bytes of all files.
+    pub fn len(&self) -> u64 {
+        self.0.iter().map(|(_, bytes)| bytes.len() as u64).sum()
+    }
+
+    /// Whether there are no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 
@@ -96,6 +207,31 @@ pub struct History {
     pub unlinks_failed: u64,
     /// Unlinks that the engine says have failed.
     pub unlinks_reported: u64,
+    /// The manifests in the catalog.
+    pub rows: Vec<Row>,
+    /// The entries of the index in the catalog.
+    pub index: Vec<(SegmentId, Key)>,
+    /// What readers could see of each key, in order. Before the first there is nothing to see.
+    pub sights: BTreeMap<Key, Vec<Sight>>,
+    /// The bytes that were put, by their hash.
+    pub contents: BTreeMap<u64, Vec<u8>>,
+    /// The size of the disk.
+    pub disk_bytes: u64,
+    /// Commits so far.
+    pub commits: u64,
+    /// Of these, those that a sync of the catalog has covered.
+    pub durable_commits: u64,
+    /// Puts that the engine says began again.
+    pub puts_retried: u64,
+    /// How many puts came too late for their segment, at most: those whose write met no file or whose commit was refused,
+    /// and for a sync that met none, all that had written to it.
+    pub puts_too_late: u64,
+    /// Reads that the engine says went on elsewhere.
+    pub reads_retried: u64,
+    /// Reads of a file that was not there.
+    pub reads_lost: u64,
+    /// Writes that have landed in each segment.
+    pub writes: BTreeMap<SegmentId, u64>,
     /// Counts the changes that an oracle of every step may want to see.
     pub changes: u64,
 }
@@ -130,8 +266,62 @@ impl History {
                 }
             }
         }
+        let step = save.step;
         self.saves.push(save);
         self.changes += 1;
+        self.see(step);
+    }
+
+    /// Takes a commit's changes of artifacts' rows in.
+    pub fn change(&mut self, changes: &[Change]) {
+        for change in changes {
+            match *change {
+                Change::Row(key, manifest) => {
+                    self.rows.retain(|row| row.key != key);
+                    self.rows.extend(manifest.map(|manifest| Row { key, manifest, commit: self.commits }));
+                }
+                Change::Damaged(key, _) => self.rows.retain(|row| row.key != key),
+                Change::Index(segment, key, is_there) => {
+                    self.index.retain(|entry| *entry != (segment, key));
+                    if is_there {
+                        self.index.push((segment, key));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes in what readers can see from this step on: a row whose segment is in the ring.
+    pub fn see(&mut self, step: u64) {
+        let Some(Save { record, .. }) = self.saves.last() else {
+            return;
+        };
+        let commit = self.commits;
+        for row in &self.rows {
+            self.sights.entry(row.key).or_default();
+        }
+        for (key, sights) in &mut self.sights {
+            let row = self.rows.iter().find(|row| row.key == *key);
+            let seen = row.filter(|row| record.ring.generation_of(row.manifest.segment).is_some());
+            let content = seen.map(|row| row.manifest.checksum);
+            if sights.last().and_then(|sight| sight.content) != content {
+                sights.push(Sight { step, content, commit });
+            }
+        }
+    }
+
+    /// What readers could see of a key since that step, what they could see when it began included.
+    pub fn sights_since(&self, key: Key, since: u64) -> impl Iterator<Item = Sight> + '_ {
+        let sights = self.sights.get(&key).map_or(&[][..], Vec::as_slice);
+        let first = sights.partition_point(|sight| sight.step < since);
+        let nothing = Sight { step: 0, content: None, commit: 0 };
+        let before = first.checked_sub(1).map_or(nothing, |before| sights[before]);
+        std::iter::once(before).chain(sights[first..].iter().copied())
+    }
+
+    /// Whether readers could see such a thing of a key at some moment since that step.
+    pub fn was_seen(&self, key: Key, since: u64, is: impl Fn(Option<u64>) -> bool) -> bool {
+        self.sights_since(key, since).any(|sight| is(sight.content))
     }
 }
 

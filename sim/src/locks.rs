@@ -17,6 +17,8 @@ pub struct LockKind {
     pub rank: u32,
     /// Kinds of tasks that must never wait for it.
     pub never_by: &'static [&'static str],
+    /// Points that a task which holds it must not get to: what it would wait for there takes too long, or for ever.
+    pub never_under: &'static [&'static str],
 }
 
 /// A lock taken out of order: by whom, what it held, what it then wanted.
@@ -31,6 +33,8 @@ pub struct LockFacts {
     pub forbidden: Option<(TaskId, &'static str, TaskId)>,
     /// A task that waits for itself through others.
     pub cycle: Option<TaskId>,
+    /// The first task that held a lock where it must not: the task, the lock, the point.
+    pub held_at: Option<(TaskId, &'static str, &'static str)>,
 }
 
 /// The locks of one run.
@@ -41,6 +45,7 @@ pub struct Locks {
     wanted: Vec<(TaskId, Place)>,
     changes: u64,
     out_of_order: Option<OutOfOrder>,
+    held_at: Option<(TaskId, &'static str, &'static str)>,
 }
 
 /// The place of a lock among the kinds.
@@ -52,12 +57,14 @@ pub struct LockPoint {
     wanted: Option<Place>,
     held: Option<Place>,
     released: Option<Place>,
+    /// Locks that must not be held there, one bit a lock.
+    never_under: u8,
 }
 
 impl Locks {
     /// All free.
     pub fn new(kinds: &'static [LockKind]) -> Locks {
-        Locks { kinds, held: Vec::new(), wanted: Vec::new(), changes: 0, out_of_order: None }
+        Locks { kinds, held: Vec::new(), wanted: Vec::new(), changes: 0, out_of_order: None, held_at: None }
     }
 
     /// What the point of this name is to the locks.
@@ -65,15 +72,25 @@ impl Locks {
         let place = |is: fn(&LockKind, &str) -> bool| {
             (0..).zip(self.kinds).find(|(_, kind)| is(kind, name)).map(|(place, _)| place)
         };
+        let never_under = (0u8..).zip(self.kinds).filter(|(_, kind)| kind.never_under.contains(&name));
         LockPoint {
+            never_under: never_under.fold(0, |bits, (place, _)| bits | 1 << place),
             wanted: place(|kind, name| kind.wanted == name),
             held: place(|kind, name| kind.held == name),
             released: place(|kind, name| kind.released == name),
         }
     }
 
-    /// A task got to a point.
-    pub fn got_to(&mut self, task: TaskId, point: LockPoint) {
+    /// A task got to a point, or hands in an operation there.
+    pub fn got_to(&mut self, task: TaskId, point: LockPoint, name: &'static str) {
+        if point.never_under != 0
+            && self.held_at.is_none()
+            && let Some((_, held)) =
+                self.held.iter().find(|(holder, held)| *holder == task && point.never_under >> held & 1 == 1)
+        {
+            self.held_at = Some((task, self.kind(*held).name, name));
+            self.changes += 1;
+        }
         if let Some(kind) = point.held
             && !self.held.contains(&(task, kind))
         {
@@ -124,7 +141,7 @@ impl Locks {
     /// What is wrong. `is_kind` says whether a task is of a kind, by the kind's name.
     pub fn facts(&self, is_kind: impl Fn(TaskId, &str) -> bool) -> LockFacts {
         if self.wanted.is_empty() || self.held.is_empty() {
-            return LockFacts { out_of_order: self.out_of_order, ..LockFacts::default() };
+            return LockFacts { out_of_order: self.out_of_order, held_at: self.held_at, ..LockFacts::default() };
         }
         let never = |waiter: TaskId, kind: Place| self.kind(kind).never_by.iter().any(|name| is_kind(waiter, name));
         let forbidden = self.waits().find(|(waiter, kind, _)| never(*waiter, *kind));
@@ -132,6 +149,7 @@ impl Locks {
             out_of_order: self.out_of_order,
             forbidden: forbidden.map(|(waiter, kind, holder)| (waiter, self.kind(kind).name, holder)),
             cycle: self.cycle(),
+            held_at: self.held_at,
         }
     }
 
@@ -171,20 +189,42 @@ mod tests {
     use super::*;
 
     const fn kind(name: &'static str, points: [&'static str; 3], rank: u32) -> LockKind {
-        LockKind { name, wanted: points[0], held: points[1], released: points[2], rank, never_by: &[] }
+        LockKind {
+            name,
+            wanted: points[0],
+            held: points[1],
+            released: points[2],
+            rank,
+            never_by: &[],
+            never_under: &["Sync"],
+        }
     }
     const KINDS: &[LockKind] =
         &[kind("outer", ["OuterWanted", "OuterHeld", "OuterFree"], 1), kind("inner", ["Wanted", "Held", "Free"], 2)];
     const A: TaskId = TaskId(0);
     const B: TaskId = TaskId(1);
 
+    fn got_to(locks: &mut Locks, task: TaskId, name: &'static str) {
+        locks.got_to(task, locks.point(name), name);
+    }
+
+    #[test]
+    fn a_task_that_syncs_under_a_lock_is_told() {
+        let mut locks = Locks::new(KINDS);
+        got_to(&mut locks, A, "Held");
+        got_to(&mut locks, B, "Sync");
+        assert_eq!(locks.facts(|_, _| false).held_at, None);
+        got_to(&mut locks, A, "Sync");
+        assert_eq!(locks.facts(|_, _| false).held_at, Some((A, "inner", "Sync")));
+    }
+
     #[test]
     fn inner_after_outer_is_in_order_and_the_reverse_is_not() {
         let mut locks = Locks::new(KINDS);
         locks.passed(A, locks.point("OuterWanted"));
-        locks.got_to(A, locks.point("OuterHeld"));
+        got_to(&mut locks, A, "OuterHeld");
         locks.passed(A, locks.point("Wanted"));
-        locks.got_to(A, locks.point("Held"));
+        got_to(&mut locks, A, "Held");
         assert_eq!(locks.out_of_order, None);
         locks.passed(A, locks.point("OuterFree"));
         locks.passed(A, locks.point("OuterWanted"));
@@ -194,8 +234,8 @@ mod tests {
     #[test]
     fn two_tasks_that_wait_for_each_other_are_a_cycle() {
         let mut locks = Locks::new(KINDS);
-        locks.got_to(A, locks.point("OuterHeld"));
-        locks.got_to(B, locks.point("Held"));
+        got_to(&mut locks, A, "OuterHeld");
+        got_to(&mut locks, B, "Held");
         locks.passed(A, locks.point("Wanted"));
         assert_eq!(locks.cycle(), None);
         assert_eq!(locks.waits().collect::<Vec<_>>(), [(A, 1, B)]);

@@ -19,24 +19,24 @@ pub const WINDOWS: &[Window] = &[
         opens: Point::RING_CLONED.name(),
         closes: &[Point::RING_SAVED.name(), Point::RING_RELEASED.name()],
         wants: Some(Point::RING_WANTED.name()),
-        lands: Point::RING_SAVED.name(),
+        lands: &[Point::RING_SAVED.name()],
     },
     Window {
-        name: "rotation",
+        name: "write-locked",
         exclusive: true,
         opens: Point::WRITE_LOCKED.name(),
         closes: &[Point::WRITE_RELEASED.name()],
         wants: Some(Point::WRITE_WANTED.name()),
-        lands: Point::WRITE_LOCKED.name(),
+        lands: &[Point::WRITE_LOCKED.name()],
     },
     // the doomed list that the evictor works from is a snapshot; others go on changing the ring meanwhile
     Window {
         name: "eviction-pass",
         exclusive: false,
-        opens: "CatalogSync",
+        opens: Point::DOOMED_LISTED.name(),
         closes: &[Point::RING_CLONED.name()],
         wants: None,
-        lands: Point::RING_SAVED.name(),
+        lands: &[Point::RING_SAVED.name()],
     },
     Window {
         name: "failed-unlink",
@@ -44,27 +44,80 @@ pub const WINDOWS: &[Window] = &[
         opens: Point::UNLINK_FAILED.name(),
         closes: &[Point::RING_CLONED.name(), "Sleep"],
         wants: None,
-        lands: Point::RING_SAVED.name(),
+        lands: &[Point::RING_SAVED.name()],
+    },
+    // the bytes are on their way into a segment; a rotation or an eviction changes the ring meanwhile
+    Window {
+        name: "append-to-commit",
+        exclusive: false,
+        opens: "DiskWrite",
+        closes: &[Point::ROW_COMMITTED.name(), Point::STRIPE_RELEASED.name()],
+        wants: None,
+        lands: &[Point::RING_SAVED.name()],
+    },
+    // the row that is to be replaced is read; somebody else replaces or deletes one meanwhile
+    Window {
+        name: "row-to-commit",
+        exclusive: false,
+        opens: Point::ROW_READ.name(),
+        closes: &[Point::ROW_COMMITTED.name(), Point::STRIPE_RELEASED.name()],
+        wants: None,
+        lands: &[Point::ROW_COMMITTED.name(), Point::ROWS_DELETED.name()],
+    },
+    // the evictor has read the rows of a segment; one of them moves on meanwhile
+    Window {
+        name: "scan-to-delete",
+        exclusive: false,
+        opens: Point::ROWS_SCANNED.name(),
+        closes: &[Point::ROWS_DELETED.name(), "DiskUnlink"],
+        wants: None,
+        lands: &[Point::ROW_COMMITTED.name()],
+    },
+    // a read knows where the bytes are; their file goes meanwhile
+    Window {
+        name: "row-to-read",
+        exclusive: false,
+        opens: Point::ROW_LOOKED_UP.name(),
+        closes: &["DiskRead"],
+        wants: None,
+        lands: &["DiskUnlink"],
     },
 ];
 
 /// The locks, outermost first.
 pub const LOCKS: &[LockKind] = &[
     LockKind {
+        name: "stripe",
+        wanted: Point::STRIPE_WANTED.name(),
+        held: Point::STRIPE_LOCKED.name(),
+        released: Point::STRIPE_RELEASED.name(),
+        rank: 1,
+        never_by: &["evict", "pressure", "evictor"],
+        never_under: &[Point::ROTATION_JOINED.name(), Point::EVICTOR_AWAITED.name()],
+    },
+    LockKind {
         name: "write",
         wanted: Point::WRITE_WANTED.name(),
         held: Point::WRITE_LOCKED.name(),
         released: Point::WRITE_RELEASED.name(),
-        rank: 1,
+        rank: 2,
         never_by: &["evict", "pressure", "evictor"],
+        never_under: &[
+            "DiskWrite",
+            "DiskSync",
+            Point::SYNC_JOINED.name(),
+            Point::ROTATION_JOINED.name(),
+            Point::EVICTOR_AWAITED.name(),
+        ],
     },
     LockKind {
         name: STATE_LOCK,
         wanted: Point::RING_WANTED.name(),
         held: Point::RING_CLONED.name(),
         released: Point::RING_RELEASED.name(),
-        rank: 2,
+        rank: 3,
         never_by: &[],
+        never_under: &[],
     },
 ];
 

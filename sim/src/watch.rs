@@ -2,15 +2,17 @@
 
 use crate::conductor::Pulse;
 use crate::confined::Confined;
-use crate::history::{Answer, History, Save};
+use crate::history::{Answer, Change, History, Save};
 use crate::locks::LockFacts;
 use crate::oracle::{Finding, Tasks, View, When, asked_at};
 use crate::site::{TaskId, kind};
 use crate::verdict::Violation;
 use crate::vocabulary::STATE_LOCK;
-use segment_engine::RingLimits;
+use segment_engine::catalog::Require;
 use segment_engine::error::RecordFault;
 use segment_engine::ring_state::RingRecord;
+use segment_engine::usage::Owners;
+use segment_engine::{Point, RingLimits, SegmentId};
 use std::sync::Arc;
 
 /// The watch over one run. Clones watch the same.
@@ -88,6 +90,48 @@ impl Watch {
         history.save(save);
     }
 
+    /// Something was committed by the running task.
+    pub fn committed(&self, pulse: Pulse<'_>, changes: &[Change]) {
+        let mut history = self.history.borrow_mut();
+        history.commits += 1;
+        if changes.is_empty() {
+            return;
+        }
+        history.change(changes);
+        history.changes += 1;
+        history.see(pulse.step());
+        let label = pulse.current().map_or("", |task| pulse.label(task));
+        for change in changes {
+            if let Change::Damaged(key, fault) = change {
+                let sentence = format!("{label} committed a manifest of key {key} that cannot be read back: {fault}");
+                self.report("index-agrees", pulse.step(), Finding { race: kind(label), sentence });
+            }
+        }
+    }
+
+    /// The engine tells of a retry.
+    pub fn noted(&self, point: Point) {
+        let told: fn(&mut History) -> &mut u64 = match point {
+            Point::UNLINK_FAILED => |history| &mut history.unlinks_reported,
+            Point::PUT_RETRIED => |history| &mut history.puts_retried,
+            Point::READ_RETRIED => |history| &mut history.reads_retried,
+            _ => return,
+        };
+        let mut history = self.history.borrow_mut();
+        *told(&mut history) += 1;
+        history.changes += 1;
+    }
+
+    /// A commit was refused.
+    pub fn refused(&self, requires: &[Require]) {
+        let mut history = self.history.borrow_mut();
+        let ring = history.saved().map(|saved| &saved.ring);
+        let in_ring = |segment| ring.is_some_and(|ring| ring.generation_of(segment).is_some());
+        let too_late =
+            requires.iter().any(|require| matches!(require, Require::InRing { segment } if !in_ring(*segment)));
+        history.puts_too_late += u64::from(too_late);
+    }
+
     /// A ring was saved that cannot be decoded.
     pub fn undecodable(&self, pulse: Pulse<'_>, fault: RecordFault) {
         let label = pulse.current().map_or("", |task| pulse.label(task));
@@ -124,7 +168,12 @@ impl Watch {
     }
 
     /// Nothing more can run, or the run was cut off at its bound.
-    pub fn drained(&self, pulse: Pulse<'_>, published: Option<Arc<RingRecord>>) {
+    pub fn drained(
+        &self,
+        pulse: Pulse<'_>,
+        published: Option<Arc<RingRecord>>,
+        owners: Option<Vec<(SegmentId, Owners)>>,
+    ) {
         for (task, message) in pulse.panics() {
             let label = pulse.label(task);
             let sentence = format!("{label} panicked: {}", message.lines().next().unwrap_or_default());
@@ -132,14 +181,14 @@ impl Watch {
         }
         let history = self.history.borrow_mut();
         let published = published.as_deref().filter(|published| Some(*published) != history.saved());
-        let unfinished = &pulse.unfinished();
-        self.ask(When::Drained, &View { published, unfinished, ..self.view(&history, &pulse) });
+        let (owners, unfinished) = (owners.as_deref(), &pulse.unfinished());
+        self.ask(When::Drained, &View { published, owners, unfinished, ..self.view(&history, &pulse) });
         // last, and only where it did no damage that an oracle saw
         if self.violations.borrow_mut().is_empty()
             && let Some((window, holder, lander)) = pulse.first_intrusion()
         {
             let (holder, lander) = (pulse.label(holder), pulse.label(lander));
-            let (name, opens, lands) = (window.name, window.opens, window.lands);
+            let (name, opens, lands) = (window.name, window.opens, window.lands.join(" or "));
             let race = format!("{}@{opens} x {}@{lands}", kind(holder), kind(lander));
             let sentence =
                 format!("{lander} passed {lands} inside {holder}'s {name}, which excludes it; no damage was seen");
@@ -159,6 +208,7 @@ impl Watch {
             saving: None,
             answer: None,
             published: None,
+            owners: None,
             locks: LockFacts::default(),
             state_holder: pulse.holder(STATE_LOCK),
             tasks: pulse,

@@ -20,8 +20,8 @@ pub struct Window {
     pub closes: &'static [&'static str],
     /// Another task that passed this, and has not opened a window itself since, wants in.
     pub wants: Option<&'static str>,
-    /// Another task here has landed.
-    pub lands: &'static str,
+    /// Another task at one of these has landed.
+    pub lands: &'static [&'static str],
 }
 
 /// What was counted of one window, in one run or in many.
@@ -74,7 +74,7 @@ impl Windows {
             point.opens |= u16::from(kind.opens == name) << index;
             point.closes |= u16::from(kind.closes.contains(&name)) << index;
             point.wants |= u16::from(kind.wants == Some(name)) << index;
-            point.lands |= u16::from(kind.lands == name) << index;
+            point.lands |= u16::from(kind.lands.contains(&name)) << index;
         }
         point
     }
@@ -146,7 +146,7 @@ mod tests {
         opens: "Cloned",
         closes: &["Saved", "Released"],
         wants: Some("Wanted"),
-        lands: "Saved",
+        lands: &["Saved"],
     }];
     const A: TaskId = TaskId(0);
     const B: TaskId = TaskId(1);

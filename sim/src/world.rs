@@ -8,7 +8,7 @@ use crate::catalog::{KeptCommit, SimCatalog, Store, Written};
 use crate::conductor::{Conductor, Proceed, Pulse, Role, panic_message};
 use crate::confined::Confined;
 use crate::disk::SimDisk;
-use crate::history::Answer;
+use crate::history::{Answer, Key};
 use crate::plan::{Injection, Schedule};
 use crate::record::Record;
 use crate::trace::Trace;
@@ -17,15 +17,17 @@ use crate::watch::{Seen, Watch};
 use madsim::runtime::{Handle, NodeHandle, Runtime};
 use segment_engine::catalog::{Catalog, Commit, Table, Write};
 use segment_engine::env::Env;
+use segment_engine::manifest::{Manifest, index_key};
 use segment_engine::ring_state::{RING_KEY, RingRecord};
-use segment_engine::{Limits, Point, Result, Ring, RingState, SegmentId};
-use std::any::Any;
+use segment_engine::usage::Owners;
+use segment_engine::{Engine, Limits, Point, Result, Ring, RingState, SegmentId};
 use std::cell::Cell;
 use std::future::Future;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Once};
 use std::time::Duration;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// What runs on one thread, one after the other, share: an open database.
 pub struct Worker {
@@ -38,14 +40,29 @@ pub struct Worker {
 const RUNS_OF_EXECUTOR: u32 = 100;
 
 /// What a run starts from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
     /// The engine's limits.
     pub limits: Limits,
     /// Segments 1 to this are in the ring and on disk before the run. At least the active one.
     pub segments: u32,
+    /// Artifacts that are there before the run, one for each key.
+    pub stored: Vec<Stored>,
+    /// The size of the disk.
+    pub disk_bytes: u64,
     /// Steps that the run may take.
     pub steps_max: u64,
+}
+
+/// An artifact that is there before the run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Its key.
+    pub key: Key,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// The number of its segment.
+    pub segment: u32,
 }
 
 /// How a run is made; none of it may change what happens.
@@ -88,8 +105,11 @@ pub struct Stage {
     env: SimEnv,
     watch: Watch,
     ring: Confined<Option<Arc<RingState<SimEnv>>>>,
-    kept: Confined<Vec<Box<dyn Any + Send>>>,
+    owners: Confined<Option<OwnersOf>>,
 }
+
+/// Whose the bytes of each segment are, asked of the engine.
+type OwnersOf = Box<dyn Fn() -> Vec<(SegmentId, Owners)> + Send>;
 
 /// The engine's surroundings in a run. Clones are the same.
 #[derive(Clone)]
@@ -139,7 +159,7 @@ impl Worker {
             watch: watch.clone(),
         };
         let env = SimEnv { parts: Arc::new(parts) };
-        let stage = Stage { env: env.clone(), watch, ring: Confined::default(), kept: Confined::default() };
+        let stage = Stage { env: env.clone(), watch, ring: Confined::default(), owners: Confined::default() };
         let quiet = Quiet::on();
         let run = async {
             let ran = match stage.furnish(setting) {
@@ -184,14 +204,16 @@ impl Stage {
         &self.env
     }
 
+    /// Watches this engine from now on, and keeps it to the end of the run.
+    pub fn watch_engine(&self, engine: &Arc<Engine<SimEnv>>) {
+        self.watch_ring(engine.ring_state());
+        let counted = engine.clone();
+        *self.owners.borrow_mut() = Some(Box::new(move || counted.owners()));
+    }
+
     /// Watches this ring from now on.
     pub fn watch_ring(&self, ring: &Arc<RingState<SimEnv>>) {
         *self.ring.borrow_mut() = Some(ring.clone());
-    }
-
-    /// Keeps something alive to the end of the run.
-    pub fn keep(&self, kept: impl Any + Send) {
-        self.kept.borrow_mut().push(Box::new(kept));
     }
 
     /// Puts a caller on the stage. It starts with the conductor, and tells each answer in the step in which it gets it.
@@ -212,17 +234,40 @@ impl Stage {
         }
         {
             let mut history = self.watch.history().borrow_mut();
+            history.disk_bytes = setting.disk_bytes;
             history.files.extend(ring.members().iter().map(|member| member.segment));
         }
         // what does not fit the limits is long gone
         let doomed: Vec<SegmentId> = ring.doomed().iter().map(|doomed| doomed.segment).collect();
         ring.forget(&doomed);
+        let stored = setting.stored.iter().filter_map(|stored| self.store(&ring, stored));
+        let stored: Vec<Write> = stored.flatten().collect();
         let value = RingRecord { version: 1, base: 0, ring }.encode();
         let row = Write::Put { table: Table::Ring, key: RING_KEY.to_vec(), value };
-        let Commit::Buffered = self.env.parts.catalog.commit(vec![row], &[])? else {
-            unreachable!("a commit without requirements is never refused");
-        };
+        // the ring first: what is seen of an artifact depends on it
+        for batch in [vec![row], stored].into_iter().filter(|batch| !batch.is_empty()) {
+            let Commit::Buffered = self.env.parts.catalog.commit(batch, &[])? else {
+                unreachable!("a commit without requirements is never refused");
+            };
+        }
         Ok(())
+    }
+
+    /// Writes an artifact's bytes and returns its rows; `None` when its segment is not in the ring.
+    fn store(&self, ring: &Ring, stored: &Stored) -> Option<[Write; 2]> {
+        let segment = SegmentId::from_u128(u128::from(stored.segment));
+        ring.generation_of(segment)?;
+        let mut history = self.watch.history().borrow_mut();
+        let checksum = xxh3_64(&stored.bytes);
+        history.contents.insert(checksum, stored.bytes.clone());
+        let file = history.files.bytes_mut(segment)?;
+        let (offset, length) = (file.len() as u64, stored.bytes.len() as u64);
+        file.extend_from_slice(&stored.bytes);
+        let value = Manifest { version: 1, segment, offset, length, checksum }.encode();
+        Some([
+            Write::Put { table: Table::Manifest, key: vec![stored.key], value },
+            Write::Put { table: Table::Index, key: index_key(segment, &[stored.key]), value: Vec::new() },
+        ])
     }
 
     async fn conduct(&self, steps_max: u64) {
@@ -235,14 +280,15 @@ impl Stage {
             if pulse.step() > steps_max { Proceed::Stop } else { Proceed::On }
         };
         self.env.parts.conductor.conduct(between).await;
-        self.env.parts.conductor.look(|pulse| self.watch.drained(pulse, ring.map(|ring| ring.snapshot())));
+        let owners = self.owners.borrow_mut().as_ref().map(|owners| owners());
+        self.env.parts.conductor.look(|pulse| self.watch.drained(pulse, ring.map(|ring| ring.snapshot()), owners));
     }
 
     /// Ends everything that is still there.
     async fn strike(&self) {
         self.env.parts.conductor.stop();
-        self.kept.borrow_mut().clear();
         self.ring.borrow_mut().take();
+        self.owners.borrow_mut().take();
         Handle::current().kill(self.env.parts.node.id());
         madsim::time::sleep(Duration::from_millis(1)).await;
     }
@@ -281,6 +327,18 @@ pub struct Teller {
 }
 
 impl Teller {
+    /// The running caller puts this; returns the hash of it, and the step.
+    pub fn puts(&self, bytes: &[u8]) -> (u64, u64) {
+        let content = xxh3_64(bytes);
+        self.watch.history().borrow_mut().contents.entry(content).or_insert_with(|| bytes.to_vec());
+        (content, self.step())
+    }
+
+    /// The step of now.
+    pub fn step(&self) -> u64 {
+        self.conductor.look(|pulse| pulse.step())
+    }
+
     /// The running caller was told this, in this step.
     pub fn tell(&self, answer: Answer) {
         self.conductor.look(|pulse| self.watch.answered(pulse, answer));
@@ -317,11 +375,7 @@ impl Env for SimEnv {
     }
 
     fn note(&self, point: Point) {
-        if point == Point::UNLINK_FAILED {
-            let mut history = self.parts.watch.history().borrow_mut();
-            history.unlinks_reported += 1;
-            history.changes += 1;
-        }
+        self.parts.watch.noted(point);
         self.parts.conductor.note(point.name());
     }
 }

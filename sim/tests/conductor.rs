@@ -18,7 +18,7 @@ const VOCABULARY: Vocabulary = Vocabulary {
         opens: "Read",
         closes: &["Written"],
         wants: None,
-        lands: "Written",
+        lands: &["Written"],
     }],
     locks: &[],
 };

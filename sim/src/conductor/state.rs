@@ -209,15 +209,10 @@ impl State {
         number
     }
 
-    /// The running task has got to a point: it parks there, or passes without parking.
+    /// The running task has got to a point: it parks there, passes without parking, or hands in an operation.
     pub(super) fn got_to(&mut self, visit: &Visit) {
         self.windows.got_to(visit.site.task, visit.window);
-        self.locks.got_to(visit.site.task, visit.lock);
-    }
-
-    /// The running task hands in an operation: to a window that is getting to its point, to a lock it is nothing.
-    pub(super) fn hands_in(&mut self, visit: &Visit) {
-        self.windows.got_to(visit.site.task, visit.window);
+        self.locks.got_to(visit.site.task, visit.lock, visit.site.point);
     }
 
     /// Queues what waits, held or not, and returns its ticket.

@@ -2,12 +2,14 @@
 //!
 //! Asked at each answer, which an operation gives in the same step as its last change. An eviction: the segment is gone.
 //! Absent: it is not there. Refused: it is the active one. A pressure pass: no more than the target is left, or only the
-//! active segment, and with its last victim it was more. An error: never; the faults of today (failed unlinks) stay in
-//! the background. Does not verify pushes; no-lost-push does.
+//! active segment, and with its last victim it was more. A put: since its call its artifact could be seen, by a commit
+//! that a sync of the catalog has covered. Evicted again and again: as often as the engine tries. Any other error: never;
+//! the faults of today (failed unlinks) stay in the background. Does not verify pushes; no-lost-push does.
 
 use super::scene::{ACTOR, Scene, segment};
 use super::{Finding, Oracle, View, When, number};
 use crate::history::Answer;
+use segment_engine::limits::PUT_ATTEMPTS_MAX;
 
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
@@ -38,6 +40,18 @@ fn check(view: &View<'_>) -> Option<Finding> {
         Answer::Relieved { left_max, victims } if !victims.is_empty() && left < (*left_max).max(1) => {
             format!("{} segments had to go for {left_max} to be left, and {left} are", victims.len())
         }
+        Answer::Put { key, content, since } => {
+            let mut seen = view.history.sights_since(*key, *since).filter(|sight| sight.content == Some(*content));
+            match seen.next().map(|first| seen.fold(first.commit, |least, sight| least.min(sight.commit))) {
+                None => format!("key {key} is stored, and it could not be seen"),
+                Some(commit) if commit > view.history.durable_commits => {
+                    format!("key {key} is durable, and no sync has covered its commit")
+                }
+                Some(_) => return None,
+            }
+        }
+        Answer::GaveUp(_) if view.history.puts_too_late >= u64::from(PUT_ATTEMPTS_MAX) => return None,
+        Answer::GaveUp(key) => format!("key {key} was evicted {PUT_ATTEMPTS_MAX} times meanwhile, and it was not"),
         Answer::Failed(error) => format!("it failed, and no fault explains that: {error}"),
         _ => return None,
     };

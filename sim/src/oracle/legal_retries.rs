@@ -1,7 +1,8 @@
-//! legal-retries: the engine reports a failed unlink only when the disk failed one.
+//! legal-retries: the engine tries again only what failed: an unlink that the disk refused, a put whose segment was
+//! evicted, a read whose file was gone.
 //!
-//! Asked after each step. Legal meanwhile: as many reports as failures. A retry that nobody needed would hide what
-//! called for it. Does not verify that a failed unlink is tried again; no-orphan and progress do.
+//! Asked after each step. Legal meanwhile: as many retries as reasons. A retry that nobody needed would hide what called
+//! for it. Does not verify that something is tried again; no-orphan, progress and honest do.
 
 use super::scene::Scene;
 use super::{Finding, Oracle, View, When};
@@ -15,9 +16,13 @@ pub const ORACLE: Oracle = Oracle {
 };
 
 fn check(view: &View<'_>) -> Option<Finding> {
-    let (reported, failed) = (view.history.unlinks_reported, view.history.unlinks_failed);
-    (reported > failed).then(|| Finding {
-        race: "evictor@UnlinkFailed".to_string(),
-        sentence: format!("the evictor reports {reported} failed unlinks, the disk failed {failed}"),
-    })
+    let history = view.history;
+    let retries = [
+        ("unlinks", history.unlinks_reported, history.unlinks_failed),
+        ("puts", history.puts_retried, history.puts_too_late),
+        ("reads", history.reads_retried, history.reads_lost),
+    ];
+    let (what, told, reasons) = retries.into_iter().find(|(_, told, reasons)| told > reasons)?;
+    let sentence = format!("the engine tells of {told} {what} that it tries again, and has reasons for {reasons}");
+    Some(Finding { race: format!("{what}: tried again"), sentence })
 }

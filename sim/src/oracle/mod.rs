@@ -3,14 +3,19 @@
 
 pub mod active_advances;
 pub mod active_is_never_evicted;
+pub mod bytes_match;
+pub mod capacity;
 pub mod honest;
+pub mod index_agrees;
 pub mod legal_retries;
 pub mod lock_order;
+pub mod no_dangling;
 pub mod no_lost_push;
 pub mod no_orphan;
 pub mod no_phantom;
 pub mod no_resurrection;
 pub mod progress;
+pub mod reads_linearize;
 pub mod ring_shape;
 pub mod save_chain;
 pub mod scene;
@@ -23,6 +28,7 @@ use crate::site::{TaskId, kind};
 use scene::Scene;
 use segment_engine::SegmentId;
 use segment_engine::ring_state::RingRecord;
+use segment_engine::usage::Owners;
 use std::sync::LazyLock;
 
 /// When an oracle is asked.
@@ -48,6 +54,8 @@ pub struct View<'a> {
     pub answer: Option<(TaskId, &'a Answer)>,
     /// The ring that readers of the engine see, where it is not the saved one.
     pub published: Option<&'a RingRecord>,
+    /// [`When::Drained`]: whose the bytes of each segment are, as the engine counts them.
+    pub owners: Option<&'a [(SegmentId, Owners)]>,
     /// What is wrong with the locks.
     pub locks: LockFacts,
     /// Who holds the state lock.
@@ -92,7 +100,7 @@ pub struct Oracle {
 }
 
 /// All oracles, in the order in which they are asked at the same moment: causes before consequences.
-pub const ORACLES: [Oracle; 14] = [
+pub const ORACLES: [Oracle; 19] = [
     save_chain::ORACLE,
     active_is_never_evicted::ORACLE,
     no_resurrection::ORACLE,
@@ -102,11 +110,16 @@ pub const ORACLES: [Oracle; 14] = [
     waits_for::ORACLE,
     views_agree::ORACLE,
     no_phantom::ORACLE,
+    no_dangling::ORACLE,
+    index_agrees::ORACLE,
+    bytes_match::ORACLE,
     legal_retries::ORACLE,
     progress::ORACLE,
     no_lost_push::ORACLE,
+    reads_linearize::ORACLE,
     honest::ORACLE,
     no_orphan::ORACLE,
+    capacity::ORACLE,
 ];
 
 /// The oracles that are asked at one moment, in order.

@@ -1,11 +1,14 @@
 //! Hand-made states, good and bad, for showing that an oracle can tell them apart.
 
 use super::{Finding, Oracle, Tasks, View, When};
-use crate::history::{Answer, History, Save};
+use crate::history::{Answer, Change, History, Save};
 use crate::locks::LockFacts;
 use crate::site::TaskId;
+use segment_engine::manifest::Manifest;
 use segment_engine::ring_state::RingRecord;
+use segment_engine::usage::Owners;
 use segment_engine::{Ring, RingLimits, SegmentId};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// The task that runs in a scene.
 pub const ACTOR: TaskId = TaskId(0);
@@ -23,6 +26,8 @@ pub struct Scene {
     pub answer: (TaskId, Answer),
     /// What readers see.
     pub published: RingRecord,
+    /// Whose the bytes of each segment are, as the engine counts them.
+    pub owners: Vec<(SegmentId, Owners)>,
     /// What is wrong with the locks.
     pub locks: LockFacts,
     /// Who holds the state lock.
@@ -59,17 +64,28 @@ impl Scene {
     /// The steps of a scene's run.
     pub const STEPS_MAX: u64 = 100;
 
-    /// Segments 1 to 3 are in the ring and on disk, 4 is being pushed; every oracle accepts it.
+    /// Segments 1 to 3 are in the ring and on disk, 4 is being pushed; key 1 was put into segment 3 in step 3 and has just
+    /// been read. Every oracle accepts it.
     pub fn good() -> Scene {
         let mut history = History::default();
         history.save(save(1, 0, ring_to(2)));
         history.save(save(2, 1, ring_to(3)));
         history.files.extend((1..=3).map(segment));
+        let bytes = b"artifact".to_vec();
+        let (length, checksum) = (bytes.len() as u64, xxh3_64(&bytes));
+        history.files.bytes_mut(segment(3)).expect("it is there").extend(&bytes);
+        history.contents.insert(checksum, bytes);
+        history.commits = 1;
+        let manifest = Manifest { version: 1, segment: segment(3), offset: 0, length, checksum };
+        history.change(&[Change::Row(1, Some(manifest)), Change::Index(segment(3), 1, true)]);
+        history.see(3);
+        let live = Owners { live: length, ..Owners::default() };
         Scene {
+            owners: vec![(segment(3), live)],
             published: RingRecord { version: 2, base: 1, ring: ring_to(3) },
             history,
             saving: save(3, 2, ring_to(4)),
-            answer: (ACTOR, Answer::Pushed(segment(3))),
+            answer: (ACTOR, Answer::Read { key: 1, content: Some(checksum), since: 4 }),
             locks: LockFacts::default(),
             state_holder: None,
             steps: 5,
@@ -91,6 +107,7 @@ impl Scene {
             saving: (oracle.when == When::Save).then_some(&self.saving),
             answer: (oracle.when == When::Answer).then_some((self.answer.0, &self.answer.1)),
             published: self.history.saved().filter(|saved| **saved != self.published).map(|_| &self.published),
+            owners: Some(&self.owners),
             locks: self.locks,
             state_holder: self.state_holder,
             tasks: self,

@@ -1,4 +1,5 @@
-//! waits-for: no task waits for itself through others, and no eviction waits for the write lock.
+//! waits-for: no task waits for itself through others, no eviction waits for the write lock or for a stripe, and nobody
+//! waits for a sync under the write lock, or for the evictor under any.
 //!
 //! Asked after each step. Legal meanwhile: nothing. Sees locks that tell of themselves by points; does not see a wait
 //! for anything else.
@@ -19,6 +20,10 @@ fn check(view: &View<'_>) -> Option<Finding> {
         let (waiter, holder) = (Some(waiter), Some(holder));
         let sentence = format!("{} waits for the {lock} lock, which {} holds", view.label(waiter), view.label(holder));
         return Some(Finding { race: format!("{} x {}: {lock}", view.kind(waiter), view.kind(holder)), sentence });
+    }
+    if let Some((task, lock, point)) = view.locks.held_at {
+        let sentence = format!("{} gets to {point} while it holds the {lock} lock", view.label(Some(task)));
+        return Some(Finding { race: format!("{}@{point} under {lock}", view.kind(Some(task))), sentence });
     }
     let task = view.locks.cycle?;
     let sentence = format!("{} waits, through others, for itself", view.label(Some(task)));

@@ -1,0 +1,135 @@
+//! One sync for everyone who waits for one.
+//!
+//! Whoever has written something asks for a sync that starts from now on. All who ask while one is under way share the
+//! next. The sync is owned by a task of its own, so that a waiter who is dropped takes nobody's sync away. A sync that
+//! failed is never tried again: it could succeed with the pages gone. From then on everyone is refused.
+
+use crate::catalog::Catalog;
+use crate::disk::Disk;
+use crate::env::Env;
+use crate::error::{Error, Result};
+use crate::point::Point;
+use crate::segment::SegmentId;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::oneshot;
+
+/// What is synced.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Target {
+    /// The bytes of one segment.
+    Segment(SegmentId),
+    /// The commits of the catalog.
+    Catalog,
+}
+
+/// Those who wait for a sync of one thing.
+#[derive(Debug)]
+pub(crate) struct GroupCommit {
+    target: Target,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    /// Their writes are complete: any sync that starts from now on covers them.
+    waiters: Vec<oneshot::Sender<Outcome>>,
+    is_running: bool,
+    /// Asked for by someone who does not wait.
+    is_wanted: bool,
+    failed: Option<Arc<Error>>,
+}
+
+type Outcome = std::result::Result<(), Arc<Error>>;
+
+impl GroupCommit {
+    pub(crate) fn new(target: Target) -> Arc<GroupCommit> {
+        Arc::new(GroupCommit { target, queue: Mutex::default() })
+    }
+
+    /// Waits for a sync that starts after this call, and so covers every write that is complete now.
+    ///
+    /// # Errors
+    /// [`Error::Unsynced`] when that sync, or one before it, failed.
+    pub(crate) async fn covered<E: Env>(self: &Arc<Self>, env: &E) -> Result<()> {
+        let (answer, answered) = oneshot::channel();
+        self.lock().waiters.push(answer);
+        self.start(env);
+        let outcome = answered.await.map_err(|_| Error::Closed)?;
+        env.reach(Point::SYNC_JOINED).await;
+        outcome.map_err(Error::Unsynced)
+    }
+
+    /// The same for a task that nobody drops: it syncs by itself, at once.
+    ///
+    /// # Errors
+    /// Those of [`GroupCommit::covered`].
+    pub(crate) async fn covered_alone<E: Env>(&self, env: &E) -> Result<()> {
+        let outcome = match self.failure() {
+            Some(failed) => Err(failed),
+            None => self.sync(env).await,
+        };
+        self.settle(Vec::new(), outcome.clone());
+        outcome.map_err(Error::Unsynced)
+    }
+
+    /// Has what is written now synced some time soon.
+    pub(crate) fn request<E: Env>(self: &Arc<Self>, env: &E) {
+        self.lock().is_wanted = true;
+        self.start(env);
+    }
+
+    /// How a sync has failed, if one has.
+    pub(crate) fn failure(&self) -> Option<Arc<Error>> {
+        self.lock().failed.clone()
+    }
+
+    fn start<E: Env>(self: &Arc<Self>, env: &E) {
+        if std::mem::replace(&mut self.lock().is_running, true) {
+            return;
+        }
+        let (group, own) = (self.clone(), env.clone());
+        env.spawn("sync", async move {
+            while let Some(waiters) = group.next_round() {
+                let outcome = match group.failure() {
+                    Some(failed) => Err(failed),
+                    None => group.sync(&own).await,
+                };
+                group.settle(waiters, outcome);
+            }
+        });
+    }
+
+    async fn sync<E: Env>(&self, env: &E) -> Outcome {
+        // trusted next: that what its waiters wrote survives a power loss. They joined before it started, and whoever
+        // joins from now on waits for the next one
+        let synced = match self.target {
+            Target::Segment(segment) => env.disk().sync_file(segment).await,
+            Target::Catalog => env.catalog().sync().await,
+        };
+        synced.map_err(Arc::new)
+    }
+
+    /// The waiters of the next sync; `None` when nobody wants one.
+    fn next_round(&self) -> Option<Vec<oneshot::Sender<Outcome>>> {
+        let mut queue = self.lock();
+        let waiters = std::mem::take(&mut queue.waiters);
+        let is_wanted = std::mem::take(&mut queue.is_wanted);
+        queue.is_running = is_wanted || !waiters.is_empty();
+        queue.is_running.then_some(waiters)
+    }
+
+    fn settle(&self, waiters: Vec<oneshot::Sender<Outcome>>, outcome: Outcome) {
+        if let Err(failed) = &outcome {
+            self.lock().failed = Some(failed.clone());
+        }
+        for waiter in waiters {
+            // whoever stopped waiting wants no answer
+            let _ = waiter.send(outcome.clone());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // nothing under the lock can panic half way
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

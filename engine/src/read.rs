@@ -1,0 +1,157 @@
+//! Get and contains: the row, then the bytes, without any lock.
+//!
+//! A segment can be evicted, and an artifact moved, between the two. A lost file makes a read look the row up again: a
+//! new row is read instead, the same row is a miss. Presence means that the segment is in the ring.
+
+use crate::disk::Disk;
+use crate::engine::{Engine, Shared};
+use crate::env::Env;
+use crate::error::{Error, Result};
+use crate::manifest::{Manifest, check_key};
+use crate::point::Point;
+use bytes::{Bytes, BytesMut};
+use std::io;
+use std::sync::Arc;
+use xxhash_rust::xxh3::Xxh3;
+
+/// An artifact as it is read, piece by piece.
+pub struct Reader<E: Env> {
+    shared: Arc<Shared<E>>,
+    key: Vec<u8>,
+    manifest: Manifest,
+    /// The first piece, read before the answer: only a read shows that the artifact is there.
+    first: Option<Bytes>,
+    position: u64,
+    hash: Box<Xxh3>,
+}
+
+impl<E: Env> Engine<E> {
+    /// The artifact of `key`, whole; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`Error::KeyLength`]; [`Error::Io`] and [`Error::Catalog`] when disk or catalog refuse;
+    /// [`Error::DamagedManifest`] and [`Error::DamagedArtifact`].
+    pub async fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        'again: loop {
+            let Some(mut reader) = self.read(key).await? else {
+                return Ok(None);
+            };
+            let mut whole = BytesMut::with_capacity(usize::try_from(reader.length()).unwrap_or(0));
+            loop {
+                match reader.next().await {
+                    // in pieces, but nobody has seen them yet
+                    Err(Error::Evicted { .. }) => continue 'again,
+                    Err(error) => return Err(error),
+                    Ok(None) => return Ok(Some(whole.freeze())),
+                    Ok(Some(piece)) => whole.extend_from_slice(&piece),
+                }
+            }
+        }
+    }
+
+    /// A reader of the artifact of `key`; `None` when there is none.
+    ///
+    /// # Errors
+    /// Those of [`Engine::get`].
+    pub async fn read(&self, key: &[u8]) -> Result<Option<Reader<E>>> {
+        check_key(key)?;
+        let Some(mut manifest) = self.shared.look_up(key)? else {
+            return Ok(None);
+        };
+        loop {
+            self.shared.env.reach(Point::ROW_LOOKED_UP).await;
+            let piece = match self.shared.read_piece(key, &manifest, 0).await {
+                Ok(piece) => piece,
+                Err(error) if error.is_lost_file() => match self.shared.look_up(key)? {
+                    Some(moved) if moved != manifest => {
+                        self.shared.env.note(Point::READ_RETRIED);
+                        manifest = moved;
+                        continue;
+                    }
+                    _ => return Ok(None),
+                },
+                Err(error) => return Err(error),
+            };
+            let (shared, key) = (self.shared.clone(), key.to_vec());
+            let (first, hash) = (Some(piece), Box::new(Xxh3::new()));
+            return Ok(Some(Reader { shared, key, manifest, first, position: 0, hash }));
+        }
+    }
+
+    /// Whether `key` has an artifact.
+    ///
+    /// # Errors
+    /// [`Error::KeyLength`]; [`Error::Catalog`] when the catalog refuses; [`Error::DamagedManifest`].
+    pub fn contains(&self, key: &[u8]) -> Result<bool> {
+        check_key(key)?;
+        Ok(self.shared.look_up(key)?.is_some())
+    }
+}
+
+impl<E: Env> Reader<E> {
+    /// Bytes of the whole artifact.
+    pub fn length(&self) -> u64 {
+        self.manifest.length
+    }
+
+    /// The next bytes; `None` at the end. The last ones come only if all of them are what was stored.
+    ///
+    /// # Errors
+    /// [`Error::Evicted`] when the artifact has gone meanwhile; [`Error::DamagedArtifact`]; [`Error::Io`] and
+    /// [`Error::Catalog`] when disk or catalog refuse.
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        if self.position == self.manifest.length && self.first.is_none() {
+            return Ok(None);
+        }
+        let piece = match self.first.take() {
+            Some(piece) => piece,
+            None => self.next_piece().await?,
+        };
+        self.position += piece.len() as u64;
+        self.hash.update(&piece);
+        if self.position == self.manifest.length && self.hash.digest() != self.manifest.checksum {
+            return Err(self.shared.damaged(&self.key, &self.manifest));
+        }
+        Ok(if self.manifest.length == 0 { None } else { Some(piece) })
+    }
+
+    async fn next_piece(&mut self) -> Result<Bytes> {
+        loop {
+            match self.shared.read_piece(&self.key, &self.manifest, self.position).await {
+                Err(error) if error.is_lost_file() => {
+                    let Manifest { length, checksum, .. } = self.manifest;
+                    match self.shared.look_up(&self.key)? {
+                        Some(moved) if moved != self.manifest && moved.is_same_content(length, checksum) => {
+                            self.shared.env.note(Point::READ_RETRIED);
+                            self.manifest = moved;
+                        }
+                        _ => return Err(Error::Evicted { key: self.key.clone() }),
+                    }
+                }
+                answer => return answer,
+            }
+        }
+    }
+}
+
+impl<E: Env> Shared<E> {
+    /// The manifest of an artifact that is there.
+    pub(crate) fn look_up(&self, key: &[u8]) -> Result<Option<Manifest>> {
+        // first the row, then the ring: a row that is there names a segment that was in the ring before it
+        Ok(self.manifest(key)?.filter(|manifest| self.holds(manifest)))
+    }
+
+    async fn read_piece(&self, key: &[u8], manifest: &Manifest, position: u64) -> Result<Bytes> {
+        let left = usize::try_from(manifest.length - position).unwrap_or(usize::MAX);
+        let length = left.min(self.limits.io_bytes);
+        let read = self.env.disk().read_at(manifest.segment, manifest.offset + position, length).await;
+        read.map_err(|error| match error {
+            Error::Io { source, .. } if source.kind() == io::ErrorKind::UnexpectedEof => self.damaged(key, manifest),
+            error => error,
+        })
+    }
+
+    fn damaged(&self, key: &[u8], manifest: &Manifest) -> Error {
+        Error::DamagedArtifact { key: key.to_vec(), segment: manifest.segment }
+    }
+}

@@ -1,0 +1,218 @@
+//! Who owns each byte of a segment, counted as it happens.
+//!
+//! A range is reserved once and never again, so the owners of a segment's bytes add up to what is reserved of it. Counts
+//! are exact when nothing is under way; meanwhile two changes of one range may be counted in either order.
+
+use crate::error::Result;
+use crate::group_commit::{GroupCommit, Target};
+use crate::segment::SegmentId;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Whose bytes they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// Of an operation under way; or of a commit whose outcome is unknown.
+    UnderWay,
+    /// Of an artifact that can be read.
+    Live,
+    /// Of an artifact that was replaced or moved; or, after a reopen, of nobody.
+    Superseded,
+    /// Of a put that did not end.
+    Abandoned,
+    /// Of a refresh that lost to a put or an eviction.
+    LostCopy,
+}
+
+/// Bytes by owner.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owners {
+    /// See [`Owner::UnderWay`].
+    pub under_way: u64,
+    /// See [`Owner::Live`].
+    pub live: u64,
+    /// See [`Owner::Superseded`].
+    pub superseded: u64,
+    /// See [`Owner::Abandoned`].
+    pub abandoned: u64,
+    /// See [`Owner::LostCopy`].
+    pub lost_copies: u64,
+}
+
+impl Owners {
+    /// All bytes.
+    pub fn sum(&self) -> u64 {
+        // wrapping: a count that was overtaken is below 0 for a moment, the sum never is
+        [self.live, self.superseded, self.abandoned, self.lost_copies]
+            .into_iter()
+            .fold(self.under_way, u64::wrapping_add)
+    }
+
+    /// Adds those of another segment.
+    pub fn add(&mut self, other: &Owners) {
+        let Owners { under_way, live, superseded, abandoned, lost_copies } = *other;
+        self.under_way = self.under_way.wrapping_add(under_way);
+        self.live = self.live.wrapping_add(live);
+        self.superseded = self.superseded.wrapping_add(superseded);
+        self.abandoned = self.abandoned.wrapping_add(abandoned);
+        self.lost_copies = self.lost_copies.wrapping_add(lost_copies);
+    }
+
+    fn of(&mut self, owner: Owner) -> &mut u64 {
+        match owner {
+            Owner::UnderWay => &mut self.under_way,
+            Owner::Live => &mut self.live,
+            Owner::Superseded => &mut self.superseded,
+            Owner::Abandoned => &mut self.abandoned,
+            Owner::LostCopy => &mut self.lost_copies,
+        }
+    }
+
+    fn move_bytes(&mut self, bytes: u64, from: Owner, to: Owner) {
+        // a change that overtook the one before it takes from what is not there yet; the other puts it back
+        let source = self.of(from);
+        *source = source.wrapping_sub(bytes);
+        let target = self.of(to);
+        *target = target.wrapping_add(bytes);
+    }
+}
+
+/// The books of the segments that have a file.
+#[derive(Debug, Default)]
+pub(crate) struct Books {
+    books: Mutex<BTreeMap<SegmentId, Arc<Book>>>,
+}
+
+/// The book of one segment.
+#[derive(Debug)]
+pub(crate) struct Book {
+    pub(crate) segment: SegmentId,
+    capacity: u64,
+    owners: Mutex<Owners>,
+    /// Its data syncs. One that failed poisons the segment: nothing is reserved in it any more.
+    pub(crate) syncs: Arc<GroupCommit>,
+}
+
+/// A range of a segment that one operation writes. Dropped before [`Reservation::settle`] it is abandoned.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    pub(crate) book: Arc<Book>,
+    pub(crate) offset: u64,
+    pub(crate) length: u64,
+    fate: Owner,
+}
+
+impl Books {
+    /// Opens the book of a segment that holds `owners`' bytes and may hold `capacity`.
+    pub(crate) fn open(&self, segment: SegmentId, capacity: u64, owners: Owners) {
+        let syncs = GroupCommit::new(Target::Segment(segment));
+        let book = Arc::new(Book { segment, capacity, owners: Mutex::new(owners), syncs });
+        lock(&self.books).insert(segment, book);
+    }
+
+    /// Closes the books of segments that are no more.
+    pub(crate) fn close(&self, segments: &[SegmentId]) {
+        lock(&self.books).retain(|segment, _| !segments.contains(segment));
+    }
+
+    /// The book of a segment.
+    pub(crate) fn of(&self, segment: SegmentId) -> Option<Arc<Book>> {
+        lock(&self.books).get(&segment).cloned()
+    }
+
+    /// The bytes of an artifact in this segment have a new owner.
+    pub(crate) fn move_bytes(&self, segment: SegmentId, bytes: u64, from: Owner, to: Owner) {
+        // without a book the segment is gone, and its bytes with it
+        if let Some(book) = self.of(segment) {
+            lock(&book.owners).move_bytes(bytes, from, to);
+        }
+    }
+
+    /// Bytes by segment and owner.
+    pub(crate) fn usage(&self) -> Vec<(SegmentId, Owners)> {
+        lock(&self.books).values().map(|book| (book.segment, *lock(&book.owners))).collect()
+    }
+}
+
+impl Book {
+    /// Whether operations that reserved bytes are under way.
+    pub(crate) fn has_work(&self) -> bool {
+        lock(&self.owners).under_way != 0
+    }
+
+    /// Reserves the next `length` bytes; `None` when they do not fit, or the segment is poisoned. The caller holds the
+    /// write lock.
+    pub(crate) fn reserve(self: &Arc<Self>, length: u64) -> Option<Reservation> {
+        if self.syncs.failure().is_some() {
+            return None;
+        }
+        let mut owners = lock(&self.owners);
+        let offset = owners.sum();
+        if offset.checked_add(length)? > self.capacity {
+            return None;
+        }
+        owners.under_way += length;
+        Some(Reservation { book: self.clone(), offset, length, fate: Owner::Abandoned })
+    }
+}
+
+impl Reservation {
+    /// Says whose the bytes are from now on.
+    pub(crate) fn settle(mut self, owner: Owner) {
+        self.fate = owner;
+    }
+
+    /// Keeps the range as under way for good when `result` is an error: whether it is in use is unknown.
+    pub(crate) fn unless_unknown<T>(self, result: Result<T>) -> Result<(T, Reservation)> {
+        match result {
+            Ok(value) => Ok((value, self)),
+            Err(error) => {
+                self.settle(Owner::UnderWay);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        lock(&self.book.owners).move_bytes(self.length, Owner::UnderWay, self.fate);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // nothing under these locks can panic half way
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEGMENT: SegmentId = SegmentId::from_u128(1);
+
+    #[test]
+    fn a_range_is_reserved_once_and_has_one_owner() {
+        let books = Books::default();
+        books.open(SEGMENT, 10, Owners::default());
+        let book = books.of(SEGMENT).unwrap();
+        let first = book.reserve(4).unwrap();
+        let second = book.reserve(6).unwrap();
+        assert_eq!((first.offset, second.offset), (0, 4));
+        assert!(book.reserve(1).is_none(), "it is full");
+        drop(second);
+        assert!(book.reserve(1).is_none(), "an abandoned range is not used again");
+        first.settle(Owner::Live);
+        assert_eq!(books.usage(), [(SEGMENT, Owners { live: 4, abandoned: 6, ..Owners::default() })]);
+    }
+
+    #[test]
+    fn changes_counted_in_the_wrong_order_come_out_right() {
+        let books = Books::default();
+        books.open(SEGMENT, 10, Owners::default());
+        let put = books.of(SEGMENT).unwrap().reserve(4).unwrap();
+        books.move_bytes(SEGMENT, 4, Owner::Live, Owner::Superseded);
+        put.settle(Owner::Live);
+        assert_eq!(books.usage(), [(SEGMENT, Owners { superseded: 4, ..Owners::default() })]);
+    }
+}
