@@ -11,6 +11,7 @@ use crate::limits::{Limits, OPEN_PAGE_ROWS};
 use crate::lock::Lock;
 use crate::manifest::decode_row;
 use crate::put::STRIPE_LOCK;
+use crate::refresh::Refreshes;
 use crate::ring_state::{RingRecord, RingState};
 use crate::rotation::WRITE_LOCK;
 use crate::segment::SegmentId;
@@ -40,6 +41,7 @@ pub(crate) struct Shared<E: Env> {
     pub(crate) stripes: Vec<Lock>,
     pub(crate) books: Books,
     pub(crate) catalog_syncs: Arc<GroupCommit>,
+    pub(crate) refreshes: Refreshes,
     /// Told whenever the evictor has got somewhere, or has tried.
     pub(crate) passes: Notify,
     pub(crate) unlinks_failed: AtomicU64,
@@ -64,6 +66,7 @@ impl<E: Env> Engine<E> {
             stripes: (0..limits.stripes.max(1)).map(|_| Lock::new(&STRIPE_LOCK)).collect(),
             books: Books::default(),
             catalog_syncs: GroupCommit::new(Target::Catalog),
+            refreshes: Refreshes::new(),
             passes: Notify::new(),
             unlinks_failed: AtomicU64::new(0),
         });
@@ -115,7 +118,7 @@ impl<E: Env> Engine<E> {
         self.shared.unlinks_failed.load(Ordering::Relaxed)
     }
 
-    /// Waits until the doomed segments are unlinked, those whose unlink fails apart, and makes the catalog durable.
+    /// Waits until the refreshes that are queued have ended and the doomed segments are unlinked, those whose unlink fails apart, and makes the catalog durable.
     ///
     /// # Errors
     /// [`Error::Catalog`] when the last sync fails, or one failed for the evictor before; [`Error::Closed`] when the

@@ -35,6 +35,7 @@ pub mod point;
 pub mod pressure;
 pub mod put;
 pub mod read;
+pub mod refresh;
 pub mod ring;
 pub mod ring_state;
 pub mod rocks;

@@ -22,6 +22,9 @@ pub const STRIPES: usize = 1024;
 /// Rows that an eviction deletes in one commit, unless the limits say otherwise.
 pub const BATCH_ROWS: usize = 256;
 
+/// Artifacts that wait to be copied out of the oldest generation; more are not copied.
+pub const REFRESH_QUEUE_MAX: usize = 64;
+
 /// Rows that an open reads at once.
 pub const OPEN_PAGE_ROWS: usize = 1024;
 

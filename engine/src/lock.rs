@@ -1,6 +1,6 @@
 //! A lock that tells of itself: wanted, held and released are points. Every lock of the engine is taken here.
 //!
-//! Order, outermost first: stripe, write lock, state lock. The state lock is a leaf: nothing is awaited or taken under it.
+//! Order, outermost first: stripe, refresh lock, write lock, state lock. The state lock is a leaf: nothing is awaited or taken under it.
 
 use crate::env::Env;
 use crate::point::Point;

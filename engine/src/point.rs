@@ -42,6 +42,16 @@ impl Point {
     pub const ROW_LOOKED_UP: Point = Point("RowLookedUp");
     /// A read goes on elsewhere, its file was gone. Noted.
     pub const READ_RETRIED: Point = Point("ReadRetried");
+    /// A refresh wants the refresh lock.
+    pub const REFRESH_WANTED: Point = Point("RefreshWanted");
+    /// A refresh holds the refresh lock.
+    pub const REFRESH_LOCKED: Point = Point("RefreshLocked");
+    /// The refresh lock is free again. Noted.
+    pub const REFRESH_RELEASED: Point = Point("RefreshReleased");
+    /// An artifact's row is committed with its copy. Noted.
+    pub const ROW_MOVED: Point = Point("RowMoved");
+    /// A refresh lost to a put or an eviction. Noted.
+    pub const COPY_LOST: Point = Point("CopyLost");
     /// The caller of a rotation has its answer.
     pub const ROTATION_JOINED: Point = Point("RotationJoined");
     /// The evictor has been told of doomed segments.

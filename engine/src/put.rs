@@ -14,7 +14,7 @@ use crate::limits::PUT_ATTEMPTS_MAX;
 use crate::lock::{Held, LockPoints};
 use crate::manifest::{Manifest, check_key, decode_row, replacement};
 use crate::point::Point;
-use crate::rotation::Made;
+use crate::rotation::{Made, make_segment};
 use crate::segment::SegmentId;
 use crate::usage::{Owner, Reservation};
 use bytes::Bytes;
@@ -130,7 +130,7 @@ impl<E: Env> Engine<E> {
 
     /// Rotates `full` away, and reserves `length` bytes of the segment that follows if this call makes it.
     async fn rotate_for(&self, full: SegmentId, length: u64) -> Result<Option<Reservation>> {
-        Ok(match self.make_segment(full, length).await? {
+        Ok(match make_segment(&self.shared, &self.wake, full, length).await? {
             Made::Here(_, range) => Some(range),
             Made::Elsewhere(_) => None,
         })

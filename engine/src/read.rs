@@ -72,6 +72,7 @@ impl<E: Env> Engine<E> {
                 },
                 Err(error) => return Err(error),
             };
+            self.was_read(key, &manifest);
             let (shared, key) = (self.shared.clone(), key.to_vec());
             let (first, hash) = (Some(piece), Box::new(Xxh3::new()));
             return Ok(Some(Reader { shared, key, manifest, first, position: 0, hash }));
@@ -141,7 +142,7 @@ impl<E: Env> Shared<E> {
         Ok(self.manifest(key)?.filter(|manifest| self.holds(manifest)))
     }
 
-    async fn read_piece(&self, key: &[u8], manifest: &Manifest, position: u64) -> Result<Bytes> {
+    pub(crate) async fn read_piece(&self, key: &[u8], manifest: &Manifest, position: u64) -> Result<Bytes> {
         let left = usize::try_from(manifest.length - position).unwrap_or(usize::MAX);
         let length = left.min(self.limits.io_bytes);
         let read = self.env.disk().read_at(manifest.segment, manifest.offset + position, length).await;
@@ -151,7 +152,7 @@ impl<E: Env> Shared<E> {
         })
     }
 
-    fn damaged(&self, key: &[u8], manifest: &Manifest) -> Error {
+    pub(crate) fn damaged(&self, key: &[u8], manifest: &Manifest) -> Error {
         Error::DamagedArtifact { key: key.to_vec(), segment: manifest.segment }
     }
 }

@@ -10,11 +10,13 @@ use crate::disk::Disk;
 use crate::engine::{Engine, Shared};
 use crate::env::Env;
 use crate::error::{Error, Result};
+use crate::eviction::Wake;
 use crate::lock::LockPoints;
 use crate::point::Point;
 use crate::segment::SegmentId;
 use crate::usage::{Owners, Reservation};
 use std::pin::pin;
+use std::sync::Arc;
 use tokio::sync::oneshot;
 
 pub(crate) const WRITE_LOCK: LockPoints =
@@ -54,30 +56,35 @@ impl<E: Env> Engine<E> {
     /// entry in the ring may be left (see [`Engine::strays`]). Those of
     /// [`RingState::mutate`](crate::ring_state::RingState::mutate).
     pub async fn rotate(&self, full: SegmentId) -> Result<Rotation> {
-        Ok(match self.make_segment(full, 0).await? {
+        Ok(match make_segment(&self.shared, &self.wake, full, 0).await? {
             Made::Here(segment, _) => Rotation::Rotated(segment),
             Made::Elsewhere(segment) => Rotation::Overtaken(segment),
         })
     }
+}
 
-    /// The same, and reserves `length` bytes of the new segment, which is as large as that takes.
-    pub(crate) async fn make_segment(&self, full: SegmentId, length: u64) -> Result<Made> {
-        loop {
-            let (answer, answered) = oneshot::channel();
-            let shared = self.shared.clone();
-            let wake = self.wake.clone();
-            self.shared.env.spawn("rotation", async move {
-                let tried = shared.rotate(full, length).await;
-                wake.evictor();
-                // a caller that stopped waiting wants no answer; what was reserved for it is abandoned
-                let _ = answer.send(tried);
-            });
-            let tried = answered.await.map_err(|_| Error::Closed)?;
-            self.shared.env.reach(Point::ROTATION_JOINED).await;
-            match tried? {
-                Tried::Made(made) => return Ok(made),
-                Tried::Crowded => self.shared.uncrowded().await?,
-            }
+/// Replaces `full`, and reserves `length` bytes of the new segment, which is as large as that takes. The caller holds no
+/// lock.
+pub(crate) async fn make_segment<E: Env>(
+    shared: &Arc<Shared<E>>,
+    wake: &Wake,
+    full: SegmentId,
+    length: u64,
+) -> Result<Made> {
+    loop {
+        let (answer, answered) = oneshot::channel();
+        let (rotating, wake) = (shared.clone(), wake.clone());
+        shared.env.spawn("rotation", async move {
+            let tried = rotating.rotate(full, length).await;
+            wake.evictor();
+            // a caller that stopped waiting wants no answer; what was reserved for it is abandoned
+            let _ = answer.send(tried);
+        });
+        let tried = answered.await.map_err(|_| Error::Closed)?;
+        shared.env.reach(Point::ROTATION_JOINED).await;
+        match tried? {
+            Tried::Made(made) => return Ok(made),
+            Tried::Crowded => shared.uncrowded().await?,
         }
     }
 }

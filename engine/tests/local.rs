@@ -284,6 +284,27 @@ async fn an_artifact_larger_than_a_segment_gets_one_of_its_own() {
     engine.close().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_artifact_that_is_read_in_the_oldest_generation_outlives_its_segment() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path()).await;
+    engine.put(b"used", artifact(1_000)).await.unwrap();
+    engine.put(b"idle", artifact(2_000)).await.unwrap();
+    for _ in 0..2 {
+        engine.rotate(engine.active()).await.unwrap();
+    }
+    assert_eq!(engine.get(b"used").await.unwrap(), Some(artifact(1_000)));
+    while engine.usage().owners.superseded == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    let owners = Owners { live: 3_000, superseded: 1_000, ..Owners::default() };
+    assert_eq!(engine.usage().owners, owners);
+    engine.rotate(engine.active()).await.unwrap();
+    assert_eq!(engine.get(b"used").await.unwrap(), Some(artifact(1_000)));
+    assert_eq!(engine.get(b"idle").await.unwrap(), None);
+    engine.close().await.unwrap();
+}
+
 /// A body of pieces of 1,000 bytes.
 struct Pieces {
     left: Bytes,

@@ -28,7 +28,7 @@ pub struct Scenario {
 }
 
 /// Every scenario.
-pub const SCENARIOS: [Scenario; 6] = [
+pub const SCENARIOS: [Scenario; 9] = [
     Scenario {
         name: "concurrent-pushes",
         summary: "16 pushes straight on the ring state; every one survives",
@@ -88,6 +88,36 @@ pub const SCENARIOS: [Scenario; 6] = [
         windows: &["write-locked"],
         landings: &["append-to-commit"],
         generate: same_key,
+    },
+    Scenario {
+        name: "refresh-vs-put",
+        summary: "artifacts read from the oldest generation are copied while puts replace them; no put is undone",
+        subject: Subject::Engine,
+        cancels: true,
+        must_happen: &["joined", "holds", "cancels"],
+        windows: &["write-locked"],
+        landings: &["copy-to-commit", "row-to-commit"],
+        generate: refresh_vs_put,
+    },
+    Scenario {
+        name: "read-vs-refresh",
+        summary: "reads of artifacts that are being copied and whose segments go; no read misses or goes wrong",
+        subject: Subject::Engine,
+        cancels: true,
+        must_happen: &["departed", "holds", "slow unlinks", "failed unlinks", "cancels"],
+        windows: &["clone-to-save"],
+        landings: &["copy-to-commit", "row-to-read"],
+        generate: read_vs_refresh,
+    },
+    Scenario {
+        name: "cancelled-work",
+        summary: "puts, streams, reads and evictions whose callers are dropped at any point; nothing leaks, no lock stays",
+        subject: Subject::Engine,
+        cancels: true,
+        must_happen: &["joined", "departed", "holds", "slow unlinks", "failed unlinks", "cancels"],
+        windows: &["clone-to-save", "write-locked"],
+        landings: &["append-to-commit", "row-to-commit"],
+        generate: cancelled_work,
     },
 ];
 
@@ -184,6 +214,46 @@ fn same_key(decisions: &Decisions) -> Workload {
     let putters = decisions.between("putters", 3, 5);
     let mut callers: Vec<Vec<Operation>> =
         (0..putters).map(|putter| puts(decisions, putter, 2, keys, contents)).collect();
+    callers.push(reads(decisions, 0, 3, keys));
+    Workload { generations, segments: room, stored: stored(decisions, keys, room), limits: small(decisions), callers }
+}
+
+/// Every key is stored in the oldest segments; readers have it copied while puts replace it.
+fn refresh_vs_put(decisions: &Decisions) -> Workload {
+    let generations = generations(decisions);
+    let room: u32 = generations.iter().sum();
+    let keys = decisions.between("keys", 1, 3);
+    let mut callers: Vec<Vec<Operation>> = (0..3).map(|reader| reads(decisions, reader, 2, keys)).collect();
+    callers.extend((0..3).map(|putter| puts(decisions, putter, 2, keys, 64)));
+    let stored = (1..=keys).map(|key| (key as u8, 100 + key as u16, 1)).collect();
+    Workload { generations, segments: room, stored, limits: small(decisions), callers }
+}
+
+/// Every key is stored in the oldest segments, which are evicted while readers have them copied.
+fn read_vs_refresh(decisions: &Decisions) -> Workload {
+    let generations = generations(decisions);
+    let room: u32 = generations.iter().sum();
+    let keys = decisions.between("keys", 1, 3);
+    let mut callers: Vec<Vec<Operation>> = (0..4).map(|reader| reads(decisions, reader, 3, keys)).collect();
+    for evictor in 0..2 {
+        callers.push(vec![match decisions.between_of("evicts", evictor, 0, 2) {
+            0 => Operation::Relieve(decisions.between_of("left", evictor, 1, u64::from(room)) as u32),
+            1 => Operation::Rotate,
+            _ => Operation::EvictPlace(0),
+        }]);
+    }
+    let stored = (1..=keys).map(|key| (key as u8, 100 + key as u16, 1)).collect();
+    Workload { generations, segments: room, stored, limits: small(decisions), callers }
+}
+
+/// A little of everything.
+fn cancelled_work(decisions: &Decisions) -> Workload {
+    let generations = generations(decisions);
+    let room: u32 = generations.iter().sum();
+    let keys = decisions.between("keys", 1, 3);
+    let mut callers: Vec<Vec<Operation>> = (0..4).map(|putter| puts(decisions, putter, 2, keys, 64)).collect();
+    callers.push(vec![Operation::EvictPlace(0), Operation::EvictPlace(1)]);
+    callers.push(vec![Operation::Relieve(decisions.between("left", 1, u64::from(room)) as u32)]);
     callers.push(reads(decisions, 0, 3, keys));
     Workload { generations, segments: room, stored: stored(decisions, keys, room), limits: small(decisions), callers }
 }

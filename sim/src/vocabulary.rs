@@ -62,7 +62,7 @@ pub const WINDOWS: &[Window] = &[
         opens: Point::ROW_READ.name(),
         closes: &[Point::ROW_COMMITTED.name(), Point::STRIPE_RELEASED.name()],
         wants: None,
-        lands: &[Point::ROW_COMMITTED.name(), Point::ROWS_DELETED.name()],
+        lands: &[Point::ROW_COMMITTED.name(), Point::ROW_MOVED.name(), Point::ROWS_DELETED.name()],
     },
     // the evictor has read the rows of a segment; one of them moves on meanwhile
     Window {
@@ -71,7 +71,16 @@ pub const WINDOWS: &[Window] = &[
         opens: Point::ROWS_SCANNED.name(),
         closes: &[Point::ROWS_DELETED.name(), "DiskUnlink"],
         wants: None,
-        lands: &[Point::ROW_COMMITTED.name()],
+        lands: &[Point::ROW_COMMITTED.name(), Point::ROW_MOVED.name()],
+    },
+    // an artifact is being copied; a put replaces it or an eviction deletes its row meanwhile
+    Window {
+        name: "copy-to-commit",
+        exclusive: false,
+        opens: Point::REFRESH_LOCKED.name(),
+        closes: &[Point::ROW_MOVED.name(), Point::COPY_LOST.name(), Point::REFRESH_RELEASED.name()],
+        wants: None,
+        lands: &[Point::ROW_COMMITTED.name(), Point::ROWS_DELETED.name()],
     },
     // a read knows where the bytes are; their file goes meanwhile
     Window {
@@ -80,7 +89,7 @@ pub const WINDOWS: &[Window] = &[
         opens: Point::ROW_LOOKED_UP.name(),
         closes: &["DiskRead"],
         wants: None,
-        lands: &["DiskUnlink"],
+        lands: &["DiskUnlink", Point::ROW_MOVED.name()],
     },
 ];
 
@@ -96,11 +105,20 @@ pub const LOCKS: &[LockKind] = &[
         never_under: &[Point::ROTATION_JOINED.name(), Point::EVICTOR_AWAITED.name()],
     },
     LockKind {
+        name: "refresh",
+        wanted: Point::REFRESH_WANTED.name(),
+        held: Point::REFRESH_LOCKED.name(),
+        released: Point::REFRESH_RELEASED.name(),
+        rank: 2,
+        never_by: &["put", "read", "evict", "pressure", "evictor"],
+        never_under: &[Point::ROTATION_JOINED.name(), Point::EVICTOR_AWAITED.name()],
+    },
+    LockKind {
         name: "write",
         wanted: Point::WRITE_WANTED.name(),
         held: Point::WRITE_LOCKED.name(),
         released: Point::WRITE_RELEASED.name(),
-        rank: 2,
+        rank: 3,
         never_by: &["evict", "pressure", "evictor"],
         never_under: &[
             "DiskWrite",
@@ -115,7 +133,7 @@ pub const LOCKS: &[LockKind] = &[
         wanted: Point::RING_WANTED.name(),
         held: Point::RING_CLONED.name(),
         released: Point::RING_RELEASED.name(),
-        rank: 3,
+        rank: 4,
         never_by: &[],
         never_under: &[],
     },

@@ -1,0 +1,147 @@
+//! Refresh: an artifact that is read from the oldest generation is copied into the active segment, so that what is used
+//! does not go.
+//!
+//! Readers ask and do not wait: a bounded queue, and a worker that is there while something is in it. The copy's commit
+//! requires the row that was copied, so a put or an eviction in between wins, and the copy is lost.
+
+use crate::append::Room;
+use crate::catalog::Commit;
+use crate::engine::{Engine, Shared};
+use crate::env::Env;
+use crate::error::Result;
+use crate::eviction::Wake;
+use crate::limits::REFRESH_QUEUE_MAX;
+use crate::lock::{Lock, LockPoints};
+use crate::manifest::{Manifest, replacement};
+use crate::point::Point;
+use crate::ring::Generation;
+use crate::rotation::{Made, make_segment};
+use crate::usage::{Owner, Reservation};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use xxhash_rust::xxh3::Xxh3;
+
+const REFRESH_LOCK: LockPoints =
+    LockPoints { wanted: Point::REFRESH_WANTED, held: Some(Point::REFRESH_LOCKED), released: Point::REFRESH_RELEASED };
+
+/// What waits to be refreshed.
+#[derive(Debug)]
+pub(crate) struct Refreshes {
+    /// One copy at a time, whoever asks: copies must not crowd out puts.
+    lock: Lock,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    keys: VecDeque<Vec<u8>>,
+    is_running: bool,
+}
+
+impl Refreshes {
+    pub(crate) fn new() -> Refreshes {
+        Refreshes { lock: Lock::new(&REFRESH_LOCK), queue: Mutex::default() }
+    }
+
+    /// Queues a key; whether a worker is to be started for it.
+    fn ask(&self, key: &[u8]) -> bool {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        // full: it is read again if it matters
+        if queue.keys.len() == REFRESH_QUEUE_MAX || queue.keys.iter().any(|queued| queued == key) {
+            return false;
+        }
+        queue.keys.push_back(key.to_vec());
+        !std::mem::replace(&mut queue.is_running, true)
+    }
+
+    fn next(&self) -> Option<Vec<u8>> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = queue.keys.pop_front();
+        queue.is_running = key.is_some();
+        key
+    }
+}
+
+impl<E: Env> Engine<E> {
+    /// An artifact was read here: if that is in the oldest generation, has it copied some time soon.
+    pub(crate) fn was_read(&self, key: &[u8], manifest: &Manifest) {
+        let shared = &self.shared;
+        if shared.is_old(manifest) && shared.refreshes.ask(key) {
+            let (shared, wake) = (shared.clone(), self.wake.clone());
+            self.shared.env.spawn("refresh", async move {
+                while let Some(key) = shared.refreshes.next() {
+                    // whatever went wrong, the artifact is where it was; a failed save or sync has fenced writes
+                    let _ = refresh(&shared, &wake, &key).await;
+                }
+            });
+        }
+    }
+}
+
+/// Copies one artifact, if it still has to be.
+async fn refresh<E: Env>(shared: &Arc<Shared<E>>, wake: &Wake, key: &[u8]) -> Result<()> {
+    let mut reserved = None;
+    loop {
+        let held = shared.refreshes.lock.acquire(&shared.env).await;
+        let Some(manifest) = shared.look_up(key)?.filter(|manifest| shared.is_old(manifest)) else {
+            return Ok(());
+        };
+        let fits = |range: &Reservation| range.length == manifest.length;
+        let room = match reserved.take().filter(fits) {
+            Some(range) => Room::Reserved(range),
+            None => shared.reserve(manifest.length).await?,
+        };
+        match room {
+            Room::Reserved(range) => return shared.copy(key, &manifest, range).await,
+            // one that needs a segment of its own would push others out
+            Room::Full(_) if manifest.length > shared.limits.segment_bytes => return Ok(()),
+            Room::Full(full) => {
+                drop(held); // nobody waits for a rotation, and so for the evictor, under a lock
+                if let Made::Here(_, range) = make_segment(shared, wake, full, manifest.length).await? {
+                    reserved = Some(range);
+                }
+            }
+        }
+    }
+}
+
+impl<E: Env> Shared<E> {
+    fn is_old(&self, manifest: &Manifest) -> bool {
+        self.ring.snapshot().ring.generation_of(manifest.segment) == Some(Generation::Old)
+            && manifest.segment != self.active()
+    }
+
+    /// Copies the bytes that `manifest` names into `range` and makes that the artifact's place.
+    async fn copy(&self, key: &[u8], manifest: &Manifest, range: Reservation) -> Result<()> {
+        let (mut position, mut hash) = (0, Xxh3::new());
+        while position < manifest.length {
+            let piece = self.read_piece(key, manifest, position).await?;
+            hash.update(&piece);
+            let length = piece.len() as u64;
+            self.write(&range, position, piece).await?;
+            position += length;
+        }
+        if hash.digest() != manifest.checksum {
+            return Err(self.damaged(key, manifest));
+        }
+        // trusted next: the copy survives a power loss; the row that names it may become durable at any moment
+        range.book.syncs.covered(&self.env).await?;
+        self.ring.check_fence()?;
+        let next = Manifest { segment: range.book.segment, offset: range.offset, ..*manifest };
+        let (batch, requires) = replacement(key, Some(manifest), &next);
+        // buffered: a power loss may undo it; the old place is unlinked only after a sync that covers this, too
+        let (commit, range) = range.unless_unknown(self.committed(batch, &requires))?;
+        match commit {
+            Commit::Buffered => {
+                range.settle(Owner::Live);
+                self.books.move_bytes(manifest.segment, manifest.length, Owner::Live, Owner::Superseded);
+                self.env.note(Point::ROW_MOVED);
+            }
+            Commit::Refused => {
+                range.settle(Owner::LostCopy);
+                self.env.note(Point::COPY_LOST);
+            }
+        }
+        Ok(())
+    }
+}
