@@ -1,10 +1,17 @@
-//! How much disk the ring may use, and how much it does.
+//! How much disk the ring may use, how much it does, and what goes when there is no more.
 
+use crate::disk::Disk;
+use crate::engine::Shared;
+use crate::env::Env;
 use crate::error::{Error, Result};
-use crate::limits::{BUDGET_SEGMENTS_MIN, CATALOG_SHARE_DIVISOR, Limits, RingLimits};
+use crate::eviction::Wake;
+use crate::limits::{BUDGET_SEGMENTS_MIN, CATALOG_SHARE_DIVISOR, Limits, ROOM_ROUNDS_MAX, RingLimits};
+use crate::point::Point;
 use crate::ring::Ring;
 use crate::segment::SegmentId;
 use crate::usage::Owners;
+use std::collections::BTreeMap;
+use std::pin::pin;
 
 impl Limits {
     /// The limits of a node that may use `budget_bytes` of disk in segments of `segment_bytes`.
@@ -25,6 +32,75 @@ impl Limits {
         let ring = RingLimits { old: members - 2 * third, current: third, new: third };
         Ok(Limits::new(ring, segment_bytes))
     }
+}
+
+impl<E: Env> Shared<E> {
+    /// Sees to it that `length` more bytes can be written. The oldest segments go if that helps and nothing less does:
+    /// what is doomed counts as freed, and is waited for. Needs no free space itself. The caller holds no lock.
+    ///
+    /// # Errors
+    /// [`Error::DiskFull`] when evicting everything but the active segment would not be enough, or the disk keeps what it
+    /// was told to unlink.
+    pub(crate) async fn make_room(&self, wake: &Wake, length: u64) -> Result<()> {
+        for _ in 0..ROOM_ROUNDS_MAX {
+            let mut pass = pin!(self.passes.notified());
+            pass.as_mut().enable(); // before the look: a pass that ends in between is not missed
+            self.ring.check_fence()?;
+            // before the free bytes: what is freed in between counts twice, so that too little is evicted, not too much
+            let freed_before = self.books.freed();
+            let Some(missing) = self.missing(length).await? else {
+                return Ok(());
+            };
+            let room = self.ring.mutate(|ring| {
+                let bytes: BTreeMap<SegmentId, u64> =
+                    self.books.usage().into_iter().map(|(segment, owners)| (segment, owners.sum())).collect();
+                let of = |segment| bytes.get(&segment).copied().unwrap_or_default();
+                let doomed: u64 = ring.doomed().iter().map(|doomed| of(doomed.segment)).sum();
+                // the lock took its time: others may have written, given up, or made room
+                let freed = self.books.freed() - freed_before;
+                let given_up = missing.under_way.saturating_sub(self.books.under_way());
+                let missing = missing.bytes.saturating_sub(doomed).saturating_sub(freed).saturating_sub(given_up);
+                let suffices = ring.doom_oldest_freeing(missing, of);
+                Room { suffices, is_coming: !ring.doomed().is_empty(), has_come: freed > 0 || given_up > 0 }
+            });
+            match room.await? {
+                Room { is_coming: true, .. } => {
+                    wake.evictor();
+                    pass.await;
+                    self.env.reach(Point::EVICTOR_AWAITED).await;
+                }
+                Room { suffices: false, has_come: false, .. } => break,
+                Room { .. } => {}
+            }
+        }
+        Err(Error::DiskFull { length })
+    }
+
+    /// What the disk is short of for `length` more bytes beside those under way; `None` when it has them.
+    pub(crate) async fn missing(&self, length: u64) -> Result<Option<Missing>> {
+        let free = self.env.disk().free_bytes().await?;
+        let under_way = self.books.under_way();
+        let needed = under_way.saturating_add(length);
+        Ok((free < needed).then(|| Missing { bytes: needed - free, under_way }))
+    }
+}
+
+/// What the disk is short of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Missing {
+    bytes: u64,
+    /// What of it others have reserved and perhaps not yet written.
+    under_way: u64,
+}
+
+/// What becomes of room under the state lock.
+struct Room {
+    /// What was asked for is there, or will be when the doomed are gone.
+    suffices: bool,
+    /// Something is doomed.
+    is_coming: bool,
+    /// There is more than when it was measured.
+    has_come: bool,
 }
 
 /// Bytes that the ring accounts for, by what will become of them.

@@ -84,6 +84,12 @@ pub enum Error {
         /// The artifact.
         key: Vec<u8>,
     },
+    /// The disk has no room for the artifact, and evicting would not make any.
+    #[error("the disk has no room for {length} more bytes, whatever is evicted")]
+    DiskFull {
+        /// Its bytes.
+        length: u64,
+    },
     /// A sync failed, this one or one before it: what was written may not survive a power loss.
     #[error("a sync failed: {0}")]
     Unsynced(std::sync::Arc<Error>),
@@ -112,6 +118,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the disk was full.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(self, Error::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull)
+    }
+
     /// Whether a segment's file is not there.
     pub(crate) fn is_lost_file(&self) -> bool {
         match self {

@@ -101,7 +101,10 @@ impl<E: Env> Shared<E> {
             for doomed in latest.ring.doomed() {
                 // the entry may come back after a power loss; the list still names it then, or recovery finds the file
                 match self.env.disk().unlink(doomed.segment).await {
-                    Ok(()) => unlinked.push(doomed.segment),
+                    Ok(()) => {
+                        self.books.free(doomed.segment);
+                        unlinked.push(doomed.segment);
+                    }
                     Err(_) => {
                         self.unlinks_failed.fetch_add(1, Ordering::Relaxed);
                         self.env.note(Point::UNLINK_FAILED);

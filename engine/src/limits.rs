@@ -25,6 +25,9 @@ pub const BATCH_ROWS: usize = 256;
 /// Artifacts that wait to be copied out of the oldest generation; more are not copied.
 pub const REFRESH_QUEUE_MAX: usize = 64;
 
+/// How often a put that needs room waits for the evictor.
+pub const ROOM_ROUNDS_MAX: u32 = 16;
+
 /// Rows that an open reads at once.
 pub const OPEN_PAGE_ROWS: usize = 1024;
 

@@ -49,7 +49,8 @@ impl<E: Env> Engine<E> {
     /// Stores `bytes` under `key`, in the place of what was there. On return they are visible and durable.
     ///
     /// # Errors
-    /// [`Error::KeyLength`]; [`Error::Io`] and [`Error::Unsynced`] when the disk refuses: nothing was stored;
+    /// [`Error::KeyLength`]; [`Error::DiskFull`], [`Error::Io`] and [`Error::Unsynced`] when the disk refuses: nothing
+    /// was stored;
     /// [`Error::Catalog`] and, after a commit, [`Error::Unsynced`]: it may have been stored, and writes are fenced;
     /// [`Error::Evicted`] when one segment after the other was evicted meanwhile.
     pub async fn put(&self, key: &[u8], bytes: Bytes) -> Result<Put> {
@@ -78,12 +79,16 @@ impl<E: Env> Engine<E> {
                     }
                 }
             };
-            let segment = range.book.segment;
-            let written = self.shared.write(&range, 0, bytes.clone()).await;
-            if self.shared.unless_evicted(segment, written)?.is_some()
-                && let Some(put) = self.shared.finish(key, previous, range, checksum, stripe).await?
-            {
-                return Ok(put);
+            match self.shared.write(&range, 0, bytes.clone()).await {
+                Ok(()) => {
+                    if let Some(put) = self.shared.finish(key, previous, range, checksum, stripe).await? {
+                        return Ok(put);
+                    }
+                }
+                failed => {
+                    drop(stripe); // nobody waits for room under a lock
+                    self.unless_in_vain(range, failed).await?;
+                }
             }
             if attempt == PUT_ATTEMPTS_MAX {
                 break;
@@ -110,14 +115,17 @@ impl<E: Env> Engine<E> {
                     }
                 }
             };
-            let segment = range.book.segment;
-            let written = self.shared.write_body(key, &range, &mut body).await;
-            if let Some(checksum) = self.shared.unless_evicted(segment, written)? {
-                // only now: nobody waits for a body under a lock
-                let stripe = self.shared.stripe(key).acquire(&self.shared.env).await;
-                let previous = self.shared.manifest(key)?;
-                if let Some(put) = self.shared.finish(key, previous, range, checksum, stripe).await? {
-                    return Ok(put);
+            match self.shared.write_body(key, &range, &mut body).await {
+                Ok(checksum) => {
+                    // only now: nobody waits for a body under a lock
+                    let stripe = self.shared.stripe(key).acquire(&self.shared.env).await;
+                    let previous = self.shared.manifest(key)?;
+                    if let Some(put) = self.shared.finish(key, previous, range, checksum, stripe).await? {
+                        return Ok(put);
+                    }
+                }
+                failed => {
+                    self.unless_in_vain(range, failed).await?;
                 }
             }
             if attempt == PUT_ATTEMPTS_MAX || !body.restart() {
@@ -133,7 +141,25 @@ impl<E: Env> Engine<E> {
         Ok(match make_segment(&self.shared, &self.wake, full, length).await? {
             Made::Here(_, range) => Some(range),
             Made::Elsewhere(_) => None,
+            Made::NoRoom => {
+                self.shared.make_room(&self.wake, length).await?;
+                None
+            }
         })
+    }
+
+    /// What a write came to: `None` when it has to begin again, because its segment was evicted meanwhile, or because the
+    /// disk was full and now has room. The caller holds no lock.
+    async fn unless_in_vain<T>(&self, range: Reservation, written: Result<T>) -> Result<Option<T>> {
+        match written {
+            Err(error) if error.is_full() => {
+                let length = range.length;
+                drop(range); // it is not under way any more
+                self.shared.make_room(&self.wake, length).await?;
+                Ok(None)
+            }
+            other => self.shared.unless_evicted(range.book.segment, other),
+        }
     }
 }
 

@@ -97,8 +97,10 @@ async fn refresh<E: Env>(shared: &Arc<Shared<E>>, wake: &Wake, key: &[u8]) -> Re
             Room::Full(_) if manifest.length > shared.limits.segment_bytes => return Ok(()),
             Room::Full(full) => {
                 drop(held); // nobody waits for a rotation, and so for the evictor, under a lock
-                if let Made::Here(_, range) = make_segment(shared, wake, full, manifest.length).await? {
-                    reserved = Some(range);
+                match make_segment(shared, wake, full, manifest.length).await? {
+                    Made::Here(_, range) => reserved = Some(range),
+                    Made::Elsewhere(_) => {}
+                    Made::NoRoom => return Ok(()), // nothing is evicted for a copy
                 }
             }
         }

@@ -121,6 +121,24 @@ impl Ring {
         victims
     }
 
+    /// Dooms the oldest members until they free `missing` bytes, each as many as `bytes` says; none when all of them,
+    /// the active one apart, would not be enough. Returns whether they are.
+    pub fn doom_oldest_freeing(&mut self, missing: u64, bytes: impl Fn(SegmentId) -> u64) -> bool {
+        let mut freed = 0;
+        let mut victims = 0;
+        while freed < missing {
+            if victims + 1 >= self.members.len() {
+                return false;
+            }
+            freed += bytes(self.members[victims].segment);
+            victims += 1;
+        }
+        for victim in self.members.drain(..victims) {
+            self.doomed.push(Doomed { segment: victim.segment, bytes: victim.bytes });
+        }
+        true
+    }
+
     /// Takes `unlinked` off the doomed list.
     pub fn forget(&mut self, unlinked: &[SegmentId]) {
         self.doomed.retain(|doomed| !unlinked.contains(&doomed.segment));
@@ -269,6 +287,19 @@ mod tests {
                 prop_assert_eq!(ring.active().map(SegmentId::as_u128), model.oldest_first().last().copied());
             }
         }
+    }
+
+    #[test]
+    fn the_oldest_go_until_enough_is_freed_and_none_if_all_are_not_enough() {
+        let mut full = Ring::new(RingLimits { old: 2, current: 2, new: 2 });
+        (1..=4).for_each(|id| full.push(SegmentId::from_u128(id), 1));
+        let freeing = |missing| {
+            let mut ring = full.clone();
+            let suffices = ring.doom_oldest_freeing(missing, |segment| segment.as_u128() as u64);
+            (suffices, ring.doomed().len())
+        };
+        assert_eq!([0, 1, 2, 3, 6].map(freeing), [(true, 0), (true, 1), (true, 2), (true, 2), (true, 3)]);
+        assert_eq!(freeing(7), (false, 0), "the active one is not counted");
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub(crate) enum Made {
     Here(SegmentId, Reservation),
     /// Another call was first.
     Elsewhere(SegmentId),
+    /// The disk has no room for the range; the ring is as it was.
+    NoRoom,
 }
 
 /// What a rotation came to under the write lock.
@@ -59,6 +61,7 @@ impl<E: Env> Engine<E> {
         Ok(match make_segment(&self.shared, &self.wake, full, 0).await? {
             Made::Here(segment, _) => Rotation::Rotated(segment),
             Made::Elsewhere(segment) => Rotation::Overtaken(segment),
+            Made::NoRoom => unreachable!("no bytes always have room"),
         })
     }
 }
@@ -97,6 +100,9 @@ impl<E: Env> Shared<E> {
         match self.active() {
             active if active != full => return Ok(Tried::Made(Made::Elsewhere(active))),
             _ if self.is_crowded() => return Ok(Tried::Crowded),
+            // before the ring changes, and as large as what comes: a segment that cannot be written is a rotation for
+            // nothing. Nothing else is reserved meanwhile
+            _ if length > 0 && self.missing(length).await?.is_some() => return Ok(Tried::Made(Made::NoRoom)),
             _ => {}
         }
         let segment = self.push_new_segment(length).await?;

@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::group_commit::{GroupCommit, Target};
 use crate::segment::SegmentId;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Whose bytes they are.
@@ -81,6 +82,7 @@ impl Owners {
 #[derive(Debug, Default)]
 pub(crate) struct Books {
     books: Mutex<BTreeMap<SegmentId, Arc<Book>>>,
+    freed: AtomicU64,
 }
 
 /// The book of one segment.
@@ -113,6 +115,22 @@ impl Books {
     /// Closes the books of segments that are no more.
     pub(crate) fn close(&self, segments: &[SegmentId]) {
         lock(&self.books).retain(|segment, _| !segments.contains(segment));
+    }
+
+    /// The file of this segment is gone, its book still open.
+    pub(crate) fn free(&self, segment: SegmentId) {
+        let bytes = self.of(segment).map_or(0, |book| lock(&book.owners).sum());
+        self.freed.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes of files that went since the open.
+    pub(crate) fn freed(&self) -> u64 {
+        self.freed.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that are reserved and perhaps not yet written.
+    pub(crate) fn under_way(&self) -> u64 {
+        lock(&self.books).values().map(|book| lock(&book.owners).under_way).sum()
     }
 
     /// The book of a segment.

@@ -88,7 +88,7 @@ impl SweepResult {
         let is_judged = tally.runs >= FLOOR_SEEDS_MIN;
         for name in scenario.must_happen.iter().filter(|_| is_judged) {
             if !tally.happened(name) {
-                void.push(format!("no seed had any {name}"));
+                void.push(format!("{name} in fewer than 1 of 100 seeds"));
             }
         }
         for (window, sum) in WINDOWS.iter().zip(&tally.windows) {

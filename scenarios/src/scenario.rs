@@ -1,6 +1,6 @@
 //! The scenarios: what each is about, and the generator of its workloads.
 
-use crate::workload::{Operation, Small, Subject, Workload};
+use crate::workload::{Operation, Small, Subject, Workload, content};
 use segment_engine::Result;
 use segment_sim::decision::Decisions;
 use segment_sim::plan::{Base, Plan};
@@ -18,6 +18,8 @@ pub struct Scenario {
     pub subject: Subject,
     /// Whether callers may be dropped.
     pub cancels: bool,
+    /// Whether writes may meet a full disk that is not.
+    pub fills: bool,
     /// What must happen in some seed of a sweep: interference, segments that joined or departed.
     pub must_happen: &'static [&'static str],
     /// The exclusive windows that it is about: each needs arrivals.
@@ -28,12 +30,13 @@ pub struct Scenario {
 }
 
 /// Every scenario.
-pub const SCENARIOS: [Scenario; 9] = [
+pub const SCENARIOS: [Scenario; 11] = [
     Scenario {
         name: "concurrent-pushes",
         summary: "16 pushes straight on the ring state; every one survives",
         subject: Subject::RingState,
         cancels: false,
+        fills: false,
         must_happen: &["joined", "holds"],
         windows: &["clone-to-save"],
         landings: &[],
@@ -44,6 +47,7 @@ pub const SCENARIOS: [Scenario; 9] = [
         summary: "16 evictions against a full ring; all gone, none back",
         subject: Subject::Engine,
         cancels: true,
+        fills: false,
         must_happen: &["departed", "holds", "slow unlinks", "failed unlinks", "cancels"],
         windows: &["clone-to-save"],
         landings: &[],
@@ -54,6 +58,7 @@ pub const SCENARIOS: [Scenario; 9] = [
         summary: "rotations, pressure passes and evictions of ring members overlap; unlinks are slow",
         subject: Subject::Engine,
         cancels: true,
+        fills: false,
         must_happen: &["joined", "departed", "holds", "slow unlinks", "failed unlinks", "cancels"],
         windows: &["clone-to-save", "write-locked"],
         landings: &[],
@@ -64,6 +69,7 @@ pub const SCENARIOS: [Scenario; 9] = [
         summary: "rotations alone; only a full ring evicts, and no caller names a member",
         subject: Subject::Engine,
         cancels: true,
+        fills: false,
         must_happen: &["joined", "departed", "holds", "slow unlinks", "failed unlinks", "cancels"],
         windows: &["clone-to-save", "write-locked"],
         landings: &[],
@@ -74,6 +80,7 @@ pub const SCENARIOS: [Scenario; 9] = [
         summary: "8 puts, 4 evictions and 4 reads overlap; no artifact dangles, no read goes wrong",
         subject: Subject::Engine,
         cancels: true,
+        fills: false,
         must_happen: &["joined", "departed", "holds", "slow unlinks", "failed unlinks", "cancels"],
         windows: &["clone-to-save", "write-locked"],
         landings: &["append-to-commit", "row-to-commit", "scan-to-delete", "row-to-read"],
@@ -84,6 +91,7 @@ pub const SCENARIOS: [Scenario; 9] = [
         summary: "puts of one or two keys, often of the same bytes, and reads of them; nothing is stored twice",
         subject: Subject::Engine,
         cancels: true,
+        fills: false,
         must_happen: &["joined", "holds", "cancels"],
         windows: &["write-locked"],
         landings: &["append-to-commit"],
@@ -94,6 +102,7 @@ pub const SCENARIOS: [Scenario; 9] = [
         summary: "artifacts read from the oldest generation are copied while puts replace them; no put is undone",
         subject: Subject::Engine,
         cancels: true,
+        fills: false,
         must_happen: &["joined", "holds", "cancels"],
         windows: &["write-locked"],
         landings: &["copy-to-commit", "row-to-commit"],
@@ -104,6 +113,7 @@ pub const SCENARIOS: [Scenario; 9] = [
         summary: "reads of artifacts that are being copied and whose segments go; no read misses or goes wrong",
         subject: Subject::Engine,
         cancels: true,
+        fills: false,
         must_happen: &["departed", "holds", "slow unlinks", "failed unlinks", "cancels"],
         windows: &["clone-to-save"],
         landings: &["copy-to-commit", "row-to-read"],
@@ -114,10 +124,33 @@ pub const SCENARIOS: [Scenario; 9] = [
         summary: "puts, streams, reads and evictions whose callers are dropped at any point; nothing leaks, no lock stays",
         subject: Subject::Engine,
         cancels: true,
+        fills: false,
         must_happen: &["joined", "departed", "holds", "slow unlinks", "failed unlinks", "cancels"],
         windows: &["clone-to-save", "write-locked"],
         landings: &["append-to-commit", "row-to-commit"],
         generate: cancelled_work,
+    },
+    Scenario {
+        name: "full-disk",
+        summary: "puts on a disk that is nearly full, and writes that are refused; the ring shrinks, no more than it must",
+        subject: Subject::Engine,
+        cancels: true,
+        fills: true,
+        must_happen: &["joined", "departed", "holds", "slow unlinks", "failed unlinks", "full disk", "cancels"],
+        windows: &["clone-to-save", "write-locked"],
+        landings: &["append-to-commit", "row-to-commit"],
+        generate: full_disk,
+    },
+    Scenario {
+        name: "pressure-with-slow-unlinks",
+        summary: "puts, rotations and pressure passes while the doomed are slow to go; what is doomed counts as freed",
+        subject: Subject::Engine,
+        cancels: true,
+        fills: false,
+        must_happen: &["joined", "departed", "holds", "slow unlinks", "failed unlinks", "cancels"],
+        windows: &["clone-to-save", "write-locked"],
+        landings: &["append-to-commit", "row-to-commit"],
+        generate: pressure_with_slow_unlinks,
     },
 ];
 
@@ -131,7 +164,7 @@ impl Scenario {
     pub fn plan(&self, seed: u64, base: Option<Base>) -> Plan<Workload> {
         Plan {
             scenario: self.name.to_string(),
-            schedule: strategy::schedule(seed, Options { base, cancels: self.cancels }),
+            schedule: strategy::schedule(seed, Options { base, cancels: self.cancels, fills: self.fills }),
             workload: (self.generate)(&Decisions::new(seed, self.name)),
         }
     }
@@ -203,7 +236,14 @@ fn put_vs_eviction(decisions: &Decisions) -> Workload {
         }]);
     }
     callers.extend((0..2).map(|reader| reads(decisions, reader, 2, keys)));
-    Workload { generations, segments: room, stored: stored(decisions, keys, room), limits: small(decisions), callers }
+    Workload {
+        generations,
+        segments: room,
+        stored: stored(decisions, keys, room),
+        limits: small(decisions),
+        callers,
+        ..Workload::default()
+    }
 }
 
 /// Puts of few contents under one or two keys.
@@ -215,7 +255,14 @@ fn same_key(decisions: &Decisions) -> Workload {
     let mut callers: Vec<Vec<Operation>> =
         (0..putters).map(|putter| puts(decisions, putter, 2, keys, contents)).collect();
     callers.push(reads(decisions, 0, 3, keys));
-    Workload { generations, segments: room, stored: stored(decisions, keys, room), limits: small(decisions), callers }
+    Workload {
+        generations,
+        segments: room,
+        stored: stored(decisions, keys, room),
+        limits: small(decisions),
+        callers,
+        ..Workload::default()
+    }
 }
 
 /// Every key is stored in the oldest segments; readers have it copied while puts replace it.
@@ -226,7 +273,7 @@ fn refresh_vs_put(decisions: &Decisions) -> Workload {
     let mut callers: Vec<Vec<Operation>> = (0..3).map(|reader| reads(decisions, reader, 2, keys)).collect();
     callers.extend((0..3).map(|putter| puts(decisions, putter, 2, keys, 64)));
     let stored = (1..=keys).map(|key| (key as u8, 100 + key as u16, 1)).collect();
-    Workload { generations, segments: room, stored, limits: small(decisions), callers }
+    Workload { generations, segments: room, stored, limits: small(decisions), callers, ..Workload::default() }
 }
 
 /// Every key is stored in the oldest segments, which are evicted while readers have them copied.
@@ -243,7 +290,7 @@ fn read_vs_refresh(decisions: &Decisions) -> Workload {
         }]);
     }
     let stored = (1..=keys).map(|key| (key as u8, 100 + key as u16, 1)).collect();
-    Workload { generations, segments: room, stored, limits: small(decisions), callers }
+    Workload { generations, segments: room, stored, limits: small(decisions), callers, ..Workload::default() }
 }
 
 /// A little of everything.
@@ -255,7 +302,56 @@ fn cancelled_work(decisions: &Decisions) -> Workload {
     callers.push(vec![Operation::EvictPlace(0), Operation::EvictPlace(1)]);
     callers.push(vec![Operation::Relieve(decisions.between("left", 1, u64::from(room)) as u32)]);
     callers.push(reads(decisions, 0, 3, keys));
-    Workload { generations, segments: room, stored: stored(decisions, keys, room), limits: small(decisions), callers }
+    Workload {
+        generations,
+        segments: room,
+        stored: stored(decisions, keys, room),
+        limits: small(decisions),
+        callers,
+        ..Workload::default()
+    }
+}
+
+/// A ring full of artifacts on a disk that holds little more.
+fn full_disk(decisions: &Decisions) -> Workload {
+    let generations = generations(decisions);
+    let room: u32 = generations.iter().sum();
+    let disk_bytes = decisions.between("disk", 200, 200 + 160 * u64::from(room));
+    let keys = decisions.between("keys", 2, 8);
+    let mut callers: Vec<Vec<Operation>> = (0..3).map(|putter| puts(decisions, putter, 3, keys, 64)).collect();
+    callers.push(reads(decisions, 0, 2, keys));
+    if decisions.between("evicts", 0, 1) == 1 {
+        callers.push(vec![Operation::EvictPlace(decisions.between("place", 0, 5) as u32)]);
+    }
+    let stored = full(decisions, room, disk_bytes);
+    Workload { generations, segments: room, stored, disk_bytes, limits: small(decisions), callers }
+}
+
+/// The same on a disk of about the ring's size, with little that may be doomed.
+fn pressure_with_slow_unlinks(decisions: &Decisions) -> Workload {
+    let generations = generations(decisions);
+    let room: u32 = generations.iter().sum();
+    let disk_bytes = decisions.between("disk", 120, 240) * u64::from(room);
+    let mut callers: Vec<Vec<Operation>> = (0..3).map(|putter| puts(decisions, putter, 3, 4, 64)).collect();
+    callers.push(vec![Operation::Relieve(decisions.between("left", 1, u64::from(room)) as u32)]);
+    callers.push(vec![Operation::Rotate; 2]);
+    let limits = Small { doomed: decisions.between("doomed", 0, 1) as u32, ..small(decisions) };
+    Workload { generations, segments: room, stored: full(decisions, room, disk_bytes), disk_bytes, limits, callers }
+}
+
+/// One or two artifacts in each segment, as far as the disk holds them.
+fn full(decisions: &Decisions, room: u32, disk_bytes: u64) -> Vec<(u8, u16, u32)> {
+    let mut left = disk_bytes;
+    let mut stored = Vec::new();
+    for key in 1..=2 * room as u8 {
+        let number = decisions.between_of("stored", u64::from(key), 200, 300) as u16;
+        let length = content(number).len() as u64;
+        if length <= left {
+            left -= length;
+            stored.push((key, number, u32::from(key).div_ceil(2)));
+        }
+    }
+    stored
 }
 
 /// What a caller puts: under some of `keys` keys, some of `contents` contents, now and then as a stream.

@@ -9,7 +9,7 @@ use std::fmt::Write;
 /// The trace as lines: step, task, point, and what there is to say about it.
 pub fn tell(story: &Story) -> String {
     let width = story.labels.iter().map(String::len).max().unwrap_or(0);
-    let mut saves = story.saves.iter().filter(|(step, _)| *step > 0);
+    let mut saves = story.saves.iter().filter(|(step, _)| *step > 0).peekable();
     let mut text = String::new();
     for event in story.trace.events() {
         let Event { step, site, what } = event;
@@ -22,7 +22,10 @@ pub fn tell(story: &Story) -> String {
             What::Cancelled => "its caller is dropped here".to_string(),
             What::Finished => "finished".to_string(),
             What::Panicked => "panicked".to_string(),
-            What::Changed(_) => saves.next().map(|(_, record)| ring(record)).unwrap_or_default(),
+            What::Changed(_) => {
+                // the others are commits of artifacts
+                saves.next_if(|(saved, _)| saved == step).map(|(_, record)| ring(record)).unwrap_or_default()
+            }
         };
         let point = if site.hit == 1 { site.point.to_string() } else { format!("{}:{}", site.point, site.hit) };
         let line = format!("{step:>5}  {label:<width$}  {point:<20}{remark}");

@@ -36,6 +36,8 @@ pub struct Workload {
     pub segments: u32,
     /// Artifacts that are there before the run: key, content, and the number of the segment.
     pub stored: Vec<(Key, u16, u32)>,
+    /// The size of the disk in bytes; 0 is one that never runs full.
+    pub disk_bytes: u64,
     /// The engine's other limits.
     pub limits: Small,
     /// What each caller does, one after the other. All callers start together.
@@ -134,7 +136,7 @@ impl Workload {
                 .iter()
                 .map(|&(key, number, segment)| Stored { key, bytes: content(number), segment })
                 .collect(),
-            disk_bytes: LARGE_DISK_BYTES,
+            disk_bytes: if self.disk_bytes == 0 { LARGE_DISK_BYTES } else { self.disk_bytes },
             steps_max: STEPS_PER_OPERATION * (operations as u64 + 1),
         }
     }
@@ -189,6 +191,8 @@ impl Act {
             };
             teller.tell(answer.unwrap_or_else(|error| match error {
                 Error::Evicted { key } => Answer::GaveUp(key[0]),
+                Error::DiskFull { length } => Answer::NoRoom(length),
+                Error::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => Answer::Full,
                 error => Answer::Failed(error.to_string()),
             }));
         }

@@ -36,18 +36,19 @@ fn workload() -> impl Strategy<Value = Workload> {
     let callers = proptest::collection::vec(caller, 1..7);
     let stored = proptest::collection::btree_map(1u8..4, (40u16..80, 1u32..8), 0..4);
     let limits = (0u32..4, 1u32..3, 1u32..4);
-    let all = ([1u32..4, 1u32..4, 1u32..4], 0u32..8, stored, limits, callers);
-    all.prop_map(|(generations, segments, stored, (doomed, stripes, batch_rows), callers)| Workload {
+    let all = ([1u32..4, 1u32..4, 1u32..4], 0u32..8, stored, prop_oneof![Just(0), 50u64..1500], limits, callers);
+    all.prop_map(|(generations, segments, stored, disk_bytes, (doomed, stripes, batch_rows), callers)| Workload {
         generations,
         segments,
         stored: stored.into_iter().map(|(key, (content, segment))| (key, content, segment)).collect(),
+        disk_bytes,
         limits: Small { doomed, stripes, batch_rows },
         callers,
     })
 }
 
 fn plan(scenario: &Scenario, seed: u64, workload: Workload) -> Plan<Workload> {
-    let schedule = strategy::schedule(seed, Options { base: None, cancels: true });
+    let schedule = strategy::schedule(seed, Options { base: None, cancels: true, fills: true });
     Plan { scenario: scenario.name.to_string(), schedule, workload }
 }
 

@@ -18,7 +18,7 @@ use crate::confined::Confined;
 use crate::decision::{Decisions, Ratio};
 use crate::locks::{LockFacts, LockKind, Locks};
 use crate::plan::{Action, Injection, Schedule, Until};
-use crate::site::TaskId;
+use crate::site::{TaskId, has_kind};
 use crate::trace::{Trace, What};
 use crate::window::{Window, WindowCount, Windows};
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,9 @@ use wait::{Answered, Park};
 
 /// EIO: the error of an operation that a knob, and not an injection, makes fail.
 const ERRNO_IO: i32 = 5;
+
+/// ENOSPC: the same, of one that needs room.
+const ERRNO_FULL: i32 = 28;
 
 /// The longest hold that a knob makes, in steps.
 const HOLD_STEPS_MAX: u64 = 40;
@@ -97,6 +100,8 @@ pub struct OperationTraits {
     pub slow: bool,
     /// It can fail: the knob `fail` and error injections apply to it.
     pub fails: bool,
+    /// It needs room: the knob `full` and error injections apply to it.
+    pub fills: bool,
 }
 
 /// How often the plan interfered, by kind.
@@ -108,6 +113,8 @@ pub struct Interference {
     pub slow: u64,
     /// Operations that failed.
     pub failures: u64,
+    /// Writes that met a full disk.
+    pub full: u64,
     /// Callers that were dropped.
     pub cancels: u64,
 }
@@ -385,6 +392,12 @@ impl<'a> Pulse<'a> {
     /// Whether a task goes on.
     pub fn is_alive(self, task: TaskId) -> bool {
         self.state.task(task).end.is_none()
+    }
+
+    /// How many tasks that others have started under this name go on.
+    pub fn alive_children(self, name: &str) -> usize {
+        let is_child = |label: &str| label.rsplit_once('/').is_some_and(|(_, last)| has_kind(last, name));
+        self.state.tasks.iter().filter(|task| task.end.is_none() && is_child(&task.label)).count()
     }
 
     /// The labels of all tasks, in the order of their ids.

@@ -50,14 +50,20 @@ impl Disk for SimDisk {
 
     async fn write_at(&self, segment: SegmentId, offset: u64, bytes: Bytes) -> Result<()> {
         let history = self.history.clone();
-        let effect = move |_| {
+        let effect = move |landing| {
             let mut history = history.borrow_mut();
-            let History { files, writes, puts_too_late, .. } = &mut *history;
+            let free = history.disk_bytes.saturating_sub(history.files.len());
+            let History { files, writes, puts_too_late, writes_refused, .. } = &mut *history;
             let Some(file) = files.bytes_mut(segment) else {
                 *puts_too_late += 1;
                 return Err(lost("write", segment));
             };
             let start = offset as usize;
+            let growth = (start + bytes.len()).saturating_sub(file.len()) as u64;
+            if landing != Landing::Done || growth > free {
+                *writes_refused += 1;
+                return Err(failed("write", segment, io::ErrorKind::StorageFull.into()));
+            }
             *writes.entry(segment).or_default() += 1;
             if file.len() < start + bytes.len() {
                 file.resize(start + bytes.len(), 0);
@@ -65,7 +71,8 @@ impl Disk for SimDisk {
             file[start..start + bytes.len()].copy_from_slice(&bytes);
             Ok(())
         };
-        self.conductor.submit("DiskWrite", OperationTraits::default(), effect).await
+        let traits = OperationTraits { fills: true, ..OperationTraits::default() };
+        self.conductor.submit("DiskWrite", traits, effect).await
     }
 
     async fn read_at(&self, segment: SegmentId, offset: u64, length: usize) -> Result<Bytes> {
@@ -130,7 +137,7 @@ impl Disk for SimDisk {
                 }
             }
         };
-        self.conductor.submit("DiskUnlink", OperationTraits { slow: true, fails: true }, effect).await
+        self.conductor.submit("DiskUnlink", OperationTraits { slow: true, fails: true, fills: false }, effect).await
     }
 
     async fn list(&self) -> Result<Vec<SegmentId>> {

@@ -64,8 +64,12 @@ pub enum Answer {
         /// The step in which it was asked for.
         since: u64,
     },
-    /// Its artifact was not stored, because its segment was evicted each time.
+    /// Its artifact was not stored: each time its segment was evicted or a write was refused.
     GaveUp(Key),
+    /// Its artifact was not stored: the disk has no room for so many bytes, whatever is evicted.
+    NoRoom(u64),
+    /// A write was refused, the disk was full.
+    Full,
     /// The operation ended in an error.
     Failed(String),
 }
@@ -226,6 +230,10 @@ pub struct History {
     /// How many puts came too late for their segment, at most: those whose write met no file or whose commit was refused,
     /// and for a sync that met none, all that had written to it.
     pub puts_too_late: u64,
+    /// Writes that were refused because the disk was full.
+    pub writes_refused: u64,
+    /// Puts that have begun, and how many bytes each has.
+    pub putting: Vec<(TaskId, u64)>,
     /// Reads that the engine says went on elsewhere.
     pub reads_retried: u64,
     /// Reads of a file that was not there.
@@ -240,6 +248,11 @@ impl History {
     /// The ring in the catalog.
     pub fn saved(&self) -> Option<&RingRecord> {
         self.saves.last().map(|save| &save.record)
+    }
+
+    /// Bytes that the puts under way could need at most.
+    pub fn bytes_being_put(&self, is_alive: impl Fn(TaskId) -> bool) -> u64 {
+        self.putting.iter().filter(|(task, _)| is_alive(*task)).map(|(_, bytes)| bytes).sum()
     }
 
     /// Takes a save in. The oracles of a save are asked before, while the history still ends with the previous one.

@@ -64,6 +64,8 @@ pub struct Knobs {
     pub slow: Ratio,
     /// An operation that can fail (an unlink) fails.
     pub fail: Ratio,
+    /// An operation that needs room (a write) meets a full disk.
+    pub full: Ratio,
     /// A caller is dropped at the site.
     pub cancel: Ratio,
     /// Base `priority`: the task goes to the back.

@@ -135,10 +135,14 @@ impl Tally {
         }
         let base = self.bases.entry(record.base).or_default();
         base.runs += 1;
-        let Interference { holds, slow, failures, cancels } = record.interference;
-        for (name, times) in
-            [("holds", holds), ("slow unlinks", slow), ("failed unlinks", failures), ("cancels", cancels)]
-        {
+        let Interference { holds, slow, failures, full, cancels } = record.interference;
+        for (name, times) in [
+            ("holds", holds),
+            ("slow unlinks", slow),
+            ("failed unlinks", failures),
+            ("full disk", full),
+            ("cancels", cancels),
+        ] {
             if times > 0 {
                 if !self.interference.contains_key(name) {
                     self.interference.insert(name.to_string(), Seen::default());
@@ -164,12 +168,12 @@ impl Tally {
         }
     }
 
-    /// Whether any run had this: a kind of interference, `joined` or `departed`.
+    /// Whether this happened: `joined` or `departed` in any run, a kind of interference in one of a hundred.
     pub fn happened(&self, name: &str) -> bool {
         match name {
             "joined" => self.joined > 0,
             "departed" => self.departed > 0,
-            _ => self.interference.contains_key(name),
+            _ => self.interference.get(name).is_some_and(|seen| seen.runs * 100 >= self.runs),
         }
     }
 

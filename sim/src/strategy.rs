@@ -13,6 +13,8 @@ pub struct Options {
     pub base: Option<Base>,
     /// Callers may be dropped.
     pub cancels: bool,
+    /// Writes may meet a full disk that is not.
+    pub fills: bool,
 }
 
 /// The schedule of a seed.
@@ -29,6 +31,11 @@ pub fn schedule(seed: u64, options: Options) -> Schedule {
         hold: holds,
         slow: pick("slow", &[Ratio::NEVER, Ratio::new(1, 2), Ratio::new(1, 1)]),
         fail: pick("fail", &[Ratio::NEVER, Ratio::NEVER, Ratio::NEVER, Ratio::new(1, 4)]),
+        full: if options.fills {
+            pick("full", &[Ratio::NEVER, Ratio::NEVER, Ratio::new(5, 100), Ratio::new(20, 100)])
+        } else {
+            Ratio::NEVER
+        },
         cancel: if options.cancels {
             pick("cancel", &[Ratio::NEVER, Ratio::NEVER, Ratio::new(2, 100)])
         } else {
@@ -48,7 +55,7 @@ mod tests {
 
     #[test]
     fn three_seeds_in_a_row_take_the_three_bases() {
-        let options = Options { base: None, cancels: true };
+        let options = Options { base: None, cancels: true, fills: true };
         let bases: Vec<Base> = (30..33).map(|seed| schedule(seed, options).base).collect();
         assert_eq!(bases, Base::ALL);
     }
@@ -56,14 +63,20 @@ mod tests {
     #[test]
     fn every_knob_is_off_in_some_seeds_and_on_in_others() {
         let schedules: Vec<Schedule> =
-            (0..200).map(|seed| schedule(seed, Options { base: None, cancels: true })).collect();
-        let knobs: [fn(&Knobs) -> Ratio; 5] =
-            [|knobs| knobs.hold, |knobs| knobs.slow, |knobs| knobs.fail, |knobs| knobs.cancel, |knobs| knobs.change];
+            (0..200).map(|seed| schedule(seed, Options { base: None, cancels: true, fills: true })).collect();
+        let knobs: [fn(&Knobs) -> Ratio; 6] = [
+            |knobs| knobs.hold,
+            |knobs| knobs.slow,
+            |knobs| knobs.fail,
+            |knobs| knobs.full,
+            |knobs| knobs.cancel,
+            |knobs| knobs.change,
+        ];
         for knob in knobs {
             assert!(schedules.iter().any(|schedule| knob(&schedule.knobs).hits == 0));
             assert!(schedules.iter().any(|schedule| knob(&schedule.knobs).hits > 0));
         }
-        let without = Options { base: None, cancels: false };
+        let without = Options { base: None, cancels: false, fills: false };
         assert!((0..200).all(|seed| schedule(seed, without).knobs.cancel == Ratio::NEVER));
     }
 }

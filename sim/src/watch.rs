@@ -69,6 +69,10 @@ impl Tasks for Pulse<'_> {
     fn is_alive(&self, task: TaskId) -> bool {
         Pulse::is_alive(*self, task)
     }
+
+    fn alive_children(&self, name: &str) -> usize {
+        Pulse::alive_children(*self, name)
+    }
 }
 
 impl Watch {
@@ -147,6 +151,7 @@ impl Watch {
         };
         let mut history = self.history.borrow_mut();
         self.ask(When::Answer, &View { answer: Some((task, &answer)), ..self.view(&history, &pulse) });
+        history.putting.retain(|(putter, _)| *putter != task);
         history.answers.push((task, answer));
     }
 

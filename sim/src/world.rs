@@ -5,7 +5,7 @@
 //! them, and the kill at the end, so that nothing outlives the run.
 
 use crate::catalog::{KeptCommit, SimCatalog, Store, Written};
-use crate::conductor::{Conductor, Proceed, Pulse, Role, panic_message};
+use crate::conductor::{Conductor, Interference, Proceed, Pulse, Role, panic_message};
 use crate::confined::Confined;
 use crate::disk::SimDisk;
 use crate::history::{Answer, Key};
@@ -307,7 +307,7 @@ impl Stage {
             joined: history.joined.len().saturating_sub(furnished) as u64,
             departed: history.departed.len() as u64,
             windows: pulse.window_counts(),
-            interference: pulse.interference(),
+            interference: Interference { full: history.writes_refused, ..pulse.interference() },
         });
         let story = mode.keep_trace.then(|| Story {
             trace,
@@ -330,7 +330,11 @@ impl Teller {
     /// The running caller puts this; returns the hash of it, and the step.
     pub fn puts(&self, bytes: &[u8]) -> (u64, u64) {
         let content = xxh3_64(bytes);
-        self.watch.history().borrow_mut().contents.entry(content).or_insert_with(|| bytes.to_vec());
+        let task = self.conductor.current();
+        let mut history = self.watch.history().borrow_mut();
+        history.contents.entry(content).or_insert_with(|| bytes.to_vec());
+        history.putting.extend(task.map(|task| (task, bytes.len() as u64)));
+        drop(history);
         (content, self.step())
     }
 

@@ -75,6 +75,7 @@ fn describe(plan: &Plan<Workload>) -> String {
         share("holds", knobs.hold),
         share("slow unlinks", knobs.slow),
         share("failed unlinks", knobs.fail),
+        share("full disk", knobs.full),
         share("cancels", knobs.cancel),
         share("priority changes", knobs.change),
     ];
@@ -83,7 +84,16 @@ fn describe(plan: &Plan<Workload>) -> String {
     let knobs = if shares.is_empty() { "none".to_string() } else { shares.join(", ") };
     let mut text =
         format!("{} seed {} on base {}; knobs: {knobs}\n", plan.scenario, schedule.seed, schedule.base.name());
-    text += &format!("ring of {old}/{current}/{new} with {} segments; callers:", plan.workload.segments);
+    text += &format!("ring of {old}/{current}/{new} with {} segments", plan.workload.segments);
+    let Workload { stored, disk_bytes, .. } = &plan.workload;
+    if !stored.is_empty() {
+        let place = |(key, number, segment): &(u8, u16, u32)| format!("{key}: content {number} in {segment}");
+        text += &format!("; stored {}", stored.iter().map(place).collect::<Vec<_>>().join(", "));
+    }
+    if *disk_bytes > 0 {
+        text += &format!("; a disk of {disk_bytes} bytes");
+    }
+    text += "; callers:";
     let lines = plan.workload.callers.iter().map(|operations| {
         operations.iter().map(|operation| format!("{operation:?}")).collect::<Vec<_>>().join(" then ")
     });

@@ -1,8 +1,8 @@
 //! What the conductor knows: the tasks, what waits, and which of it goes next.
 
 use super::{
-    Between, CANCEL_AT_ONCE, CANCEL_STEPS_MAX, ERRNO_IO, End, HOLD_IDLE, HOLD_STEPS_MAX, Interference, Landing,
-    OperationTraits, Role,
+    Between, CANCEL_AT_ONCE, CANCEL_STEPS_MAX, ERRNO_FULL, ERRNO_IO, End, HOLD_IDLE, HOLD_STEPS_MAX, Interference,
+    Landing, OperationTraits, Role,
 };
 use crate::decision::{Decisions, Question, Ratio, below};
 use crate::locks::{LockPoint, Locks};
@@ -400,14 +400,16 @@ impl State {
 
     fn landing(&mut self, visit: &Visit, traits: OperationTraits) -> Landing {
         let errno = match self.injected.get(&visit.key) {
-            Some(Action::Error(errno)) if traits.fails => Some(*errno),
+            Some(Action::Error(errno)) if traits.fails || traits.fills => Some(*errno),
             Some(_) => None,
-            None => (traits.fails && self.takes(self.schedule.knobs.fail, Question::Fail, visit)).then_some(ERRNO_IO),
+            None if traits.fails && self.takes(self.schedule.knobs.fail, Question::Fail, visit) => Some(ERRNO_IO),
+            None if traits.fills && self.takes(self.schedule.knobs.full, Question::Fail, visit) => Some(ERRNO_FULL),
+            None => None,
         };
         let Some(errno) = errno else {
             return Landing::Done;
         };
-        self.interference.failures += 1;
+        self.interference.failures += u64::from(traits.fails);
         self.fire(visit.site, Action::Error(errno));
         Landing::Failed(errno)
     }

@@ -24,6 +24,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let (task, answer) = view.answer?;
     let is_member = |segment| ring.generation_of(segment).is_some();
     let left = ring.members().len();
+    let setbacks = view.history.puts_too_late + view.history.writes_refused;
     let lie = match answer {
         Answer::Evicted(segment) if is_member(*segment) => {
             format!("segment {} is evicted, and it is in the ring", number(*segment))
@@ -50,7 +51,20 @@ fn check(view: &View<'_>) -> Option<Finding> {
                 Some(_) => return None,
             }
         }
-        Answer::GaveUp(_) if view.history.puts_too_late >= u64::from(PUT_ATTEMPTS_MAX) => return None,
+        Answer::GaveUp(_) if setbacks >= u64::from(PUT_ATTEMPTS_MAX) => return None,
+        Answer::NoRoom(length) => {
+            // an eviction frees what is not active; other puts may take what is free before this one does
+            let files = &view.history.files;
+            let stays = ring.active().and_then(|active| files.bytes(active)).map_or(0, Vec::len) as u64;
+            let others = view.bytes_under_way(Some(task));
+            let room = view.history.disk_bytes.saturating_sub(stays);
+            if room < length + others || view.history.unlinks_failed > 0 {
+                return None;
+            }
+            format!("there is no room for {length} bytes, and evicting would make {room}")
+        }
+        Answer::Full if view.history.writes_refused > 0 => return None,
+        Answer::Full => "a write was refused, and none was".to_string(),
         Answer::GaveUp(key) => format!("key {key} was evicted {PUT_ATTEMPTS_MAX} times meanwhile, and it was not"),
         Answer::Failed(error) => format!("it failed, and no fault explains that: {error}"),
         _ => return None,

@@ -1,5 +1,5 @@
 //! legal-retries: the engine tries again only what failed: an unlink that the disk refused, a put whose segment was
-//! evicted, a read whose file was gone.
+//! evicted or whose write met a full disk, a read whose file was gone.
 //!
 //! Asked after each step. Legal meanwhile: as many retries as reasons. A retry that nobody needed would hide what called
 //! for it. Does not verify that something is tried again; no-orphan, progress and honest do.
@@ -19,7 +19,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let history = view.history;
     let retries = [
         ("unlinks", history.unlinks_reported, history.unlinks_failed),
-        ("puts", history.puts_retried, history.puts_too_late),
+        ("puts", history.puts_retried, history.puts_too_late + history.writes_refused),
         ("reads", history.reads_retried, history.reads_lost),
     ];
     let (what, told, reasons) = retries.into_iter().find(|(_, told, reasons)| told > reasons)?;

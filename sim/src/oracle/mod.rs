@@ -16,6 +16,7 @@ pub mod no_phantom;
 pub mod no_resurrection;
 pub mod progress;
 pub mod reads_linearize;
+pub mod retention;
 pub mod ring_shape;
 pub mod save_chain;
 pub mod scene;
@@ -76,6 +77,8 @@ pub trait Tasks {
     fn label(&self, task: TaskId) -> String;
     /// Whether it goes on.
     fn is_alive(&self, task: TaskId) -> bool;
+    /// How many tasks that others have started under this name go on.
+    fn alive_children(&self, name: &str) -> usize;
 }
 
 /// What an oracle found.
@@ -100,12 +103,13 @@ pub struct Oracle {
 }
 
 /// All oracles, in the order in which they are asked at the same moment: causes before consequences.
-pub const ORACLES: [Oracle; 19] = [
+pub const ORACLES: [Oracle; 20] = [
     save_chain::ORACLE,
     active_is_never_evicted::ORACLE,
     no_resurrection::ORACLE,
     active_advances::ORACLE,
     ring_shape::ORACLE,
+    retention::ORACLE,
     lock_order::ORACLE,
     waits_for::ORACLE,
     views_agree::ORACLE,
@@ -146,6 +150,13 @@ pub(crate) fn number(segment: SegmentId) -> u128 {
 }
 
 impl View<'_> {
+    /// Bytes that puts and copies under way could need at most, those of `except` apart.
+    fn bytes_under_way(&self, except: Option<TaskId>) -> u64 {
+        let puts = self.history.bytes_being_put(|task| Some(task) != except && self.tasks.is_alive(task));
+        let longest = self.history.contents.values().map(Vec::len).max().unwrap_or_default();
+        puts + (self.tasks.alive_children("refresh") * longest) as u64
+    }
+
     fn label(&self, task: Option<TaskId>) -> String {
         task.map_or_else(|| "the set-up".to_string(), |task| self.tasks.label(task))
     }

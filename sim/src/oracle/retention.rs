@@ -1,0 +1,64 @@
+//! retention: a segment goes only when it must, and the oldest goes first.
+//!
+//! Asked at each save. A push dooms only what its generations cannot hold. A put dooms only when the disk has less room
+//! than all puts under way could need, doomed bytes counted as freed. Both take the oldest. Legal: whatever callers evict
+//! by name; what a pressure pass evicts is honest's. Does not verify that a put dooms no more than it needs, only that it
+//! needs.
+
+use super::scene::{Scene, save, segment};
+use super::{Finding, Oracle, View, When, number};
+use crate::site::kind;
+use segment_engine::ring::Generation;
+
+/// The oracle.
+pub const ORACLE: Oracle = Oracle {
+    name: "retention",
+    when: When::Save,
+    check,
+    bad_scene: || {
+        Scene::with(|scene| {
+            let mut smaller = scene.published.ring.clone();
+            smaller.push(segment(4), 1);
+            smaller.doom(segment(1));
+            scene.saving = save(3, 2, smaller);
+        })
+    },
+};
+
+fn check(view: &View<'_>) -> Option<Finding> {
+    let saving = view.saving?;
+    let (before, after) = (&view.history.saved()?.ring, &saving.record.ring);
+    let gone = |segment| after.generation_of(segment).is_none();
+    let first = before.members().iter().find(|member| gone(member.segment))?.segment;
+    let label = view.label(saving.task);
+    let is_push = after.active() != before.active();
+    let is_put = !is_push && kind(&label) == "put";
+    let found = |what: String| {
+        let sentence = format!("{label} evicted segment {}, and {what}", number(first));
+        Some(Finding { race: format!("{}: needless eviction", kind(&label)), sentence })
+    };
+    if !is_push && !is_put {
+        return None;
+    }
+    let stays = before.members().iter().position(|member| !gone(member.segment)).unwrap_or(before.members().len());
+    if let Some(younger) = before.members()[stays..].iter().find(|member| gone(member.segment)) {
+        return found(format!("segment {}, though an older one stays", number(younger.segment)));
+    }
+    let old = after.members().iter().filter(|member| member.generation == Generation::Old).count();
+    if is_push && old < after.limits().old {
+        return found(format!("the oldest generation holds {old} segments and may hold {}", after.limits().old));
+    }
+    let history = view.history;
+    let doomed: u64 = before
+        .doomed()
+        .iter()
+        .filter_map(|doomed| history.files.bytes(doomed.segment))
+        .map(|bytes| bytes.len() as u64)
+        .sum();
+    let room = history.disk_bytes.saturating_sub(history.files.len()) + doomed;
+    let needed = view.bytes_under_way(None);
+    if is_put && room >= needed {
+        return found(format!("{room} bytes are free or about to be, and puts need at most {needed}"));
+    }
+    None
+}
