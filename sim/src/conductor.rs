@@ -394,6 +394,11 @@ impl<'a> Pulse<'a> {
         self.state.task(task).end.is_none()
     }
 
+    /// Who started a task, if a task did.
+    pub fn parent(self, task: TaskId) -> Option<TaskId> {
+        self.state.task(task).parent
+    }
+
     /// How many tasks that others have started under this name go on.
     pub fn alive_children(self, name: &str) -> usize {
         let is_child = |label: &str| label.rsplit_once('/').is_some_and(|(_, last)| has_kind(last, name));

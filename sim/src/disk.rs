@@ -49,26 +49,21 @@ impl Disk for SimDisk {
     }
 
     async fn write_at(&self, segment: SegmentId, offset: u64, bytes: Bytes) -> Result<()> {
-        let history = self.history.clone();
+        let (history, conductor, writer) = (self.history.clone(), self.conductor.clone(), self.conductor.current());
         let effect = move |landing| {
+            let is_late = writer.is_some_and(|writer| conductor.look(|pulse| !pulse.is_alive(writer)));
             let mut history = history.borrow_mut();
-            let free = history.disk_bytes.saturating_sub(history.files.len());
-            let History { files, writes, puts_too_late, writes_refused, .. } = &mut *history;
-            let Some(file) = files.bytes_mut(segment) else {
-                *puts_too_late += 1;
+            if !history.files.contains(segment) {
+                history.puts_too_late += 1;
                 return Err(lost("write", segment));
-            };
-            let start = offset as usize;
-            let growth = (start + bytes.len()).saturating_sub(file.len()) as u64;
-            if landing != Landing::Done || growth > free {
-                *writes_refused += 1;
+            }
+            if landing != Landing::Done || history.free_bytes() < bytes.len() as u64 {
+                history.writes_refused += 1;
                 return Err(failed("write", segment, io::ErrorKind::StorageFull.into()));
             }
-            *writes.entry(segment).or_default() += 1;
-            if file.len() < start + bytes.len() {
-                file.resize(start + bytes.len(), 0);
-            }
-            file[start..start + bytes.len()].copy_from_slice(&bytes);
+            history.files.write(segment, offset as usize, &bytes);
+            history.written_late += if is_late { bytes.len() as u64 } else { 0 };
+            *history.writes.entry(segment).or_default() += 1;
             Ok(())
         };
         let traits = OperationTraits { fills: true, ..OperationTraits::default() };
@@ -114,10 +109,7 @@ impl Disk for SimDisk {
 
     async fn free_bytes(&self) -> Result<u64> {
         let history = self.history.clone();
-        let effect = move |_| {
-            let history = history.borrow_mut();
-            Ok(history.disk_bytes.saturating_sub(history.files.len()))
-        };
+        let effect = move |_| Ok(history.borrow_mut().free_bytes());
         self.conductor.submit("DiskFree", OperationTraits::default(), effect).await
     }
 

@@ -135,51 +135,71 @@ fn short(key: &[u8]) -> Key {
 /// The segments that have a file, and what is in it, in no order that means anything: they are few, and looked up after
 /// each step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Files(Vec<(SegmentId, Vec<u8>)>);
+pub struct Files(Vec<File>);
+
+/// A segment's file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Whose it is.
+    pub segment: SegmentId,
+    /// What is in it.
+    pub bytes: Vec<u8>,
+    /// How many of these were written: a hole takes no room.
+    pub used: u64,
+}
 
 impl Files {
     /// Adds a file; whether there was none.
     pub fn insert(&mut self, segment: SegmentId) -> bool {
         let is_new = !self.contains(segment);
         if is_new {
-            self.0.push((segment, Vec::new()));
+            self.0.push(File { segment, bytes: Vec::new(), used: 0 });
         }
         is_new
     }
 
     /// Removes a file, if there is one.
     pub fn remove(&mut self, segment: SegmentId) {
-        self.0.retain(|(file, _)| *file != segment);
+        self.0.retain(|file| file.segment != segment);
     }
 
     /// Whether the segment has a file.
     pub fn contains(&self, segment: SegmentId) -> bool {
-        self.0.iter().any(|(file, _)| *file == segment)
+        self.0.iter().any(|file| file.segment == segment)
     }
 
-    /// The files.
+    /// The segments.
     pub fn iter(&self) -> impl Iterator<Item = SegmentId> + '_ {
-        self.0.iter().map(|(file, _)| *file)
+        self.0.iter().map(|file| file.segment)
     }
 
     /// What is in the segment's file, if it has one.
     pub fn bytes(&self, segment: SegmentId) -> Option<&Vec<u8>> {
-        self.0.iter().find(|(file, _)| *file == segment).map(|(_, bytes)| bytes)
+        self.0.iter().find(|file| file.segment == segment).map(|file| &file.bytes)
     }
 
-    /// The same, to change.
-    pub fn bytes_mut(&mut self, segment: SegmentId) -> Option<&mut Vec<u8>> {
-        self.0.iter_mut().find(|(file, _)| *file == segment).map(|(_, bytes)| bytes)
+    /// Room that the segment's file takes.
+    pub fn used(&self, segment: SegmentId) -> u64 {
+        self.0.iter().find(|file| file.segment == segment).map_or(0, |file| file.used)
     }
 
-    /// Bytes of all files.
-    pub fn len(&self) -> u64 {
-        self.0.iter().map(|(_, bytes)| bytes.len() as u64).sum()
+    /// Room that all files take.
+    pub fn used_by_all(&self) -> u64 {
+        self.0.iter().map(|file| file.used).sum()
     }
 
-    /// Whether there are no bytes.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    /// Writes to the segment's file; `false` when it has none.
+    pub fn write(&mut self, segment: SegmentId, offset: usize, bytes: &[u8]) -> bool {
+        let Some(file) = self.0.iter_mut().find(|file| file.segment == segment) else {
+            return false;
+        };
+        let end = offset + bytes.len();
+        if file.bytes.len() < end {
+            file.bytes.resize(end, 0);
+        }
+        file.bytes[offset..end].copy_from_slice(bytes);
+        file.used += bytes.len() as u64;
+        true
     }
 }
 
@@ -232,6 +252,8 @@ pub struct History {
     pub puts_too_late: u64,
     /// Writes that were refused because the disk was full.
     pub writes_refused: u64,
+    /// Bytes that were written after their writer was dropped.
+    pub written_late: u64,
     /// Puts that have begun, and how many bytes each has.
     pub putting: Vec<(TaskId, u64)>,
     /// Reads that the engine says went on elsewhere.
@@ -248,6 +270,11 @@ impl History {
     /// The ring in the catalog.
     pub fn saved(&self) -> Option<&RingRecord> {
         self.saves.last().map(|save| &save.record)
+    }
+
+    /// Bytes that can still be written.
+    pub fn free_bytes(&self) -> u64 {
+        self.disk_bytes.saturating_sub(self.files.used_by_all())
     }
 
     /// Bytes that the puts under way could need at most.

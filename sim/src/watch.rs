@@ -70,6 +70,10 @@ impl Tasks for Pulse<'_> {
         Pulse::is_alive(*self, task)
     }
 
+    fn parent(&self, task: TaskId) -> Option<TaskId> {
+        Pulse::parent(*self, task)
+    }
+
     fn alive_children(&self, name: &str) -> usize {
         Pulse::alive_children(*self, name)
     }

@@ -260,10 +260,9 @@ impl Stage {
         let mut history = self.watch.history().borrow_mut();
         let checksum = xxh3_64(&stored.bytes);
         history.contents.insert(checksum, stored.bytes.clone());
-        let file = history.files.bytes_mut(segment)?;
-        let (offset, length) = (file.len() as u64, stored.bytes.len() as u64);
-        file.extend_from_slice(&stored.bytes);
-        let value = Manifest { version: 1, segment, offset, length, checksum }.encode();
+        let (offset, length) = (history.files.bytes(segment)?.len(), stored.bytes.len() as u64);
+        history.files.write(segment, offset, &stored.bytes);
+        let value = Manifest { version: 1, segment, offset: offset as u64, length, checksum }.encode();
         Some([
             Write::Put { table: Table::Manifest, key: vec![stored.key], value },
             Write::Put { table: Table::Index, key: index_key(segment, &[stored.key]), value: Vec::new() },

@@ -54,6 +54,7 @@ pub(super) struct Point {
 
 pub(super) struct Task {
     pub(super) label: String,
+    pub(super) parent: Option<TaskId>,
     key: u64,
     pub(super) role: Role,
     /// Base `priority`: the lowest goes first.
@@ -135,7 +136,8 @@ impl State {
             Base::Keyed | Base::Sequential => 0,
         };
         let (hits, children) = (Vec::with_capacity(POINTS_USUAL), Vec::new());
-        self.tasks.push(Task { label, key, role, rank, waker, is_cancelled: false, end: None, hits, children });
+        let parent = self.current;
+        self.tasks.push(Task { label, parent, key, role, rank, waker, is_cancelled: false, end: None, hits, children });
         id
     }
 

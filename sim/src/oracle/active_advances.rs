@@ -1,7 +1,8 @@
-//! active-advances: what is active changes only to a segment that was never in the ring before.
+//! active-advances: what is active changes only to a segment that was never in the ring before, and not in vain.
 //!
 //! Asked at each save. Legal meanwhile: nothing. An active segment that falls back is a full one, and forces a rotation
-//! that nobody needed. Does not verify that a rotation was due.
+//! that nobody needed. A rotation for a put whose bytes the disk has no room for is one, too. Does not verify that the
+//! segment before was full.
 
 use super::scene::{Scene, ring, save, segment};
 use super::{Finding, Oracle, View, When, number};
@@ -18,8 +19,20 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let saving = view.saving?;
     let before = view.history.saved()?.ring.active();
     let after = saving.record.ring.active();
-    if after == before || after.is_some_and(|active| !view.history.joined.contains(&active)) {
+    if after == before {
         return None;
+    }
+    if after.is_some_and(|active| !view.history.joined.contains(&active)) {
+        let putter = saving.task.and_then(|task| view.tasks.parent(task))?;
+        let length = view.history.putting.iter().rfind(|(task, _)| *task == putter).map(|(_, length)| *length)?;
+        // what a dropped caller had submitted is nobody's any more, and takes its room when it lands
+        let free = view.history.free_bytes() + view.history.written_late;
+        let sentence = || {
+            let label = view.label(saving.task);
+            format!("{label} made a segment for {length} bytes on a disk that has room for {free}")
+        };
+        return (free < length)
+            .then(|| Finding { race: format!("{}: rotation in vain", view.kind(saving.task)), sentence: sentence() });
     }
     let name = |active: Option<_>| active.map_or("none".to_string(), |segment| number(segment).to_string());
     let sentence = format!(

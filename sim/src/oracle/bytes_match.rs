@@ -14,9 +14,7 @@ pub const ORACLE: Oracle = Oracle {
     check,
     bad_scene: || {
         Scene::with(|scene| {
-            if let Some(bytes) = scene.history.files.bytes_mut(segment(3)) {
-                bytes[0] ^= 1;
-            }
+            scene.history.files.write(segment(3), 0, b"A");
         })
     },
 };

@@ -55,7 +55,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
         Answer::NoRoom(length) => {
             // an eviction frees what is not active; other puts may take what is free before this one does
             let files = &view.history.files;
-            let stays = ring.active().and_then(|active| files.bytes(active)).map_or(0, Vec::len) as u64;
+            let stays = ring.active().map_or(0, |active| files.used(active));
             let others = view.bytes_under_way(Some(task));
             let room = view.history.disk_bytes.saturating_sub(stays);
             if room < length + others || view.history.unlinks_failed > 0 {

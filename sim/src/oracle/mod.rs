@@ -77,6 +77,8 @@ pub trait Tasks {
     fn label(&self, task: TaskId) -> String;
     /// Whether it goes on.
     fn is_alive(&self, task: TaskId) -> bool;
+    /// Who started it, if a task did.
+    fn parent(&self, task: TaskId) -> Option<TaskId>;
     /// How many tasks that others have started under this name go on.
     fn alive_children(&self, name: &str) -> usize;
 }

@@ -49,13 +49,8 @@ fn check(view: &View<'_>) -> Option<Finding> {
         return found(format!("the oldest generation holds {old} segments and may hold {}", after.limits().old));
     }
     let history = view.history;
-    let doomed: u64 = before
-        .doomed()
-        .iter()
-        .filter_map(|doomed| history.files.bytes(doomed.segment))
-        .map(|bytes| bytes.len() as u64)
-        .sum();
-    let room = history.disk_bytes.saturating_sub(history.files.len()) + doomed;
+    let doomed: u64 = before.doomed().iter().map(|doomed| history.files.used(doomed.segment)).sum();
+    let room = history.free_bytes() + doomed;
     let needed = view.bytes_under_way(None);
     if is_put && room >= needed {
         return found(format!("{room} bytes are free or about to be, and puts need at most {needed}"));
