@@ -16,18 +16,18 @@ pub use task::panic_message;
 
 use crate::confined::Confined;
 use crate::decision::{Decisions, Ratio};
-use crate::locks::{LockFacts, LockKind, Locks};
+use crate::locks::{LockFacts, LockKind, LockPoint, Locks};
 use crate::plan::{Action, Injection, Schedule, Until};
 use crate::site::{TaskId, has_kind};
 use crate::trace::{Trace, What};
-use crate::window::{Window, WindowCount, Windows};
+use crate::window::{Window, WindowCount, WindowPoint, Windows};
 use serde::{Deserialize, Serialize};
 use state::{Kind, POINT_SLOTS, POINTS_USUAL, State};
 use std::cell::RefMut;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Poll, Waker};
 use task::{Conducted, Readiness};
 use wait::{Answered, Park};
@@ -54,12 +54,45 @@ const HOLD_IDLE: Ratio = Ratio::new(1, 3);
 const TASKS_USUAL: usize = 16;
 
 /// What is watched in a run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Vocabulary {
-    /// The windows to count.
-    pub windows: &'static [Window],
-    /// The locks to follow.
-    pub locks: &'static [LockKind],
+    windows: &'static [Window],
+    locks: &'static [LockKind],
+    /// What each point that one of them names is to them, by name; looked up in every run, made once.
+    meanings: OnceLock<BTreeMap<&'static str, Meaning>>,
+}
+
+/// What a point is to windows and locks.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Meaning {
+    window: WindowPoint,
+    lock: LockPoint,
+}
+
+impl Vocabulary {
+    /// Windows to count and locks to follow.
+    pub const fn new(windows: &'static [Window], locks: &'static [LockKind]) -> Vocabulary {
+        Vocabulary { windows, locks, meanings: OnceLock::new() }
+    }
+
+    fn meaning(&self, point: &str) -> Meaning {
+        self.meanings.get_or_init(|| self.all_meanings()).get(point).copied().unwrap_or_default()
+    }
+
+    fn all_meanings(&self) -> BTreeMap<&'static str, Meaning> {
+        let (windows, locks) = (Windows::new(self.windows), Locks::new(self.locks));
+        let of_windows = self.windows.iter().flat_map(|kind| {
+            std::iter::once(kind.opens)
+                .chain(kind.wants)
+                .chain(kind.closes.iter().copied())
+                .chain(kind.lands.iter().copied())
+        });
+        let of_locks = self.locks.iter().flat_map(|kind| {
+            [kind.wanted, kind.held, kind.released].into_iter().chain(kind.never_under.iter().copied())
+        });
+        let meaning = |name| (name, Meaning { window: windows.point(name), lock: locks.point(name) });
+        of_windows.chain(of_locks).map(meaning).collect()
+    }
 }
 
 /// What a task is to the run.
@@ -152,7 +185,7 @@ type Between = Box<dyn FnMut(Pulse<'_>) -> Proceed + Send>;
 impl Conductor {
     /// A conductor for one run, which keeps the trace's events or only their hash. Until [`Conductor::conduct`] nothing
     /// parks and every operation lands at once.
-    pub fn new(schedule: &Schedule, vocabulary: Vocabulary, keep_trace: bool) -> Conductor {
+    pub fn new(schedule: &Schedule, vocabulary: &'static Vocabulary, keep_trace: bool) -> Conductor {
         let mut injected = BTreeMap::new();
         let mut awaited = BTreeSet::new();
         for Injection { site, action } in &schedule.injections {
@@ -181,6 +214,7 @@ impl Conductor {
             step: 0,
             now_ms: 0,
             trace: Trace::new(keep_trace),
+            vocabulary,
             windows: Windows::new(vocabulary.windows),
             locks: Locks::new(vocabulary.locks),
             ended: 0,

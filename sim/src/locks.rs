@@ -52,7 +52,7 @@ pub struct Locks {
 type Place = u8;
 
 /// What a point is to the locks: which is wanted, held or released there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LockPoint {
     wanted: Option<Place>,
     held: Option<Place>,

@@ -9,7 +9,7 @@ use segment_engine::Point;
 pub const STATE_LOCK: &str = "state";
 
 /// Everything that is watched.
-pub const VOCABULARY: Vocabulary = Vocabulary { windows: WINDOWS, locks: LOCKS };
+pub static VOCABULARY: Vocabulary = Vocabulary::new(WINDOWS, LOCKS);
 
 /// The windows.
 pub const WINDOWS: &[Window] = &[

@@ -52,7 +52,7 @@ struct State {
 }
 
 /// What a point is to each window, one bit a window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WindowPoint {
     opens: u16,
     closes: u16,

@@ -148,7 +148,7 @@ impl Worker {
         cast: impl AsyncFnOnce(&Stage) -> Result<()>,
     ) -> Result<Outcome> {
         let (runtime, mut runs) = self.executor(mode.madsim_seed);
-        let conductor = Conductor::new(schedule, VOCABULARY, mode.keep_trace);
+        let conductor = Conductor::new(schedule, &VOCABULARY, mode.keep_trace);
         let watch = Watch::new(setting.limits.ring, setting.steps_max);
         let parts = Parts {
             disk: SimDisk::new(conductor.clone(), watch.history().clone()),

@@ -11,8 +11,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-const VOCABULARY: Vocabulary = Vocabulary {
-    windows: &[Window {
+static VOCABULARY: Vocabulary = Vocabulary::new(
+    &[Window {
         name: "read-to-write",
         exclusive: false,
         opens: "Read",
@@ -20,8 +20,8 @@ const VOCABULARY: Vocabulary = Vocabulary {
         wants: None,
         lands: &["Written"],
     }],
-    locks: &[],
-};
+    &[],
+);
 
 fn schedule(seed: u64, base: Base, injections: &[(&str, Action)]) -> Schedule {
     let injections =
@@ -34,7 +34,7 @@ fn run<F>(madsim_seed: u64, schedule: &Schedule, cast: impl FnOnce(&Conductor) -
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let conductor = Conductor::new(schedule, VOCABULARY, true);
+    let conductor = Conductor::new(schedule, &VOCABULARY, true);
     let runtime = Runtime::with_seed_and_config(madsim_seed, madsim::Config::default());
     runtime.block_on(async {
         for task in cast(&conductor) {

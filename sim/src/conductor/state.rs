@@ -2,7 +2,7 @@
 
 use super::{
     Between, CANCEL_AT_ONCE, CANCEL_STEPS_MAX, ERRNO_FULL, ERRNO_IO, End, HOLD_IDLE, HOLD_STEPS_MAX, Interference,
-    Landing, OperationTraits, Role,
+    Landing, Meaning, OperationTraits, Role, Vocabulary,
 };
 use crate::decision::{Decisions, Question, Ratio, below};
 use crate::locks::{LockPoint, Locks};
@@ -37,6 +37,7 @@ pub(super) struct State {
     pub(super) step: u64,
     pub(super) now_ms: u64,
     pub(super) trace: Trace,
+    pub(super) vocabulary: &'static Vocabulary,
     pub(super) windows: Windows,
     pub(super) locks: Locks,
     pub(super) ended: usize,
@@ -203,7 +204,7 @@ impl State {
             return usize::from(*slot);
         }
         let number = self.points.iter().position(|known| known.name == point).unwrap_or_else(|| {
-            let (window, lock) = (self.windows.point(point), self.locks.point(point));
+            let Meaning { window, lock } = self.vocabulary.meaning(point);
             self.points.push(Point { name: point, window, lock });
             self.points.len() - 1
         });
