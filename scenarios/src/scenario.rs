@@ -222,7 +222,8 @@ fn rotation_overflow_only(decisions: &Decisions) -> Workload {
     }
 }
 
-/// Two puts of each of four callers, four evictions, two readers with two reads each, on few keys.
+/// Two puts of each of four callers, four evictions, two readers with two reads each, on few keys. Often somebody rotates
+/// besides: only a segment that is no longer active can be evicted under the puts that write to it.
 fn put_vs_eviction(decisions: &Decisions) -> Workload {
     let generations = generations(decisions);
     let room: u32 = generations.iter().sum();
@@ -236,6 +237,7 @@ fn put_vs_eviction(decisions: &Decisions) -> Workload {
         }]);
     }
     callers.extend((0..2).map(|reader| reads(decisions, reader, 2, keys)));
+    callers.push(vec![Operation::Rotate; decisions.between("rotations", 0, 2) as usize]);
     Workload {
         generations,
         segments: room,
@@ -272,7 +274,7 @@ fn refresh_vs_put(decisions: &Decisions) -> Workload {
     let keys = decisions.between("keys", 1, 3);
     let mut callers: Vec<Vec<Operation>> = (0..3).map(|reader| reads(decisions, reader, 2, keys)).collect();
     callers.extend((0..3).map(|putter| puts(decisions, putter, 2, keys, 64)));
-    let stored = (1..=keys).map(|key| (key as u8, 100 + key as u16, 1)).collect();
+    let stored = (1..=keys).map(|key| (key as u8, before(key as u8), 1)).collect();
     Workload { generations, segments: room, stored, limits: small(decisions), callers, ..Workload::default() }
 }
 
@@ -289,7 +291,7 @@ fn read_vs_refresh(decisions: &Decisions) -> Workload {
             _ => Operation::EvictPlace(0),
         }]);
     }
-    let stored = (1..=keys).map(|key| (key as u8, 100 + key as u16, 1)).collect();
+    let stored = (1..=keys).map(|key| (key as u8, before(key as u8), 1)).collect();
     Workload { generations, segments: room, stored, limits: small(decisions), callers, ..Workload::default() }
 }
 
@@ -354,11 +356,15 @@ fn full(decisions: &Decisions, room: u32, disk_bytes: u64) -> Vec<(u8, u16, u32)
     stored
 }
 
-/// What a caller puts: under some of `keys` keys, some of `contents` contents, now and then as a stream.
+/// What a caller puts: under some of `keys` keys, some of `contents` contents or the one that was stored before, now and
+/// then as a stream.
 fn puts(decisions: &Decisions, putter: u64, count: u64, keys: u64, contents: u64) -> Vec<Operation> {
     let put = |number: u64| {
         let key = decisions.between_of("key", number, 1, keys) as u8;
-        let content = decisions.between_of("content", number, 1, contents) as u16;
+        let content = match decisions.between_of("again", number, 0, 3) {
+            0 => before(key),
+            _ => decisions.between_of("content", number, 1, contents) as u16,
+        };
         match decisions.between_of("stream", number, 0, 3) {
             0 => Operation::PutStream(key, content),
             _ => Operation::Put(key, content),
@@ -376,11 +382,16 @@ fn reads(decisions: &Decisions, reader: u64, count: u64, keys: u64) -> Vec<Opera
     (0..count).map(|nth| read(reader * count + nth)).collect()
 }
 
+/// The content that is stored under a key before the run, unless the disk is full of others.
+fn before(key: u8) -> u16 {
+    100 + u16::from(key)
+}
+
 /// An artifact under most keys, somewhere in a ring of `room` segments.
 fn stored(decisions: &Decisions, keys: u64, room: u32) -> Vec<(u8, u16, u32)> {
     let is_there = |key: &u64| decisions.between_of("stored", *key, 0, 3) > 0;
     let segment = |key| decisions.between_of("segment", key, 1, u64::from(room)) as u32;
-    (1..=keys).filter(is_there).map(|key| (key as u8, 100 + key as u16, segment(key))).collect()
+    (1..=keys).filter(is_there).map(|key| (key as u8, before(key as u8), segment(key))).collect()
 }
 
 /// The smallest limits, and such as are a little larger.
