@@ -2,10 +2,11 @@
 //! does not go.
 //!
 //! Readers ask and do not wait: a bounded queue, and a worker that is there while something is in it. The copy's commit
-//! requires the row that was copied, so a put or an eviction in between wins, and the copy is lost.
+//! requires the row that was copied and both segments in the ring, so a put or an eviction in between wins, and the copy
+//! is lost.
 
 use crate::append::Room;
-use crate::catalog::Commit;
+use crate::catalog::{Commit, Require};
 use crate::engine::{Engine, Shared};
 use crate::env::Env;
 use crate::error::Result;
@@ -130,7 +131,9 @@ impl<E: Env> Shared<E> {
         range.book.syncs.covered(&self.env).await?;
         self.ring.check_fence()?;
         let next = Manifest { segment: range.book.segment, offset: range.offset, ..*manifest };
-        let (batch, requires) = replacement(key, Some(manifest), &next);
+        let (batch, [in_ring, as_read]) = replacement(key, Some(manifest), &next);
+        // what is evicted stays evicted: until the evictor gets to it, its row is still there
+        let requires = [Require::InRing { segment: manifest.segment }, in_ring, as_read];
         // buffered: a power loss may undo it; the old place is unlinked only after a sync that covers this, too
         let (commit, range) = range.unless_unknown(self.committed(batch, &requires))?;
         match commit {

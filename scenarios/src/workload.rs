@@ -237,13 +237,13 @@ async fn on_engine(engine: &Engine<SimEnv>, operation: Operation, teller: &Telle
         }
         Operation::Put(key, number) => {
             let bytes = content(number);
-            let (content, since) = teller.puts(&bytes);
+            let (content, since) = teller.puts(key, &bytes);
             engine.put(&[key], bytes.into()).await?;
             Ok(Answer::Put { key, content, since })
         }
         Operation::PutStream(key, number) => {
             let bytes = Bytes::from(content(number));
-            let (content, since) = teller.puts(&bytes);
+            let (content, since) = teller.puts(key, &bytes);
             engine.put_stream(&[key], bytes.len() as u64, Pieces { bytes, position: 0 }).await?;
             Ok(Answer::Put { key, content, since })
         }

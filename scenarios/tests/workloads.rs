@@ -87,7 +87,14 @@ fn directed_by(callers: Vec<Vec<Operation>>, injections: &[(&str, Action)]) -> O
         .collect();
     let schedule = Schedule { seed: 0, base: Base::Sequential, knobs: Default::default(), injections };
     let limits = Small { stripes: 64, ..Small::default() };
-    let workload = Workload { generations: [2, 2, 2], segments: 3, limits, callers, ..Workload::default() };
+    let workload = Workload {
+        generations: [2, 2, 2],
+        segments: 3,
+        stored: vec![(9, 109, 1)],
+        limits,
+        callers,
+        ..Workload::default()
+    };
     let plan = Plan { scenario: scenario.name.to_string(), schedule, workload };
     let mode = Mode { keep_trace: true, ..Mode::default() };
     scenario.run(&mut Worker::new().unwrap(), &plan, mode).unwrap()
@@ -187,6 +194,20 @@ fn a_put_whose_segment_is_evicted_before_its_commit_begins_again() {
     let outcome = put_into_an_evicted_segment(1, &held);
     assert_eq!((outcome.record.violations, outcome.record.departed), (Vec::new(), 1));
     assert_eq!(passes(outcome.story.as_ref(), "put#1", "PutRetried"), 1);
+}
+
+#[test]
+fn an_artifact_that_is_evicted_while_it_is_copied_stays_evicted() {
+    let callers = vec![vec![Operation::Get(9)], vec![Operation::EvictSegment(1)], vec![Operation::Get(9)]];
+    let held = [
+        ("evict#1@Start", until("read#1/refresh#1@DiskWrite")),
+        ("read#1/refresh#1@SyncJoined", until("evict#1@RingSaved")),
+        ("evictor@EvictorWoken", until("read#2@Start")),
+        ("read#2@Start", until("read#1/refresh#1@RefreshReleased")),
+    ];
+    let outcome = directed_by(callers, &held);
+    assert_eq!((outcome.record.violations, outcome.record.departed), (Vec::new(), 1));
+    assert_eq!(passes(outcome.story.as_ref(), "read#1/refresh#1", "CopyLost"), 1);
 }
 
 /// How often a task passed a point.

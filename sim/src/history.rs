@@ -77,6 +77,19 @@ pub enum Answer {
 /// An artifact's key in a simulation.
 pub type Key = u8;
 
+/// A put under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Putting {
+    /// Whose it is.
+    pub task: TaskId,
+    /// The artifact's key.
+    pub key: Key,
+    /// The hash of its bytes.
+    pub content: u64,
+    /// How many they are.
+    pub bytes: u64,
+}
+
 /// An artifact that readers can see, from one step on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sight {
@@ -254,8 +267,8 @@ pub struct History {
     pub writes_refused: u64,
     /// Bytes that were written after their writer was dropped.
     pub written_late: u64,
-    /// Puts that have begun, and how many bytes each has.
-    pub putting: Vec<(TaskId, u64)>,
+    /// Puts that have begun and were not answered; some of them never will be.
+    pub putting: Vec<Putting>,
     /// Reads that the engine says went on elsewhere.
     pub reads_retried: u64,
     /// Reads of a file that was not there.
@@ -279,7 +292,7 @@ impl History {
 
     /// Bytes that the puts under way could need at most.
     pub fn bytes_being_put(&self, is_alive: impl Fn(TaskId) -> bool) -> u64 {
-        self.putting.iter().filter(|(task, _)| is_alive(*task)).map(|(_, bytes)| bytes).sum()
+        self.putting.iter().filter(|put| is_alive(put.task)).map(|put| put.bytes).sum()
     }
 
     /// Takes a save in. The oracles of a save are asked before, while the history still ends with the previous one.

@@ -155,7 +155,7 @@ impl Watch {
         };
         let mut history = self.history.borrow_mut();
         self.ask(When::Answer, &View { answer: Some((task, &answer)), ..self.view(&history, &pulse) });
-        history.putting.retain(|(putter, _)| *putter != task);
+        history.putting.retain(|put| put.task != task);
         history.answers.push((task, answer));
     }
 

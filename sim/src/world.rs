@@ -8,7 +8,7 @@ use crate::catalog::{KeptCommit, SimCatalog, Store, Written};
 use crate::conductor::{Conductor, Interference, Proceed, Pulse, Role, panic_message};
 use crate::confined::Confined;
 use crate::disk::SimDisk;
-use crate::history::{Answer, Key};
+use crate::history::{Answer, Key, Putting};
 use crate::plan::{Injection, Schedule};
 use crate::record::Record;
 use crate::trace::Trace;
@@ -326,13 +326,14 @@ pub struct Teller {
 }
 
 impl Teller {
-    /// The running caller puts this; returns the hash of it, and the step.
-    pub fn puts(&self, bytes: &[u8]) -> (u64, u64) {
+    /// The running caller puts this under a key; returns the hash of it, and the step.
+    pub fn puts(&self, key: Key, bytes: &[u8]) -> (u64, u64) {
         let content = xxh3_64(bytes);
         let task = self.conductor.current();
         let mut history = self.watch.history().borrow_mut();
         history.contents.entry(content).or_insert_with(|| bytes.to_vec());
-        history.putting.extend(task.map(|task| (task, bytes.len() as u64)));
+        let bytes = bytes.len() as u64;
+        history.putting.extend(task.map(|task| Putting { task, key, content, bytes }));
         drop(history);
         (content, self.step())
     }

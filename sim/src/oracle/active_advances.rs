@@ -24,7 +24,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
     }
     if after.is_some_and(|active| !view.history.joined.contains(&active)) {
         let putter = saving.task.and_then(|task| view.tasks.parent(task))?;
-        let length = view.history.putting.iter().rfind(|(task, _)| *task == putter).map(|(_, length)| *length)?;
+        let length = view.history.putting.iter().rfind(|put| put.task == putter).map(|put| put.bytes)?;
         // what a dropped caller had submitted is nobody's any more, and takes its room when it lands
         let free = view.history.free_bytes() + view.history.written_late;
         let sentence = || {

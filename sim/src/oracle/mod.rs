@@ -1,6 +1,7 @@
 //! The oracles: one invariant each. A module says when it is checked, what is legal meanwhile, and what it does not
 //! verify; each has a bad state that it must reject.
 
+pub mod acked_survives;
 pub mod active_advances;
 pub mod active_is_never_evicted;
 pub mod bytes_match;
@@ -105,7 +106,7 @@ pub struct Oracle {
 }
 
 /// All oracles, in the order in which they are asked at the same moment: causes before consequences.
-pub const ORACLES: [Oracle; 20] = [
+pub const ORACLES: [Oracle; 21] = [
     save_chain::ORACLE,
     active_is_never_evicted::ORACLE,
     no_resurrection::ORACLE,
@@ -119,6 +120,7 @@ pub const ORACLES: [Oracle; 20] = [
     no_dangling::ORACLE,
     index_agrees::ORACLE,
     bytes_match::ORACLE,
+    acked_survives::ORACLE,
     legal_retries::ORACLE,
     progress::ORACLE,
     no_lost_push::ORACLE,
