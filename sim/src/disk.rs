@@ -62,6 +62,7 @@ impl Disk for SimDisk {
                 return Err(failed("write", segment, io::ErrorKind::StorageFull.into()));
             }
             history.files.write(segment, offset as usize, &bytes);
+            history.write_over(segment, offset, bytes.len() as u64);
             history.written_late += if is_late { bytes.len() as u64 } else { 0 };
             *history.writes.entry(segment).or_default() += 1;
             Ok(())

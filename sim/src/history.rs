@@ -275,6 +275,8 @@ pub struct History {
     pub reads_lost: u64,
     /// Writes that have landed in each segment.
     pub writes: BTreeMap<SegmentId, u64>,
+    /// Keys whose bytes were written over after the commit of their row.
+    pub overwritten: Vec<Key>,
     /// Counts the changes that an oracle of every step may want to see.
     pub changes: u64,
 }
@@ -323,6 +325,19 @@ impl History {
         self.saves.push(save);
         self.changes += 1;
         self.see(step);
+    }
+
+    /// Takes a write in that has landed.
+    pub fn write_over(&mut self, segment: SegmentId, offset: u64, length: u64) {
+        let is_over = |manifest: &Manifest| {
+            manifest.segment == segment
+                && offset < manifest.offset + manifest.length
+                && manifest.offset < offset + length
+        };
+        for row in self.rows.iter().filter(|row| is_over(&row.manifest)) {
+            self.overwritten.push(row.key);
+            self.changes += 1;
+        }
     }
 
     /// Takes a commit's changes of artifacts' rows in.

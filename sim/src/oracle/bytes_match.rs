@@ -1,10 +1,12 @@
 //! bytes-match: what a row names is, byte by byte, what somebody put.
 //!
-//! Asked after each step, of the rows that it committed. Legal meanwhile: nothing; the bytes are written before the row.
-//! Does not verify that they stay: no-dangling and reads-linearize do.
+//! Asked after each step, of the rows that it committed and of those whose bytes were written over since. Legal
+//! meanwhile: nothing; the bytes are written before the row, and nobody writes there again. Does not verify that they are
+//! there (no-dangling does).
 
 use super::scene::{Scene, segment};
 use super::{Finding, Oracle, View, When, number};
+use crate::history::Row;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The oracle.
@@ -21,7 +23,8 @@ pub const ORACLE: Oracle = Oracle {
 
 fn check(view: &View<'_>) -> Option<Finding> {
     let history = view.history;
-    history.rows.iter().filter(|row| row.commit == history.commits).find_map(|row| {
+    let is_new = |row: &&Row| row.commit == history.commits || history.overwritten.contains(&row.key);
+    history.rows.iter().filter(is_new).find_map(|row| {
         let manifest = row.manifest;
         let file = history.files.bytes(manifest.segment)?;
         let range = usize::try_from(manifest.offset).ok()?..usize::try_from(manifest.offset + manifest.length).ok()?;
@@ -37,4 +40,23 @@ fn check(view: &View<'_>) -> Option<Finding> {
         );
         Some(Finding { race: "row of other bytes".to_string(), sentence })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_are_written_over_later_are_looked_at_again() {
+        let written_over = |bytes: &[u8], at: u64| {
+            Scene::with(|scene| {
+                scene.history.commits += 1;
+                scene.history.files.write(segment(3), at as usize, bytes);
+                scene.history.write_over(segment(3), at, bytes.len() as u64);
+            })
+        };
+        assert!(written_over(b"A", 0).ask(&ORACLE).is_some());
+        assert!(written_over(b"artifact", 0).ask(&ORACLE).is_none(), "by the same");
+        assert!(written_over(b"A", 8).ask(&ORACLE).is_none(), "behind it");
+    }
 }
