@@ -80,21 +80,19 @@ fn directed(injections: &[(&str, Action)]) -> Outcome {
 
 /// These callers on a ring of three segments.
 fn directed_by(callers: Vec<Vec<Operation>>, injections: &[(&str, Action)]) -> Outcome {
+    let limits = Small { stripes: 64, ..Small::default() };
+    let workload = Workload { generations: [2, 2, 2], segments: 3, limits, callers, ..Workload::default() };
+    directed_on(workload, injections)
+}
+
+/// A workload on the sequential base.
+fn directed_on(workload: Workload, injections: &[(&str, Action)]) -> Outcome {
     let scenario = Scenario::named("rotation-vs-eviction").unwrap();
     let injections = injections
         .iter()
         .map(|(site, action)| Injection { site: site.parse().unwrap(), action: action.clone() })
         .collect();
     let schedule = Schedule { seed: 0, base: Base::Sequential, knobs: Default::default(), injections };
-    let limits = Small { stripes: 64, ..Small::default() };
-    let workload = Workload {
-        generations: [2, 2, 2],
-        segments: 3,
-        stored: vec![(9, 109, 1)],
-        limits,
-        callers,
-        ..Workload::default()
-    };
     let plan = Plan { scenario: scenario.name.to_string(), schedule, workload };
     let mode = Mode { keep_trace: true, ..Mode::default() };
     scenario.run(&mut Worker::new().unwrap(), &plan, mode).unwrap()
@@ -205,7 +203,10 @@ fn an_artifact_that_is_evicted_while_it_is_copied_stays_evicted() {
         ("evictor@EvictorWoken", until("read#2@Start")),
         ("read#2@Start", until("read#1/refresh#1@RefreshReleased")),
     ];
-    let outcome = directed_by(callers, &held);
+    let stored = vec![(9, 109, 1)];
+    let limits = Small::default();
+    let workload = Workload { generations: [1, 1, 1], segments: 3, stored, limits, callers, ..Workload::default() };
+    let outcome = directed_on(workload, &held);
     assert_eq!((outcome.record.violations, outcome.record.departed), (Vec::new(), 1));
     assert_eq!(passes(outcome.story.as_ref(), "read#1/refresh#1", "CopyLost"), 1);
 }
