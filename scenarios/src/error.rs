@@ -117,6 +117,14 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// BlobDB, which the engine is measured beside, refused.
+    #[error("cannot {operation} BlobDB: {source}")]
+    BlobDb {
+        /// What was tried, as a verb.
+        operation: &'static str,
+        /// What RocksDB said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The harness itself failed.
     #[error("the harness failed: {0}")]
     Harness(#[from] segment_engine::Error),

@@ -1,10 +1,13 @@
 //! The scenarios of segment-engine and the `segsim` command.
 //!
 //! Read in this order: [`workload`] (what callers do), [`scenario`] (which workloads there are), [`report`], [`story`],
-//! [`command`] (one file a command), [`mutant`] (patches), [`yard`] (where they are built), [`sources`] (which engine a binary was built from).
+//! [`command`] (one file a command), [`mutant`] (patches), [`yard`] (where they are built), [`sources`] (which engine a
+//! binary was built from), [`measure`] and [`blobdb`] (what `segsim disk` measures).
 
+pub mod blobdb;
 pub mod command;
 pub mod error;
+pub mod measure;
 pub mod mutant;
 pub mod output;
 pub mod report;

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use segment_sim::verdict::Verdict;
-use segsim::command::{bench, detect, list, mutants, repeat, replay, stability, stop_on_interrupt, sweep};
+use segsim::command::{bench, detect, disk, list, mutants, repeat, replay, stability, stop_on_interrupt, sweep};
 use segsim::error::{Error, Result};
 use segsim::output::LOST;
 use segsim::tell;
@@ -47,6 +47,7 @@ enum Command {
     Repeat(repeat::Arguments),
     Stability(stability::Arguments),
     Bench(bench::Arguments),
+    Disk(disk::Arguments),
     #[command(hide = true)]
     Detect(detect::Arguments),
 }
@@ -87,6 +88,7 @@ fn run(command: &Command) -> Result<Verdict> {
         Command::Repeat(arguments) => repeat::run(arguments),
         Command::Stability(arguments) => stability::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
+        Command::Disk(arguments) => disk::run(arguments),
         Command::Detect(arguments) => detect::run(arguments),
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod detect;
+pub mod disk;
 pub mod list;
 pub mod mutants;
 pub mod repeat;

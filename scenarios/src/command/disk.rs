@@ -1,0 +1,386 @@
+//! `segsim disk`: puts and gets on a real disk, beside the raw floor and beside RocksDB's BlobDB.
+//!
+//! The machine has moods, so all of them take turns in several rounds; what is printed are medians of the rounds, and a
+//! ratio is the median of the ratios within each round.
+#![allow(clippy::disallowed_methods, reason = "a command that measures, on real files")]
+
+use crate::blobdb::BlobDb;
+use crate::error::{Error, Result};
+use crate::measure::artifacts::Artifacts;
+use crate::measure::counted::Syncs;
+use crate::measure::engine::Subject;
+use crate::measure::turn::{Bound, Turn};
+use crate::measure::{floor, memory};
+use crate::report::grouped;
+use crate::{say, tell};
+use segment_sim::verdict::Verdict;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+/// Tasks or threads at once, unless others are asked for.
+const WORKERS: [u16; 3] = [1, 16, 64];
+
+/// The sizes, and how many artifacts of each a turn puts at most: 256 MiB and 512 MiB.
+const SIZES: [Size; 2] = [
+    Size { is: SizeName::Small, name: "64 KiB", bytes: 64 << 10, artifacts: 4096 },
+    Size { is: SizeName::Large, name: "4 MiB", bytes: 4 << 20, artifacts: 128 },
+];
+
+/// What the floor syncs at once where it syncs as seldom as is of use.
+const BATCH_BYTES: usize = 64 << 20;
+
+/// Writers that stream at once, and MiB of the one artifact that each streams. Rising, as a peak never falls.
+const STREAMS: [(usize, usize); 4] = [(1, 64), (16, 16), (16, 64), (64, 16)];
+
+/// How long gets go on.
+const GETS_TIME: Duration = Duration::from_secs(1);
+
+/// f_type of a tmpfs.
+const TMPFS: u64 = 0x0102_1994;
+
+/// The share of the floor's MB/s that 4 MiB puts are to reach.
+const FLOOR_TARGET: f64 = 0.8;
+
+/// Writers, and the puts of each data sync that they are to reach.
+const SYNC_TARGETS: [(usize, f64); 2] = [(16, 4.0), (64, 12.0)];
+
+/// Measure puts and gets on a real disk, beside the raw floor and RocksDB's BlobDB
+///
+/// Opens the engine on new directories inside DIR and puts artifacts of 64 KiB and of 4 MiB with 1, 16 and 64 writers;
+/// every put is durable before it is answered. In turns with it, on the same disk and with the same artifacts:
+///
+///   floor    one thread appends to one file: artifact, fdatasync, artifact, fdatasync and so on
+///   batched  the same with one fdatasync for every 64 MiB: what the disk takes when nobody waits for an answer
+///   BlobDB   RocksDB with blob files and without compression, as many threads, each put with a synced log
+///
+/// Then all that was put is got again, mostly out of the page cache. No more than 2.5 GiB of DIR are in use at a time,
+/// and all of it is removed. It takes some minutes. Ratios above 1 are in the engine's favour. Targets that were missed
+/// are told and do not change the exit code: a busy machine misses them too.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Arguments {
+    /// A directory on the disk to measure; it must exist
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// Only this part; may be given several times [default: all]
+    #[arg(long, value_name = "PART")]
+    only: Vec<Part>,
+    /// Only artifacts of this size; may be given several times [default: both]
+    #[arg(long, value_name = "SIZE")]
+    size: Vec<SizeName>,
+    /// Writers, and readers; may be given several times [default: 1, 16 and 64]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: Vec<u16>,
+    /// How often each takes its turn
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    rounds: u16,
+    /// A turn of puts ends after this time, or after 256 MiB of small or 512 MiB of large artifacts
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    seconds: u16,
+}
+
+/// A part of the measurement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Puts, beside floor and BlobDB.
+    Puts,
+    /// Gets, beside BlobDB; what is got must be put before.
+    Gets,
+    /// The peak of memory while large artifacts are streamed in.
+    Memory,
+}
+
+/// A size on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum SizeName {
+    /// 64 KiB.
+    Small,
+    /// 4 MiB.
+    Large,
+}
+
+/// Artifacts of one size.
+struct Size {
+    is: SizeName,
+    name: &'static str,
+    bytes: usize,
+    artifacts: u64,
+}
+
+/// What came of one size: a turn for each round.
+struct Measured {
+    size: &'static Size,
+    floor: Vec<Turn>,
+    batched: Vec<Turn>,
+    cells: Vec<Cell>,
+}
+
+/// What came of one size with one number of workers.
+#[derive(Default)]
+struct Cell {
+    workers: usize,
+    puts: Vec<Turn>,
+    syncs: Vec<Syncs>,
+    gets: Vec<Turn>,
+    blob_puts: Vec<Turn>,
+    blob_gets: Vec<Turn>,
+}
+
+/// Measures and prints.
+///
+/// # Errors
+/// A directory that is none, a disk that refuses, [`Error::Interrupted`].
+pub fn run(arguments: &Arguments) -> Result<Verdict> {
+    let space = rustix::fs::statfs(&arguments.dir).map_err(|errno| Error::io("use", &arguments.dir)(errno.into()))?;
+    if u64::try_from(space.f_type).is_ok_and(|kind| kind == TMPFS) {
+        say!("{} is in memory (tmpfs): what follows says nothing about a disk", arguments.dir.display());
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build();
+    let bench = Bench {
+        directory: &arguments.dir,
+        runtime: runtime.map_err(Error::io("start threads for", &arguments.dir))?,
+        artifacts: Artifacts::new(SIZES.iter().map(|size| size.bytes).max().unwrap_or(0)),
+        time: Duration::from_secs(arguments.seconds.into()),
+    };
+    let asked = |part| arguments.only.is_empty() || arguments.only.contains(&part);
+    // first: what the others leave behind in memory would hide a peak
+    if asked(Part::Memory) {
+        bench.memory()?;
+    }
+    if asked(Part::Puts) || asked(Part::Gets) {
+        let workers = if arguments.workers.is_empty() { &WORKERS[..] } else { &arguments.workers };
+        let cells = || workers.iter().map(|workers| Cell { workers: (*workers).into(), ..Cell::default() }).collect();
+        let sizes = SIZES.iter().filter(|size| arguments.size.is_empty() || arguments.size.contains(&size.is));
+        let measured = |size| Measured { size, floor: Vec::new(), batched: Vec::new(), cells: cells() };
+        let mut all: Vec<Measured> = sizes.map(measured).collect();
+        for round in 1..=arguments.rounds {
+            tell!("disk: round {round} of {}", arguments.rounds);
+            for measured in &mut all {
+                bench.round(measured, asked(Part::Gets))?;
+            }
+        }
+        say!("medians of {} rounds; MB are 1,000,000 bytes", arguments.rounds);
+        print_puts(&all);
+        if asked(Part::Gets) {
+            print_gets(&all);
+        }
+        print_targets(&all);
+    }
+    Ok(Verdict::Pass)
+}
+
+/// Where and how it is measured.
+struct Bench<'a> {
+    directory: &'a Path,
+    runtime: Runtime,
+    artifacts: Artifacts,
+    time: Duration,
+}
+
+impl Bench<'_> {
+    /// A turn of each.
+    fn round(&self, measured: &mut Measured, gets: bool) -> Result<()> {
+        let Size { bytes, artifacts, .. } = *measured.size;
+        let bound = Bound { artifacts, time: self.time };
+        for (batch, turns) in [(1, &mut measured.floor), ((BATCH_BYTES / bytes) as u64, &mut measured.batched)] {
+            turns.push(
+                self.on_new_directory(|directory| floor::appends(directory, &self.artifacts, bytes, batch, bound))?,
+            );
+        }
+        for cell in &mut measured.cells {
+            let workers = cell.workers;
+            let again = |there| (there, Bound { artifacts: u64::MAX, time: GETS_TIME.min(self.time) });
+            self.on_new_directory(|directory| {
+                self.runtime.block_on(async {
+                    let subject = Subject::open(directory, self.artifacts.clone()).await?;
+                    let (turn, syncs) = subject.puts(workers, bytes, bound).await?;
+                    let (there, again) = again(turn.count());
+                    cell.puts.push(turn);
+                    cell.syncs.push(syncs);
+                    if gets {
+                        cell.gets.push(subject.gets(workers, bytes, there, again).await?);
+                    }
+                    subject.close().await
+                })
+            })?;
+            self.on_new_directory(|directory| {
+                let blobs = BlobDb::open(directory, self.artifacts.clone())?;
+                let turn = blobs.puts(workers, bytes, bound)?;
+                let (there, again) = again(turn.count());
+                cell.blob_puts.push(turn);
+                if gets {
+                    cell.blob_gets.push(blobs.gets(workers, bytes, there, again)?);
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    fn memory(&self) -> Result<()> {
+        say!("memory: each writer streams one artifact in pieces of 1 MiB");
+        say!("{:>8}{:>14}{:>20}{:>22}", "writers", "artifact MiB", "under way, MiB", "peak grew by, MiB");
+        let before = memory::resident()?;
+        for (writers, mib) in STREAMS {
+            self.on_new_directory(|directory| {
+                self.runtime.block_on(async {
+                    let subject = Subject::open(directory, self.artifacts.clone()).await?;
+                    memory::stream(&subject, &self.artifacts, writers, mib << 20).await?;
+                    subject.close().await
+                })
+            })?;
+            let grew = memory::peak()?.saturating_sub(before) >> 20;
+            say!("{writers:>8}{mib:>14}{:>20}{grew:>22}", grouped((writers * mib) as u64));
+        }
+        say!("");
+        Ok(())
+    }
+
+    /// Does something in a new directory, and removes it. The next turn begins with nothing left to write.
+    fn on_new_directory<T>(&self, turn: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+        let failed = |operation| Error::io(operation, self.directory);
+        let directory = TempDir::with_prefix_in("segsim-disk-", self.directory).map_err(failed("write to"))?;
+        let done = turn(directory.path());
+        directory.close().map_err(failed("clean up"))?;
+        let opened = std::fs::File::open(self.directory).map_err(failed("open"))?;
+        rustix::fs::syncfs(opened).map_err(|errno| failed("sync")(errno.into()))?;
+        done
+    }
+}
+
+/// The median; 0 of nothing.
+fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// Of the latencies of all rounds, the one that this share of them stays below; in milliseconds.
+fn latency(turns: &[Turn], share: f64) -> f64 {
+    let mut all: Vec<Duration> = turns.iter().flat_map(|turn| turn.latencies.iter().copied()).collect();
+    all.sort_unstable();
+    let at = (all.len() as f64 * share) as usize;
+    all.get(at.min(all.len().saturating_sub(1))).map_or(0.0, |latency| latency.as_secs_f64() * 1e3)
+}
+
+fn rate(turns: &[Turn]) -> f64 {
+    median(turns.iter().map(Turn::rate))
+}
+
+fn ratio(ours: &[Turn], theirs: &[Turn]) -> f64 {
+    median(ours.iter().zip(theirs).map(|(ours, theirs)| ours.rate() / theirs.rate()))
+}
+
+impl Cell {
+    /// Puts of each sync, of the kind that `kind` counts.
+    fn puts_a_sync(&self, kind: impl Fn(&Syncs) -> u64) -> f64 {
+        median(self.puts.iter().zip(&self.syncs).map(|(turn, syncs)| turn.count() as f64 / kind(syncs).max(1) as f64))
+    }
+}
+
+impl Size {
+    fn megabytes(&self, rate: f64) -> f64 {
+        rate * self.bytes as f64 / 1e6
+    }
+}
+
+fn print_puts(all: &[Measured]) {
+    say!("");
+    say!(
+        "{:<9}{:<13}{:>9}{:>8}{:>18}{:>20}{:>14}{:>9}{:>9}",
+        "puts of",
+        "by",
+        "puts/s",
+        "MB/s",
+        "p50, p99 in ms",
+        "puts a sync",
+        "engine/floor",
+        "/batched",
+        "/BlobDB"
+    );
+    for Measured { size, floor, batched, cells } in all {
+        let line = |by: &str, turns: &[Turn], syncs: &str, ratios: &str| {
+            let latencies = format!("{:.2} {:>8.2}", latency(turns, 0.5), latency(turns, 0.99));
+            let latencies = if by == "batched" { "" } else { &latencies };
+            let (puts, megabytes) = (grouped(rate(turns) as u64), size.megabytes(rate(turns)));
+            say!("{:<9}{by:<13}{puts:>9}{megabytes:>8.1}{latencies:>18}{syncs:>20}{ratios:>32}", size.name);
+        };
+        line("floor", floor, "", "");
+        line("batched", batched, "", "");
+        for cell in cells {
+            let (data, catalog) = (cell.puts_a_sync(|syncs| syncs.data), cell.puts_a_sync(|syncs| syncs.catalog));
+            let ratios = format!(
+                "{:>14.2}{:>9.2}{:>9.2}",
+                ratio(&cell.puts, floor),
+                ratio(&cell.puts, batched),
+                ratio(&cell.puts, &cell.blob_puts)
+            );
+            let syncs = format!("data {data:.1} cat {catalog:.1}");
+            line(&format!("engine {}", cell.workers), &cell.puts, &syncs, &ratios);
+            line(&format!("BlobDB {}", cell.workers), &cell.blob_puts, "", "");
+        }
+    }
+}
+
+fn print_gets(all: &[Measured]) {
+    say!("");
+    let titles = ("gets of", "readers", "gets/s", "MB/s", "BlobDB gets/s", "MB/s", "engine/BlobDB");
+    say!(
+        "{:<9}{:<8}{:>14}{:>10}{:>16}{:>10}{:>15}",
+        titles.0,
+        titles.1,
+        titles.2,
+        titles.3,
+        titles.4,
+        titles.5,
+        titles.6
+    );
+    for Measured { size, cells, .. } in all {
+        for cell in cells {
+            let (ours, theirs) = (rate(&cell.gets), rate(&cell.blob_gets));
+            say!(
+                "{:<9}{:<8}{:>14}{:>10.1}{:>16}{:>10.1}{:>15.2}",
+                size.name,
+                cell.workers,
+                grouped(ours as u64),
+                size.megabytes(ours),
+                grouped(theirs as u64),
+                size.megabytes(theirs),
+                ratio(&cell.gets, &cell.blob_gets)
+            );
+        }
+    }
+}
+
+fn print_targets(all: &[Measured]) {
+    say!("");
+    for (writers, target) in SYNC_TARGETS {
+        let reached = all.iter().flat_map(|measured| {
+            let cells = measured.cells.iter().filter(|cell| cell.workers == writers);
+            cells.map(|cell| (measured.size.name.to_string(), cell.puts_a_sync(|syncs| syncs.data)))
+        });
+        print_target(&format!("{target} puts a data sync with {writers} writers"), target, reached);
+    }
+    let with = |cell: &Cell| format!("{} writers", cell.workers);
+    for Measured { size, floor, cells, .. } in all {
+        if size.is == SizeName::Large {
+            let reached = cells.iter().map(|cell| (with(cell), ratio(&cell.puts, floor)));
+            print_target(&format!("{} puts: {FLOOR_TARGET} of the floor", size.name), FLOOR_TARGET, reached);
+        }
+        let reached = cells.iter().map(|cell| (with(cell), ratio(&cell.puts, &cell.blob_puts)));
+        print_target(&format!("{} puts: no slower than BlobDB", size.name), 1.0, reached);
+    }
+}
+
+/// A line for a target: reached by all, or missed.
+fn print_target(name: &str, target: f64, values: impl Iterator<Item = (String, f64)>) {
+    let values: Vec<(String, f64)> = values.collect();
+    if values.is_empty() {
+        return;
+    }
+    let word = if values.iter().all(|(_, value)| *value >= target) { "reached" } else { "missed" };
+    let list: Vec<String> = values.iter().map(|(what, value)| format!("{what} {value:.2}")).collect();
+    say!("{word:<8} {name}: {}", list.join(", "));
+}

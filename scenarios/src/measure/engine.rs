@@ -1,0 +1,86 @@
+//! The engine's turns: puts into a new data directory, then gets of what was put.
+
+use crate::error::Result;
+use crate::measure::artifacts::{Artifacts, key};
+use crate::measure::counted::{CountedEnv, Syncs};
+use crate::measure::turn::{Bound, Turn, tasks};
+use segment_engine::{Engine, Limits, LocalEnv, RingLimits};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Bytes of a segment.
+pub const SEGMENT_BYTES: u64 = 256 << 20;
+
+/// No turn writes as much as this ring holds: nothing is evicted.
+const RING: RingLimits = RingLimits { old: 32, current: 32, new: 32 };
+
+/// An engine on a new directory.
+pub struct Subject {
+    engine: Arc<Engine<CountedEnv>>,
+    env: CountedEnv,
+    artifacts: Artifacts,
+}
+
+impl Subject {
+    /// Opens it. Must be called from a runtime.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub async fn open(directory: &Path, artifacts: Artifacts) -> Result<Subject> {
+        let env = CountedEnv::new(LocalEnv::open(directory)?);
+        let engine = Engine::open(env.clone(), Limits::new(RING, SEGMENT_BYTES)).await?;
+        Ok(Subject { engine: Arc::new(engine), env, artifacts })
+    }
+
+    /// Puts artifacts of `bytes`; and the syncs that this took.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub async fn puts(&self, writers: usize, bytes: usize, bound: Bound) -> Result<(Turn, Syncs)> {
+        let before = self.env.syncs();
+        let (engine, artifacts) = (self.engine.clone(), self.artifacts.clone());
+        let put = move |number| {
+            let (engine, artifact) = (engine.clone(), artifacts.artifact(number, bytes));
+            async move {
+                engine.put(&key(number), artifact).await?;
+                Ok(())
+            }
+        };
+        let turn = tasks(writers, bound, put).await?;
+        let after = self.env.syncs();
+        Ok((turn, Syncs { data: after.data - before.data, catalog: after.catalog - before.catalog }))
+    }
+
+    /// Gets the artifacts `0..there`, again and again.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub async fn gets(&self, readers: usize, bytes: usize, there: u64, bound: Bound) -> Result<Turn> {
+        let engine = self.engine.clone();
+        let get = move |number| {
+            let engine = engine.clone();
+            async move {
+                let got = engine.get(&key(number % there)).await?;
+                assert_eq!(got.map(|artifact| artifact.len()), Some(bytes), "what was put is got");
+                Ok(())
+            }
+        };
+        tasks(readers, bound, get).await
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Arc<Engine<CountedEnv>> {
+        &self.engine
+    }
+
+    /// Closes it, so that nothing is under way in its directory any more.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub async fn close(self) -> Result<()> {
+        if let Some(engine) = Arc::into_inner(self.engine) {
+            engine.close().await?;
+        }
+        Ok(())
+    }
+}
