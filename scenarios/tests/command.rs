@@ -35,6 +35,9 @@ fn bad_input_is_told_on_stderr_and_exits_with_3() {
         (&["replay", "concurrent-pushes", "18446744073709551616"], "18446744073709551616"),
         (&["mutants", "--only", "nothing"], "no mutant \"nothing\""),
         (&["mutants", "--dir", "/no/such/directory"], "cannot read /no/such/directory"),
+        (&["disk"], "--dir"),
+        (&["disk", "--dir", "/no/such/directory"], "cannot use /no/such/directory"),
+        (&["disk", "--dir", "/proc", "--only", "gets"], "cannot write to /proc"),
         (&["conquer"], "conquer"),
         (&[], "Usage"),
     ] {

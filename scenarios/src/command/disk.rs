@@ -1,7 +1,8 @@
 //! `segsim disk`: puts and gets on a real disk, beside the raw floor and beside RocksDB's BlobDB.
 //!
-//! The machine has moods, so all of them take turns in several rounds; what is printed are medians of the rounds, and a
-//! ratio is the median of the ratios within each round.
+//! The machine has moods, and a disk is faster after a pause than after a heavy turn. So all of them take turns for each
+//! number of workers, and another begins in each round; what is printed are medians of the rounds, and a ratio is the
+//! median of the ratios of neighbours.
 #![allow(clippy::disallowed_methods, reason = "a command that measures, on real files")]
 
 use crate::blobdb::BlobDb;
@@ -73,8 +74,8 @@ pub struct Arguments {
     /// Writers, and readers; may be given several times [default: 1, 16 and 64]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Vec<u16>,
-    /// How often each takes its turn
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    /// How often each takes its turn; in four rounds each of the four is the first once
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1000))]
     rounds: u16,
     /// A turn of puts ends after this time, or after 256 MiB of small or 512 MiB of large artifacts
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
@@ -109,11 +110,20 @@ struct Size {
     artifacts: u64,
 }
 
+/// Who takes turns.
+#[derive(Clone, Copy)]
+enum Who {
+    Floor,
+    Batched,
+    Engine,
+    BlobDb,
+}
+
+const WHO: [Who; 4] = [Who::Floor, Who::Batched, Who::Engine, Who::BlobDb];
+
 /// What came of one size: a turn for each round.
 struct Measured {
     size: &'static Size,
-    floor: Vec<Turn>,
-    batched: Vec<Turn>,
     cells: Vec<Cell>,
 }
 
@@ -121,6 +131,8 @@ struct Measured {
 #[derive(Default)]
 struct Cell {
     workers: usize,
+    floor: Vec<Turn>,
+    batched: Vec<Turn>,
     puts: Vec<Turn>,
     syncs: Vec<Syncs>,
     gets: Vec<Turn>,
@@ -153,12 +165,17 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         let workers = if arguments.workers.is_empty() { &WORKERS[..] } else { &arguments.workers };
         let cells = || workers.iter().map(|workers| Cell { workers: (*workers).into(), ..Cell::default() }).collect();
         let sizes = SIZES.iter().filter(|size| arguments.size.is_empty() || arguments.size.contains(&size.is));
-        let measured = |size| Measured { size, floor: Vec::new(), batched: Vec::new(), cells: cells() };
+        let measured = |size| Measured { size, cells: cells() };
         let mut all: Vec<Measured> = sizes.map(measured).collect();
         for round in 1..=arguments.rounds {
             tell!("disk: round {round} of {}", arguments.rounds);
             for measured in &mut all {
-                bench.round(measured, asked(Part::Gets))?;
+                for cell in &mut measured.cells {
+                    for turn in 0..WHO.len() {
+                        let who = WHO[(turn + usize::from(round)) % WHO.len()];
+                        bench.turn(who, measured.size, cell, asked(Part::Gets))?;
+                    }
+                }
             }
         }
         say!("medians of {} rounds; MB are 1,000,000 bytes", arguments.rounds);
@@ -180,43 +197,41 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// A turn of each.
-    fn round(&self, measured: &mut Measured, gets: bool) -> Result<()> {
-        let Size { bytes, artifacts, .. } = *measured.size;
-        let bound = Bound { artifacts, time: self.time };
-        for (batch, turns) in [(1, &mut measured.floor), ((BATCH_BYTES / bytes) as u64, &mut measured.batched)] {
-            turns.push(
-                self.on_new_directory(|directory| floor::appends(directory, &self.artifacts, bytes, batch, bound))?,
-            );
-        }
-        for cell in &mut measured.cells {
-            let workers = cell.workers;
-            let again = |there| (there, Bound { artifacts: u64::MAX, time: GETS_TIME.min(self.time) });
-            self.on_new_directory(|directory| {
-                self.runtime.block_on(async {
-                    let subject = Subject::open(directory, self.artifacts.clone()).await?;
-                    let (turn, syncs) = subject.puts(workers, bytes, bound).await?;
-                    let (there, again) = again(turn.count());
-                    cell.puts.push(turn);
-                    cell.syncs.push(syncs);
-                    if gets {
-                        cell.gets.push(subject.gets(workers, bytes, there, again).await?);
-                    }
-                    subject.close().await
-                })
-            })?;
-            self.on_new_directory(|directory| {
+    /// One turn.
+    fn turn(&self, who: Who, size: &Size, cell: &mut Cell, gets: bool) -> Result<()> {
+        let (workers, bytes) = (cell.workers, size.bytes);
+        let bound = Bound { artifacts: size.artifacts, time: self.time };
+        let again = Bound { artifacts: u64::MAX, time: GETS_TIME.min(self.time) };
+        let append = |directory: &Path, batch| floor::appends(directory, &self.artifacts, bytes, batch, bound);
+        self.on_new_directory(|directory| match who {
+            Who::Floor => {
+                cell.floor.push(append(directory, 1)?);
+                Ok(())
+            }
+            Who::Batched => {
+                cell.batched.push(append(directory, (BATCH_BYTES / bytes) as u64)?);
+                Ok(())
+            }
+            Who::Engine => self.runtime.block_on(async {
+                let subject = Subject::open(directory, self.artifacts.clone()).await?;
+                let (turn, syncs) = subject.puts(workers, bytes, bound).await?;
+                if gets {
+                    cell.gets.push(subject.gets(workers, bytes, turn.count(), again).await?);
+                }
+                cell.puts.push(turn);
+                cell.syncs.push(syncs);
+                subject.close().await
+            }),
+            Who::BlobDb => {
                 let blobs = BlobDb::open(directory, self.artifacts.clone())?;
                 let turn = blobs.puts(workers, bytes, bound)?;
-                let (there, again) = again(turn.count());
-                cell.blob_puts.push(turn);
                 if gets {
-                    cell.blob_gets.push(blobs.gets(workers, bytes, there, again)?);
+                    cell.blob_gets.push(blobs.gets(workers, bytes, turn.count(), again)?);
                 }
+                cell.blob_puts.push(turn);
                 Ok(())
-            })?;
-        }
-        Ok(())
+            }
+        })
     }
 
     fn memory(&self) -> Result<()> {
@@ -254,7 +269,8 @@ impl Bench<'_> {
 fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
+    let middle = &values[values.len().saturating_sub(1) / 2..(values.len() / 2 + 1).min(values.len())];
+    middle.iter().sum::<f64>() / middle.len().max(1) as f64
 }
 
 /// Of the latencies of all rounds, the one that this share of them stays below; in milliseconds.
@@ -300,21 +316,22 @@ fn print_puts(all: &[Measured]) {
         "/batched",
         "/BlobDB"
     );
-    for Measured { size, floor, batched, cells } in all {
+    for Measured { size, cells } in all {
         let line = |by: &str, turns: &[Turn], syncs: &str, ratios: &str| {
             let latencies = format!("{:.2} {:>8.2}", latency(turns, 0.5), latency(turns, 0.99));
             let latencies = if by == "batched" { "" } else { &latencies };
             let (puts, megabytes) = (grouped(rate(turns) as u64), size.megabytes(rate(turns)));
             say!("{:<9}{by:<13}{puts:>9}{megabytes:>8.1}{latencies:>18}{syncs:>20}{ratios:>32}", size.name);
         };
-        line("floor", floor, "", "");
-        line("batched", batched, "", "");
+        let all = |turns: fn(&Cell) -> &[Turn]| cells.iter().flat_map(|cell| turns(cell).to_vec()).collect::<Vec<_>>();
+        line("floor", &all(|cell| &cell.floor), "", "");
+        line("batched", &all(|cell| &cell.batched), "", "");
         for cell in cells {
             let (data, catalog) = (cell.puts_a_sync(|syncs| syncs.data), cell.puts_a_sync(|syncs| syncs.catalog));
             let ratios = format!(
                 "{:>14.2}{:>9.2}{:>9.2}",
-                ratio(&cell.puts, floor),
-                ratio(&cell.puts, batched),
+                ratio(&cell.puts, &cell.floor),
+                ratio(&cell.puts, &cell.batched),
                 ratio(&cell.puts, &cell.blob_puts)
             );
             let syncs = format!("data {data:.1} cat {catalog:.1}");
@@ -337,7 +354,7 @@ fn print_gets(all: &[Measured]) {
         titles.5,
         titles.6
     );
-    for Measured { size, cells, .. } in all {
+    for Measured { size, cells } in all {
         for cell in cells {
             let (ours, theirs) = (rate(&cell.gets), rate(&cell.blob_gets));
             say!(
@@ -363,10 +380,10 @@ fn print_targets(all: &[Measured]) {
         });
         print_target(&format!("{target} puts a data sync with {writers} writers"), target, reached);
     }
-    let with = |cell: &Cell| format!("{} writers", cell.workers);
-    for Measured { size, floor, cells, .. } in all {
+    let with = |cell: &Cell| format!("{} {}", cell.workers, if cell.workers == 1 { "writer" } else { "writers" });
+    for Measured { size, cells } in all {
         if size.is == SizeName::Large {
-            let reached = cells.iter().map(|cell| (with(cell), ratio(&cell.puts, floor)));
+            let reached = cells.iter().map(|cell| (with(cell), ratio(&cell.puts, &cell.floor)));
             print_target(&format!("{} puts: {FLOOR_TARGET} of the floor", size.name), FLOOR_TARGET, reached);
         }
         let reached = cells.iter().map(|cell| (with(cell), ratio(&cell.puts, &cell.blob_puts)));
