@@ -17,7 +17,8 @@ impl Limits {
     /// The limits of a node that may use `budget_bytes` of disk in segments of `segment_bytes`.
     ///
     /// A sixteenth is left to the catalog, and one segment to the doomed one that is still on disk while its successor
-    /// is already written. The rest is split evenly; what does not divide by three goes to the oldest generation.
+    /// is already written; so that there is never a second one, a rotation waits until nothing is doomed. The rest is
+    /// split evenly; what does not divide by three goes to the oldest generation.
     ///
     /// # Errors
     /// [`Error::BudgetTooSmall`] when the budget does not hold a ring of 1/1/1 and a doomed segment.
@@ -30,7 +31,7 @@ impl Limits {
         let members = usize::try_from(segments - 1).unwrap_or(usize::MAX);
         let third = members / 3;
         let ring = RingLimits { old: members - 2 * third, current: third, new: third };
-        Ok(Limits::new(ring, segment_bytes))
+        Ok(Limits { doomed_bytes_max: 0, ..Limits::new(ring, segment_bytes) })
     }
 }
 
@@ -147,6 +148,7 @@ mod tests {
                 Ok(limits) => {
                     let RingLimits { old, current, new } = limits.ring;
                     prop_assert!(old >= 1 && current >= 1 && new >= 1);
+                    prop_assert_eq!(limits.doomed_bytes_max, 0);
                     prop_assert!((limits.ring.segments() as u64 + 1) * segment <= budget - budget / CATALOG_SHARE_DIVISOR);
                     prop_assert!((limits.ring.segments() as u64 + 2) * segment > budget - budget / CATALOG_SHARE_DIVISOR);
                 }

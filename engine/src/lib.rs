@@ -7,6 +7,8 @@
 //! let directory = tempfile::tempdir().unwrap();
 //! let limits = Limits::for_budget(64 << 20, 4 << 20).unwrap();
 //! let engine = Engine::open(LocalEnv::open(directory.path()).unwrap(), limits).await.unwrap();
+//! engine.put(b"key", "an artifact".into()).await.unwrap(); // visible and durable
+//! assert_eq!(engine.get(b"key").await.unwrap(), Some("an artifact".into()));
 //! engine.rotate(engine.active()).await.unwrap();
 //! let evicted = engine.relieve(4 << 20).await.unwrap(); // one segment may stay
 //! assert_eq!(evicted.len(), 1);
@@ -15,8 +17,9 @@
 //! ```
 //!
 //! Read in this order: [`ring`] (the pure value), [`ring_state`] (the only way to change it), [`rotation`],
-//! [`eviction`], [`pressure`], [`capacity`], [`engine`] (open and close); then the surroundings: [`mod@env`] (the one
-//! seam), [`point`], [`disk`], [`catalog`], [`rocks`], [`local`].
+//! [`eviction`], [`pressure`]; [`manifest`] (an artifact's rows), [`put`] with append and group commit, [`read`],
+//! [`refresh`]; [`usage`] and [`capacity`] (whose bytes they are, and what goes when there is no room); [`engine`] (open
+//! and close); then the surroundings: [`mod@env`] (the one seam), [`point`], [`disk`], [`catalog`], [`rocks`], [`local`].
 
 mod append;
 pub mod capacity;

@@ -7,7 +7,7 @@
 
 use super::scene::{Scene, save, segment};
 use super::{Finding, Oracle, View, When, number};
-use crate::site::kind;
+use crate::site::{has_kind, kind};
 use segment_engine::ring::Generation;
 
 /// The oracle.
@@ -32,7 +32,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let first = before.members().iter().find(|member| gone(member.segment))?.segment;
     let label = view.label(saving.task);
     let is_push = after.active() != before.active();
-    let is_put = !is_push && kind(&label) == "put";
+    let is_put = !is_push && has_kind(&label, "put");
     let found = |what: String| {
         let sentence = format!("{label} evicted segment {}, and {what}", number(first));
         Some(Finding { race: format!("{}: needless eviction", kind(&label)), sentence })
