@@ -7,6 +7,7 @@
 pub mod blobdb;
 pub mod command;
 pub mod error;
+mod generate;
 pub mod measure;
 pub mod mutant;
 pub mod output;

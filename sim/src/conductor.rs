@@ -8,26 +8,28 @@
 //!
 //! It does not check anything itself: oracles look at what it recorded.
 
+mod meaning;
 mod state;
 mod task;
 mod wait;
 
+pub use meaning::Vocabulary;
 pub use task::panic_message;
 
 use crate::confined::Confined;
 use crate::decision::{Decisions, Ratio};
-use crate::locks::{LockFacts, LockKind, LockPoint, Locks};
+use crate::locks::{LockFacts, Locks};
 use crate::plan::{Action, Injection, Schedule, Until};
 use crate::site::{TaskId, has_kind};
 use crate::trace::{Trace, What};
-use crate::window::{Window, WindowCount, WindowPoint, Windows};
+use crate::window::{Window, WindowCount, Windows};
 use serde::{Deserialize, Serialize};
 use state::{Kind, POINT_SLOTS, POINTS_USUAL, State};
 use std::cell::RefMut;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::task::{Poll, Waker};
 use task::{Conducted, Readiness};
 use wait::{Answered, Park};
@@ -52,48 +54,6 @@ const HOLD_IDLE: Ratio = Ratio::new(1, 3);
 
 /// Tasks of a usual run.
 const TASKS_USUAL: usize = 16;
-
-/// What is watched in a run.
-#[derive(Debug)]
-pub struct Vocabulary {
-    windows: &'static [Window],
-    locks: &'static [LockKind],
-    /// What each point that one of them names is to them, by name; looked up in every run, made once.
-    meanings: OnceLock<BTreeMap<&'static str, Meaning>>,
-}
-
-/// What a point is to windows and locks.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Meaning {
-    window: WindowPoint,
-    lock: LockPoint,
-}
-
-impl Vocabulary {
-    /// Windows to count and locks to follow.
-    pub const fn new(windows: &'static [Window], locks: &'static [LockKind]) -> Vocabulary {
-        Vocabulary { windows, locks, meanings: OnceLock::new() }
-    }
-
-    fn meaning(&self, point: &str) -> Meaning {
-        self.meanings.get_or_init(|| self.all_meanings()).get(point).copied().unwrap_or_default()
-    }
-
-    fn all_meanings(&self) -> BTreeMap<&'static str, Meaning> {
-        let (windows, locks) = (Windows::new(self.windows), Locks::new(self.locks));
-        let of_windows = self.windows.iter().flat_map(|kind| {
-            std::iter::once(kind.opens)
-                .chain(kind.wants)
-                .chain(kind.closes.iter().copied())
-                .chain(kind.lands.iter().copied())
-        });
-        let of_locks = self.locks.iter().flat_map(|kind| {
-            [kind.wanted, kind.held, kind.released].into_iter().chain(kind.never_under.iter().copied())
-        });
-        let meaning = |name| (name, Meaning { window: windows.point(name), lock: locks.point(name) });
-        of_windows.chain(of_locks).map(meaning).collect()
-    }
-}
 
 /// What a task is to the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

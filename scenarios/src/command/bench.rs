@@ -39,7 +39,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let seeds = arguments.seeds;
     say!("{} seeds on {jobs} threads; runs and floor alternate every {CHUNK} seeds", grouped(seeds));
     say!(
-        "{:<24}{:>12}{:>14}{:>12}{:>10}{:>12}",
+        "{:<28}{:>12}{:>14}{:>12}{:>10}{:>12}",
         "scenario",
         "runs/s",
         "floor runs/s",
@@ -59,7 +59,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         }
         let a_second = |spent: Duration| sum.runs as f64 * jobs as f64 / spent.as_secs_f64();
         say!(
-            "{:<24}{:>12}{:>14}{:>12.2}{:>10}{:>12}",
+            "{:<28}{:>12}{:>14}{:>12.2}{:>10}{:>12}",
             scenario.name,
             grouped(a_second(sum.simulated) as u64),
             grouped(a_second(sum.floor) as u64),

@@ -9,7 +9,7 @@ use segment_sim::verdict::Verdict;
 pub fn run() -> Verdict {
     say!("scenarios");
     for scenario in &SCENARIOS {
-        say!("  {:<24}{}", scenario.name, scenario.summary);
+        say!("  {:<28}{}", scenario.name, scenario.summary);
     }
     say!("oracles");
     for (when, name) in [

@@ -55,7 +55,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         return Ok(Verdict::Pass);
     }
     let yard = Yard::new(&root)?;
-    say!("{:<32}{:<24}{:<18}{:<25}{:>7}{:>7}", "mutant", "scenario", "outcome", "oracle", "median", "p95");
+    say!("{:<32}{:<28}{:<18}{:<25}{:>7}{:>7}", "mutant", "scenario", "outcome", "oracle", "median", "p95");
     let mut as_expected = true;
     for mutant in &mutants {
         match examine(&yard, mutant) {
@@ -80,7 +80,7 @@ fn examine(yard: &Yard, mutant: &Mutant) -> Result<bool> {
     for expectation in &mutant.expectations {
         tell!("{}: sweeping {}", mutant.id, expectation.scenario.name);
         let row = row(&program, expectation)?;
-        say!("{:<32}{:<24}{}", mutant.id, expectation.scenario.name, row.text);
+        say!("{:<32}{:<28}{}", mutant.id, expectation.scenario.name, row.text);
         as_expected &= row.as_expected;
     }
     Ok(as_expected)

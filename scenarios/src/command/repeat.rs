@@ -50,7 +50,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         };
         let different: Vec<u64> = here.iter().enumerate().take(compared).filter_map(differs).collect();
         say!(
-            "{:<24}{} of {} seeds differ ({MADSIM_SEEDS} madsim seeds, two processes)",
+            "{:<28}{} of {} seeds differ ({MADSIM_SEEDS} madsim seeds, two processes)",
             scenario.name,
             different.len(),
             grouped(compared as u64)

@@ -124,7 +124,7 @@ struct Progress {
 impl Progress {
     fn new(name: &'static str, seeds: u64) -> Progress {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{msg:24} {wide_bar} {human_pos}/{human_len} {per_sec} {eta}");
+            let style = ProgressStyle::with_template("{msg:28} {wide_bar} {human_pos}/{human_len} {per_sec} {eta}");
             ProgressBar::new(seeds).with_style(style.expect("the template is sound")).with_message(name)
         });
         Progress { name, seeds, bar, told: std::cell::Cell::default() }

@@ -1,8 +1,9 @@
 //! What the conductor knows: the tasks, what waits, and which of it goes next.
 
+use super::meaning::Meaning;
 use super::{
     Between, CANCEL_AT_ONCE, CANCEL_STEPS_MAX, ERRNO_FULL, ERRNO_IO, End, HOLD_IDLE, HOLD_STEPS_MAX, Interference,
-    Landing, Meaning, OperationTraits, Role, Vocabulary,
+    Landing, OperationTraits, Role, Vocabulary,
 };
 use crate::decision::{Decisions, Question, Ratio, below};
 use crate::locks::{LockPoint, Locks};

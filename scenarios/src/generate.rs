@@ -1,0 +1,230 @@
+//! The generators: a scenario's workload from the keyed decisions of a seed.
+
+use crate::workload::{Operation, Small, Workload, content};
+use segment_sim::decision::Decisions;
+
+pub(crate) fn concurrent_pushes(_: &Decisions) -> Workload {
+    Workload { generations: [8, 8, 8], segments: 1, callers: vec![vec![Operation::Push]; 16], ..Workload::default() }
+}
+
+pub(crate) fn concurrent_evictions(_: &Decisions) -> Workload {
+    let callers = (1..=16).map(|number| vec![Operation::EvictSegment(number)]).collect();
+    Workload { generations: [6, 6, 6], segments: 17, callers, ..Workload::default() }
+}
+
+/// At least four rotations and four evictions.
+pub(crate) fn rotation_vs_eviction(decisions: &Decisions) -> Workload {
+    let generations = generations(decisions);
+    let room: u32 = generations.iter().sum();
+    let mut callers = Vec::new();
+    for rotator in 0..2 {
+        let rotations = if decisions.between_of("rotations", rotator, 1, 8) == 8 { 3 } else { 2 };
+        callers.push(vec![Operation::Rotate; rotations]);
+    }
+    for evictor in 0..4 {
+        let place = decisions.between_of("place", evictor, 0, 5) as u32;
+        callers.push(vec![Operation::EvictPlace(place)]);
+    }
+    let passes = decisions.between("passes", 1, 2);
+    for pass in 0..passes {
+        let left = decisions.between_of("left", pass, 1, u64::from(room)) as u32;
+        callers.push(vec![Operation::Relieve(left)]);
+    }
+    Workload { generations, segments: room, callers, ..Workload::default() }
+}
+
+pub(crate) fn rotation_overflow_only(decisions: &Decisions) -> Workload {
+    let generations = generations(decisions);
+    let room: u32 = generations.iter().sum();
+    let rotators = decisions.between("rotators", 2, 3);
+    let rotations = |rotator| decisions.between_of("rotations", rotator, 2, 3) as usize;
+    Workload {
+        generations,
+        segments: room,
+        callers: (0..rotators).map(|rotator| vec![Operation::Rotate; rotations(rotator)]).collect(),
+        ..Workload::default()
+    }
+}
+
+/// Two puts of each of four callers, four evictions, two readers with two reads each, on few keys. Often somebody rotates
+/// besides: only a segment that is no longer active can be evicted under the puts that write to it.
+pub(crate) fn put_vs_eviction(decisions: &Decisions) -> Workload {
+    let generations = generations(decisions);
+    let room: u32 = generations.iter().sum();
+    let keys = decisions.between("keys", 1, 4);
+    let mut callers: Vec<Vec<Operation>> = (0..4).map(|putter| puts(decisions, putter, 2, keys, 64)).collect();
+    for evictor in 0..4 {
+        let place = decisions.between_of("place", evictor, 0, 5) as u32;
+        callers.push(vec![match decisions.between_of("evicts", evictor, 0, 3) {
+            0 => Operation::Relieve(decisions.between_of("left", evictor, 1, u64::from(room)) as u32),
+            _ => Operation::EvictPlace(place),
+        }]);
+    }
+    callers.extend((0..2).map(|reader| reads(decisions, reader, 2, keys)));
+    callers.push(vec![Operation::Rotate; decisions.between("rotations", 0, 2) as usize]);
+    Workload {
+        generations,
+        segments: room,
+        stored: stored(decisions, keys, room),
+        limits: small(decisions),
+        callers,
+        ..Workload::default()
+    }
+}
+
+/// Puts of few contents under one or two keys.
+pub(crate) fn same_key(decisions: &Decisions) -> Workload {
+    let generations = generations(decisions);
+    let room: u32 = generations.iter().sum();
+    let (keys, contents) = (decisions.between("keys", 1, 2), decisions.between("contents", 1, 3));
+    let putters = decisions.between("putters", 3, 5);
+    let mut callers: Vec<Vec<Operation>> =
+        (0..putters).map(|putter| puts(decisions, putter, 2, keys, contents)).collect();
+    callers.push(reads(decisions, 0, 3, keys));
+    Workload {
+        generations,
+        segments: room,
+        stored: stored(decisions, keys, room),
+        limits: small(decisions),
+        callers,
+        ..Workload::default()
+    }
+}
+
+/// Every key is stored in the oldest segments; readers have it copied while puts replace it.
+pub(crate) fn refresh_vs_put(decisions: &Decisions) -> Workload {
+    let generations = generations(decisions);
+    let room: u32 = generations.iter().sum();
+    let keys = decisions.between("keys", 1, 3);
+    let mut callers: Vec<Vec<Operation>> = (0..3).map(|reader| reads(decisions, reader, 2, keys)).collect();
+    callers.extend((0..3).map(|putter| puts(decisions, putter, 2, keys, 64)));
+    let stored = (1..=keys).map(|key| (key as u8, before(key as u8), 1)).collect();
+    Workload { generations, segments: room, stored, limits: small(decisions), callers, ..Workload::default() }
+}
+
+/// Every key is stored in the oldest segments, which are evicted while readers have them copied.
+pub(crate) fn read_vs_refresh(decisions: &Decisions) -> Workload {
+    let generations = generations(decisions);
+    let room: u32 = generations.iter().sum();
+    let keys = decisions.between("keys", 1, 3);
+    let mut callers: Vec<Vec<Operation>> = (0..4).map(|reader| reads(decisions, reader, 3, keys)).collect();
+    for evictor in 0..2 {
+        callers.push(vec![match decisions.between_of("evicts", evictor, 0, 2) {
+            0 => Operation::Relieve(decisions.between_of("left", evictor, 1, u64::from(room)) as u32),
+            1 => Operation::Rotate,
+            _ => Operation::EvictPlace(0),
+        }]);
+    }
+    let stored = (1..=keys).map(|key| (key as u8, before(key as u8), 1)).collect();
+    Workload { generations, segments: room, stored, limits: small(decisions), callers, ..Workload::default() }
+}
+
+/// A little of everything.
+pub(crate) fn cancelled_work(decisions: &Decisions) -> Workload {
+    let generations = generations(decisions);
+    let room: u32 = generations.iter().sum();
+    let keys = decisions.between("keys", 1, 3);
+    let mut callers: Vec<Vec<Operation>> = (0..4).map(|putter| puts(decisions, putter, 2, keys, 64)).collect();
+    callers.push(vec![Operation::EvictPlace(0), Operation::EvictPlace(1)]);
+    callers.push(vec![Operation::Relieve(decisions.between("left", 1, u64::from(room)) as u32)]);
+    callers.push(reads(decisions, 0, 3, keys));
+    Workload {
+        generations,
+        segments: room,
+        stored: stored(decisions, keys, room),
+        limits: small(decisions),
+        callers,
+        ..Workload::default()
+    }
+}
+
+/// A ring full of artifacts on a disk that holds little more.
+pub(crate) fn full_disk(decisions: &Decisions) -> Workload {
+    let generations = generations(decisions);
+    let room: u32 = generations.iter().sum();
+    let disk_bytes = decisions.between("disk", 200, 200 + 160 * u64::from(room));
+    let keys = decisions.between("keys", 2, 8);
+    let mut callers: Vec<Vec<Operation>> = (0..3).map(|putter| puts(decisions, putter, 3, keys, 64)).collect();
+    callers.push(reads(decisions, 0, 2, keys));
+    if decisions.between("evicts", 0, 1) == 1 {
+        callers.push(vec![Operation::EvictPlace(decisions.between("place", 0, 5) as u32)]);
+    }
+    let stored = full(decisions, room, disk_bytes);
+    Workload { generations, segments: room, stored, disk_bytes, limits: small(decisions), callers }
+}
+
+/// The same on a disk of about the ring's size, with little that may be doomed.
+pub(crate) fn pressure_with_slow_unlinks(decisions: &Decisions) -> Workload {
+    let generations = generations(decisions);
+    let room: u32 = generations.iter().sum();
+    let disk_bytes = decisions.between("disk", 120, 240) * u64::from(room);
+    let mut callers: Vec<Vec<Operation>> = (0..3).map(|putter| puts(decisions, putter, 3, 4, 64)).collect();
+    callers.push(vec![Operation::Relieve(decisions.between("left", 1, u64::from(room)) as u32)]);
+    callers.push(vec![Operation::Rotate; 2]);
+    let limits = Small { doomed: decisions.between("doomed", 0, 1) as u32, ..small(decisions) };
+    Workload { generations, segments: room, stored: full(decisions, room, disk_bytes), disk_bytes, limits, callers }
+}
+
+/// One or two artifacts in each segment, as far as the disk holds them.
+fn full(decisions: &Decisions, room: u32, disk_bytes: u64) -> Vec<(u8, u16, u32)> {
+    let mut left = disk_bytes;
+    let mut stored = Vec::new();
+    for key in 1..=2 * room as u8 {
+        let number = decisions.between_of("stored", u64::from(key), 200, 300) as u16;
+        let length = content(number).len() as u64;
+        if length <= left {
+            left -= length;
+            stored.push((key, number, u32::from(key).div_ceil(2)));
+        }
+    }
+    stored
+}
+
+/// What a caller puts: under some of `keys` keys, some of `contents` contents or the one that was stored before, now and
+/// then as a stream.
+fn puts(decisions: &Decisions, putter: u64, count: u64, keys: u64, contents: u64) -> Vec<Operation> {
+    let put = |number: u64| {
+        let key = decisions.between_of("key", number, 1, keys) as u8;
+        let content = match decisions.between_of("again", number, 0, 3) {
+            0 => before(key),
+            _ => decisions.between_of("content", number, 1, contents) as u16,
+        };
+        match decisions.between_of("stream", number, 0, 3) {
+            0 => Operation::PutStream(key, content),
+            _ => Operation::Put(key, content),
+        }
+    };
+    (0..count).map(|nth| put(putter * count + nth)).collect()
+}
+
+/// What a caller reads.
+fn reads(decisions: &Decisions, reader: u64, count: u64, keys: u64) -> Vec<Operation> {
+    let read = |number: u64| {
+        let key = decisions.between_of("read", number, 1, keys) as u8;
+        if decisions.between_of("contains", number, 0, 4) == 0 { Operation::Contains(key) } else { Operation::Get(key) }
+    };
+    (0..count).map(|nth| read(reader * count + nth)).collect()
+}
+
+/// The content that is stored under a key before the run, unless the disk is full of others.
+fn before(key: u8) -> u16 {
+    100 + u16::from(key)
+}
+
+/// An artifact under most keys, somewhere in a ring of `room` segments.
+fn stored(decisions: &Decisions, keys: u64, room: u32) -> Vec<(u8, u16, u32)> {
+    let is_there = |key: &u64| decisions.between_of("stored", *key, 0, 3) > 0;
+    let segment = |key| decisions.between_of("segment", key, 1, u64::from(room)) as u32;
+    (1..=keys).filter(is_there).map(|key| (key as u8, before(key as u8), segment(key))).collect()
+}
+
+/// The smallest limits, and such as are a little larger.
+fn small(decisions: &Decisions) -> Small {
+    let limit = |name, high| decisions.between(name, 1, high) as u32;
+    Small { doomed: limit("doomed", 4), stripes: limit("stripes", 2), batch_rows: limit("batch", 3) }
+}
+
+/// Small rings: what goes wrong in them goes wrong in large ones, and they get there sooner.
+fn generations(decisions: &Decisions) -> [u32; 3] {
+    ["old", "current", "new"].map(|name| decisions.between(name, 1, 2) as u32)
+}
