@@ -110,7 +110,9 @@ pub trait Catalog: Send + Sync + 'static {
     fn scan(&self, table: Table, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Row>>;
 
     /// Checks `requires` and writes `batch` in one step, without waiting for a disk. After a power loss the commits
-    /// that survive are a prefix of those made; a killed process loses none.
+    /// that survive are a prefix of those made; a killed process loses none. (RocksDB keeps to that when its log loses its
+    /// end. When a page in the middle of what was not synced reads as zeros, it can skip a commit there: the conformance
+    /// tests of the simulation pin it.)
     ///
     /// # Errors
     /// When the store refuses. Whether the batch was written is then unknown.

@@ -2,21 +2,19 @@
 
 use crate::capacity::Usage;
 use crate::catalog::{Batch, Catalog, Commit, Require, Table, Write};
-use crate::disk::Disk;
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::eviction::{Wake, run_evictor};
 use crate::group_commit::{GroupCommit, Target};
-use crate::limits::{Limits, OPEN_PAGE_ROWS};
+use crate::limits::Limits;
 use crate::lock::Lock;
-use crate::manifest::decode_row;
 use crate::put::STRIPE_LOCK;
+use crate::recovery::Repair;
 use crate::refresh::Refreshes;
-use crate::ring_state::{RingRecord, RingState};
+use crate::ring_state::RingState;
 use crate::rotation::WRITE_LOCK;
 use crate::segment::SegmentId;
 use crate::usage::{Books, Owners};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{Notify, oneshot};
@@ -29,7 +27,7 @@ const FORMAT: u8 = 1;
 pub struct Engine<E: Env> {
     pub(crate) shared: Arc<Shared<E>>,
     pub(crate) wake: Wake,
-    strays: Vec<SegmentId>,
+    repairs: Vec<Repair>,
     evictor_ended: oneshot::Receiver<Result<()>>,
 }
 
@@ -48,16 +46,15 @@ pub(crate) struct Shared<E: Env> {
 }
 
 impl<E: Env> Engine<E> {
-    /// Opens the node's engine: checks the format, compares ring and directory, makes the first segment where there is
-    /// none, and goes on with the unlinks of an earlier run.
+    /// Opens the node's engine: checks the format, recovers what an earlier run has left, and makes the first segment where
+    /// there is none. Only then anything is served.
     ///
     /// # Errors
-    /// [`Error::UnknownFormat`], [`Error::DamagedRing`], [`Error::MissingSegment`], and what the disk and the catalog
-    /// say.
+    /// [`Error::UnknownFormat`], [`Error::DamagedRing`], [`Error::DamagedManifest`], and what the disk and the catalog say.
+    /// It may be tried again, in surroundings that were opened again, too: operations of the first may be under way.
     pub async fn open(env: E, limits: Limits) -> Result<Engine<E>> {
         check_format(env.catalog())?;
         let ring = Arc::new(RingState::open(env.clone(), limits.ring)?);
-        let strays = compare(&ring.snapshot(), &env.disk().list().await?)?;
         let shared = Arc::new(Shared {
             env: env.clone(),
             limits,
@@ -70,7 +67,7 @@ impl<E: Env> Engine<E> {
             passes: Notify::new(),
             unlinks_failed: AtomicU64::new(0),
         });
-        shared.open_books().await?;
+        let repairs = shared.recover().await?;
         if shared.ring.snapshot().ring.active().is_none() {
             shared.push_new_segment(0).await?;
         }
@@ -78,13 +75,14 @@ impl<E: Env> Engine<E> {
         let (ended, evictor_ended) = oneshot::channel();
         let evicting = shared.clone();
         env.spawn("evictor", async move {
-            let end = run_evictor(evicting.clone(), woken).await;
+            // fenced before they are told: whoever waits for the evictor would wait for ever
+            let end = run_evictor(evicting.clone(), woken).await.inspect_err(|_| evicting.ring.fence());
             evicting.passes.notify_waiters();
             // an engine that was dropped and not closed does not listen
             let _ = ended.send(end);
         });
         wake.evictor();
-        Ok(Engine { shared, wake, strays, evictor_ended })
+        Ok(Engine { shared, wake, repairs, evictor_ended })
     }
 
     /// The ring and the only way to change it.
@@ -107,10 +105,9 @@ impl<E: Env> Engine<E> {
         self.shared.books.usage()
     }
 
-    /// Files found at open that neither the ring nor the doomed list names: a rotation that did not end. They are left
-    /// alone.
-    pub fn strays(&self) -> &[SegmentId] {
-        &self.strays
+    /// What the open has mended. After an engine that was closed: nothing, failed unlinks apart.
+    pub fn repairs(&self) -> &[Repair] {
+        &self.repairs
     }
 
     /// Unlinks that failed since the open. Each is tried again.
@@ -118,17 +115,21 @@ impl<E: Env> Engine<E> {
         self.shared.unlinks_failed.load(Ordering::Relaxed)
     }
 
-    /// Waits until the refreshes that are queued have ended and the doomed segments are unlinked, those whose unlink fails apart, and makes the catalog durable.
+    /// Waits until the refreshes that are queued have ended and the doomed segments are unlinked, those whose unlink fails
+    /// apart, and makes the catalog durable.
     ///
     /// # Errors
-    /// [`Error::Catalog`] when the last sync fails, or one failed for the evictor before; [`Error::Closed`] when the
-    /// evictor is gone without a word, by a panic or with its runtime. The doomed list is saved in any case.
+    /// [`Error::Fenced`] and [`Error::Unsynced`] when the last sync or one before it failed, and what ended the evictor if
+    /// something did; [`Error::Closed`] when the evictor is gone without a word, by a panic or with its runtime. The doomed
+    /// list is saved in any case.
     pub async fn close(self) -> Result<()> {
         let Engine { shared, wake, evictor_ended, .. } = self;
         drop(wake);
         evictor_ended.await.map_err(|_| Error::Closed)??;
+        // a sync after one that failed would say nothing
+        shared.ring.check_fence()?;
         // trusted next: a reopen finds the ring as it was left, also after a power loss
-        shared.env.catalog().sync().await
+        shared.sync_catalog().await
     }
 }
 
@@ -152,39 +153,6 @@ impl<E: Env> Shared<E> {
     pub(crate) async fn sync_catalog(&self) -> Result<()> {
         self.catalog_syncs.covered(&self.env).await.inspect_err(|_| self.ring.fence())
     }
-
-    /// Opens the books of the segments that were there before. What is live is told by the rows; the rest of a file
-    /// belongs to nobody, and what follows it is free.
-    async fn open_books(&self) -> Result<()> {
-        // by segment: the bytes of its artifacts, and where the last of them ends
-        let mut rows: BTreeMap<SegmentId, (u64, u64)> = BTreeMap::new();
-        let mut after = None;
-        loop {
-            let page = self.env.catalog().scan(Table::Manifest, &[], after.as_deref(), OPEN_PAGE_ROWS)?;
-            for (key, row) in &page {
-                let manifest = decode_row(key, row)?;
-                let (live, end) = rows.entry(manifest.segment).or_default();
-                *live += manifest.length;
-                *end = (manifest.offset + manifest.length).max(*end);
-            }
-            match page.last() {
-                Some((last, _)) if page.len() == OPEN_PAGE_ROWS => after = Some(last.clone()),
-                _ => break,
-            }
-        }
-        let latest = self.ring.snapshot();
-        let members = latest.ring.members().iter().map(|member| (member.segment, member.bytes));
-        let doomed = latest.ring.doomed().iter().map(|doomed| (doomed.segment, doomed.bytes));
-        for (segment, bytes) in members.chain(doomed) {
-            let length = match self.env.disk().len(segment).await {
-                Err(error) if error.is_lost_file() => 0, // doomed, and unlinked already
-                length => length?,
-            };
-            let (live, end) = rows.get(&segment).copied().unwrap_or_default();
-            self.books.open(segment, bytes, Owners { live, superseded: length.max(end) - live, ..Owners::default() });
-        }
-        Ok(())
-    }
 }
 
 fn check_format(catalog: &impl Catalog) -> Result<()> {
@@ -198,15 +166,4 @@ fn check_format(catalog: &impl Catalog) -> Result<()> {
             found => Err(Error::UnknownFormat { found: format!("{found:?}"), expected: FORMAT }),
         },
     }
-}
-
-/// Files that no list names; an error where the ring names one that has no file. A doomed segment without a file is
-/// legal: its unlink was durable before its removal from the list.
-fn compare(record: &RingRecord, files: &[SegmentId]) -> Result<Vec<SegmentId>> {
-    if let Some(lost) = record.ring.members().iter().find(|member| !files.contains(&member.segment)) {
-        return Err(Error::MissingSegment { segment: lost.segment });
-    }
-    let doomed = |file: &SegmentId| record.ring.doomed().iter().any(|doomed| doomed.segment == *file);
-    let named = |file: &SegmentId| record.ring.generation_of(*file).is_some() || doomed(file);
-    Ok(files.iter().copied().filter(|file| !named(file)).collect())
 }

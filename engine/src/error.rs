@@ -93,12 +93,6 @@ pub enum Error {
     /// A sync failed, this one or one before it: what was written may not survive a power loss.
     #[error("a sync failed: {0}")]
     Unsynced(std::sync::Arc<Error>),
-    /// The saved ring names a segment that has no file.
-    #[error("segment {segment} is in the ring but has no file")]
-    MissingSegment {
-        /// The segment.
-        segment: SegmentId,
-    },
     /// An earlier save ended in an error, so what is saved is unknown. Reads go on; reopen to write again.
     #[error("writes are fenced after a failed save; reopen the engine")]
     Fenced,

@@ -69,7 +69,7 @@ pub(crate) async fn run_evictor<E: Env>(shared: Arc<Shared<E>>, mut woken: mpsc:
     Ok(())
 }
 
-enum Pass {
+pub(crate) enum Pass {
     /// The doomed list was empty when last looked at.
     Empty,
     /// What is left on it could not be unlinked.
@@ -78,7 +78,7 @@ enum Pass {
 
 impl<E: Env> Shared<E> {
     /// One pass over the doomed list, told to whoever waits for one.
-    async fn pass(&self) -> Result<Pass> {
+    pub(crate) async fn pass(&self) -> Result<Pass> {
         let passed = self.unlink_doomed().await;
         self.passes.notify_waiters();
         passed

@@ -18,8 +18,8 @@
 //!
 //! Read in this order: [`ring`] (the pure value), [`ring_state`] (the only way to change it), [`rotation`],
 //! [`eviction`], [`pressure`]; [`manifest`] (an artifact's rows), [`put`] with append and group commit, [`read`],
-//! [`refresh`]; [`usage`] and [`capacity`] (whose bytes they are, and what goes when there is no room); [`engine`] (open
-//! and close); then the surroundings: [`mod@env`] (the one seam), [`point`], [`disk`], [`catalog`], [`rocks`], [`local`].
+//! [`refresh`]; [`usage`] and [`capacity`] (whose bytes they are, and what goes when there is no room); [`recovery`]
+//! and [`verify`]; [`engine`] (open and close); then the surroundings: [`mod@env`] (the one seam), [`point`], [`disk`], [`catalog`], [`rocks`], [`local`].
 
 mod append;
 pub mod capacity;
@@ -38,6 +38,7 @@ pub mod point;
 pub mod pressure;
 pub mod put;
 pub mod read;
+pub mod recovery;
 pub mod refresh;
 pub mod ring;
 pub mod ring_state;
@@ -45,6 +46,7 @@ pub mod rocks;
 pub mod rotation;
 pub mod segment;
 pub mod usage;
+pub mod verify;
 
 pub use engine::Engine;
 pub use env::Env;
@@ -54,7 +56,9 @@ pub use local::LocalEnv;
 pub use point::Point;
 pub use put::{Body, Put};
 pub use read::Reader;
+pub use recovery::Repair;
 pub use ring::{Eviction, Ring};
 pub use ring_state::RingState;
 pub use rotation::Rotation;
 pub use segment::SegmentId;
+pub use verify::Disagreement;

@@ -67,6 +67,9 @@ impl Point {
     /// An unlink failed; the segment stays doomed. Noted.
     pub const UNLINK_FAILED: Point = Point("UnlinkFailed");
 
+    /// An open has mended what there was to mend, and serves from now on. Noted.
+    pub const RECOVERED: Point = Point("Recovered");
+
     /// A point of another engine, or of a test.
     pub const fn named(name: &'static str) -> Self {
         Point(name)

@@ -147,7 +147,12 @@ impl<E: Env> Shared<E> {
         let length = left.min(self.limits.io_bytes);
         let read = self.env.disk().read_at(manifest.segment, manifest.offset + position, length).await;
         read.map_err(|error| match error {
-            Error::Io { source, .. } if source.kind() == io::ErrorKind::UnexpectedEof => self.damaged(key, manifest),
+            // beyond the end of the file, or of all files
+            Error::Io { source, .. }
+                if matches!(source.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput) =>
+            {
+                self.damaged(key, manifest)
+            }
             error => error,
         })
     }

@@ -144,6 +144,16 @@ impl Ring {
         self.doomed.retain(|doomed| !unlinked.contains(&doomed.segment));
     }
 
+    /// Takes members out whose files are lost: there is nothing to unlink.
+    pub fn lose(&mut self, lost: &[SegmentId]) {
+        self.members.retain(|member| !lost.contains(&member.segment));
+    }
+
+    /// Puts a file that no list names on the doomed list.
+    pub fn doom_stray(&mut self, segment: SegmentId, bytes: u64) {
+        self.doomed.push(Doomed { segment, bytes });
+    }
+
     /// The segment that is written to: the youngest member.
     pub fn active(&self) -> Option<SegmentId> {
         self.members.last().map(|member| member.segment)

@@ -55,10 +55,7 @@ impl<E: Env> RingState<E> {
     /// # Errors
     /// [`Error::Catalog`], or [`Error::DamagedRing`] when the row cannot be decoded.
     pub fn open(env: E, limits: RingLimits) -> Result<RingState<E>> {
-        let record = match env.catalog().get(Table::Ring, RING_KEY)? {
-            Some(row) => RingRecord::decode(&row, limits).map_err(Error::DamagedRing)?,
-            None => RingRecord { version: 0, base: 0, ring: Ring::new(limits) },
-        };
+        let record = RingRecord::saved(env.catalog(), limits)?;
         let published = RwLock::new(Arc::new(record));
         Ok(RingState { env, lock: Lock::new(&STATE_LOCK), published, fenced: AtomicBool::new(false) })
     }
@@ -125,6 +122,17 @@ impl<E: Env> RingState<E> {
 }
 
 impl RingRecord {
+    /// The ring in the catalog; an empty one where none is saved.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`], or [`Error::DamagedRing`] when the row cannot be decoded.
+    pub fn saved(catalog: &impl Catalog, limits: RingLimits) -> Result<RingRecord> {
+        Ok(match catalog.get(Table::Ring, RING_KEY)? {
+            Some(row) => RingRecord::decode(&row, limits).map_err(Error::DamagedRing)?,
+            None => RingRecord { version: 0, base: 0, ring: Ring::new(limits) },
+        })
+    }
+
     /// The row: format (1 byte), version and base (8 each), then members and doomed, each list with its length (4) in
     /// front; a member is id (16), bytes (8), generation (1), a doomed one id (16), bytes (8). Little endian.
     pub fn encode(&self) -> Vec<u8> {

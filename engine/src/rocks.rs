@@ -16,6 +16,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// A write buffer so large that a database in memory never flushes in the background.
 const MEMORY_WRITE_BUFFER_BYTES: usize = 1 << 30;
 
+/// RocksDB's own logs, one for each open, that are kept.
+const INFO_LOGS_KEPT: usize = 8;
+
 /// The catalog of one node in RocksDB. Clones share one database.
 #[derive(Clone)]
 pub struct RocksCatalog {
@@ -59,6 +62,8 @@ impl RocksCatalog {
         options.set_write_buffer_size(MEMORY_WRITE_BUFFER_BYTES);
         options.set_stats_dump_period_sec(0);
         options.set_stats_persist_period_sec(0);
+        // nothing is ever compacted: a scan seeks past the old versions of a row, which are many, at once
+        options.set_max_sequential_skip_in_iterations(0);
         RocksCatalog::open_with(&mut options, Path::new("/catalog"), Some(env), None)
     }
 
@@ -70,6 +75,7 @@ impl RocksCatalog {
     ) -> Result<RocksCatalog> {
         options.create_if_missing(true);
         options.create_missing_column_families(true);
+        options.set_keep_log_file_num(INFO_LOGS_KEPT);
         let families = Table::ALL.map(|table| (table.name(), options.clone()));
         let database = DB::open_cf_with_opts(options, directory, families).map_err(failed("open"))?;
         Ok(RocksCatalog { store: Arc::new(Store { database, commit: Mutex::new(()), _env: env, _lock: lock }) })

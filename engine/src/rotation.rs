@@ -55,7 +55,7 @@ impl<E: Env> Engine<E> {
     ///
     /// # Errors
     /// [`Error::Io`] when the file or its directory entry cannot be made: the ring is unchanged, a file without an
-    /// entry in the ring may be left (see [`Engine::strays`]). Those of
+    /// entry in the ring may be left, which the next open removes. Those of
     /// [`RingState::mutate`](crate::ring_state::RingState::mutate).
     pub async fn rotate(&self, full: SegmentId) -> Result<Rotation> {
         Ok(match make_segment(&self.shared, &self.wake, full, 0).await? {

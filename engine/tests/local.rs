@@ -3,11 +3,14 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
+use segment_engine::catalog::{Catalog, Commit, Table, Write};
 use segment_engine::disk::Disk;
 use segment_engine::env::Env;
+use segment_engine::manifest::index_key;
 use segment_engine::usage::Owners;
 use segment_engine::{
-    Body, Engine, Error, Eviction, Limits, LocalEnv, Put, Ring, RingLimits, RingState, Rotation, SegmentId,
+    Body, Disagreement, Engine, Error, Eviction, Limits, LocalEnv, Put, Repair, Ring, RingLimits, RingState, Rotation,
+    SegmentId,
 };
 use std::future::Future;
 use std::io;
@@ -51,7 +54,7 @@ async fn rotations_evictions_and_pressure_survive_a_reopen() {
 
     let engine = open(directory.path()).await;
     assert_eq!(engine.active(), pushed[4]);
-    assert!(engine.strays().is_empty());
+    assert!(engine.repairs().is_empty());
     assert_eq!(engine.relieve(0).await.unwrap(), [pushed[2]]);
     engine.close().await.unwrap();
     assert_eq!(files(directory.path()), [pushed[4]]);
@@ -90,19 +93,87 @@ async fn the_directory_stays_locked_while_an_operation_of_a_dropped_owner_is_und
 }
 
 #[tokio::test]
-async fn a_member_without_a_file_is_refused_and_a_file_without_a_member_is_told() {
+async fn an_open_evicts_a_stray_file_and_drops_what_has_lost_its_file() {
     let directory = tempfile::tempdir().unwrap();
     let engine = open(directory.path()).await;
-    let active = engine.active();
+    engine.put(b"kept", "kept".into()).await.unwrap();
+    let kept = engine.active();
+    engine.rotate(kept).await.unwrap();
+    engine.put(b"lost", "lost".into()).await.unwrap();
+    let lost = engine.active();
     engine.close().await.unwrap();
+    let path = |segment: SegmentId| directory.path().join("segments").join(segment.file_name());
     let stray = SegmentId::from_u128(7);
-    std::fs::write(directory.path().join("segments").join(stray.file_name()), b"").unwrap();
+    std::fs::write(path(stray), b"").unwrap();
+    std::fs::remove_file(path(lost)).unwrap();
+    let told: Vec<String> = verify(directory.path()).await.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            format!("segment {lost} is in the ring and has no file"),
+            format!("segment {stray} has a file and is in no list"),
+            format!("lost is in segment {lost}, whose file does not have its bytes"),
+        ]
+    );
     let engine = open(directory.path()).await;
-    assert_eq!(engine.strays(), [stray]);
+    let repairs = [
+        Repair::LostSegment { segment: lost },
+        Repair::StrayFile { segment: stray },
+        Repair::LostArtifacts { segment: lost, rows: 1 },
+    ];
+    assert_eq!(engine.repairs(), repairs);
+    assert_eq!(engine.get(b"lost").await.unwrap(), None);
+    assert_eq!(engine.get(b"kept").await.unwrap(), Some("kept".into()));
     engine.close().await.unwrap();
-    std::fs::remove_file(directory.path().join("segments").join(active.file_name())).unwrap();
-    let reopened = Engine::open(LocalEnv::open(directory.path()).unwrap(), LIMITS).await;
-    assert!(matches!(reopened, Err(Error::MissingSegment { segment }) if segment == active));
+    assert_eq!(files(directory.path()), [kept]);
+    assert_eq!(verify(directory.path()).await, []);
+    let engine = open(directory.path()).await;
+    assert_eq!(engine.repairs(), [], "a second open finds nothing");
+    engine.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn verify_tells_of_damaged_bytes_and_rows_that_do_not_agree() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path()).await;
+    for key in ["damaged", "cut", "unlisted", "rowless"] {
+        engine.put(key.as_bytes(), Bytes::from(vec![1; 100])).await.unwrap();
+    }
+    let segment = engine.active();
+    engine.close().await.unwrap();
+    let path = directory.path().join("segments").join(segment.file_name());
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[7] = 2;
+    std::fs::write(&path, bytes).unwrap();
+    {
+        let env = LocalEnv::open(directory.path()).unwrap();
+        let row = |table, key: &[u8]| env.catalog().get(table, key).unwrap().unwrap();
+        let mut cut = row(Table::Manifest, b"cut");
+        cut.truncate(9);
+        let delete = |table, key: Vec<u8>| Write::Delete { table, key };
+        let batch = vec![
+            Write::Put { table: Table::Manifest, key: b"cut".to_vec(), value: cut },
+            delete(Table::Index, index_key(segment, b"unlisted")),
+            delete(Table::Manifest, b"rowless".to_vec()),
+        ];
+        assert_eq!(env.catalog().commit(batch, &[]).unwrap(), Commit::Buffered);
+        env.catalog().sync().await.unwrap();
+    }
+    let told: Vec<String> = verify(directory.path()).await.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "the manifest of cut is damaged: it has 9 bytes".to_string(),
+            format!("the bytes of damaged in segment {segment} are not those that were stored"),
+            format!("unlisted is in segment {segment} and not in its index"),
+            format!("the index of segment {segment} has cut, whose manifest is not there"),
+            format!("the index of segment {segment} has rowless, whose manifest is not there"),
+        ]
+    );
+}
+
+async fn verify(directory: &Path) -> Vec<Disagreement> {
+    Engine::verify(&LocalEnv::open(directory).unwrap()).await.unwrap()
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The generators: a scenario's workload from the keyed decisions of a seed.
 
-use crate::workload::{Operation, Small, Workload, content};
+use crate::workload::{Later, Operation, Small, Workload, content};
 use segment_sim::decision::Decisions;
 
 pub(crate) fn concurrent_pushes(_: &Decisions) -> Workload {
@@ -142,27 +142,122 @@ pub(crate) fn cancelled_work(decisions: &Decisions) -> Workload {
 pub(crate) fn full_disk(decisions: &Decisions) -> Workload {
     let generations = generations(decisions);
     let room: u32 = generations.iter().sum();
-    let disk_bytes = decisions.between("disk", 200, 200 + 160 * u64::from(room));
+    let disk_bytes = decisions.between("disk", 200, 200 + 160 * u64::from(room)) + log_bytes(decisions);
     let keys = decisions.between("keys", 2, 8);
     let mut callers: Vec<Vec<Operation>> = (0..3).map(|putter| puts(decisions, putter, 3, keys, 64)).collect();
     callers.push(reads(decisions, 0, 2, keys));
     if decisions.between("evicts", 0, 1) == 1 {
         callers.push(vec![Operation::EvictPlace(decisions.between("place", 0, 5) as u32)]);
     }
-    let stored = full(decisions, room, disk_bytes);
-    Workload { generations, segments: room, stored, disk_bytes, limits: small(decisions), callers }
+    let stored = full(decisions, room, disk_bytes - log_bytes(decisions));
+    Workload {
+        generations,
+        segments: room,
+        stored,
+        disk_bytes,
+        limits: small(decisions),
+        callers,
+        ..Workload::default()
+    }
 }
 
 /// The same on a disk of about the ring's size, with little that may be doomed.
 pub(crate) fn pressure_with_slow_unlinks(decisions: &Decisions) -> Workload {
     let generations = generations(decisions);
     let room: u32 = generations.iter().sum();
-    let disk_bytes = decisions.between("disk", 120, 240) * u64::from(room);
+    let disk_bytes = decisions.between("disk", 120, 240) * u64::from(room) + log_bytes(decisions);
     let mut callers: Vec<Vec<Operation>> = (0..3).map(|putter| puts(decisions, putter, 3, 4, 64)).collect();
     callers.push(vec![Operation::Relieve(decisions.between("left", 1, u64::from(room)) as u32)]);
     callers.push(vec![Operation::Rotate; 2]);
     let limits = Small { doomed: decisions.between("doomed", 0, 1) as u32, ..small(decisions) };
-    Workload { generations, segments: room, stored: full(decisions, room, disk_bytes), disk_bytes, limits, callers }
+    let stored = full(decisions, room, disk_bytes - log_bytes(decisions));
+    Workload { generations, segments: room, stored, disk_bytes, limits, callers, ..Workload::default() }
+}
+
+/// Puts, evictions, reads and a rotation or two before the first crash; reads of every key, and a few puts, after each.
+pub(crate) fn crash_anywhere(decisions: &Decisions) -> Workload {
+    let generations = generations(decisions);
+    let room: u32 = generations.iter().sum();
+    let keys = decisions.between("keys", 1, 4);
+    let mut callers: Vec<Vec<Operation>> = (0..3).map(|putter| puts(decisions, putter, 2, keys, 64)).collect();
+    for evictor in 0..decisions.between("evictors", 0, 2) {
+        let place = decisions.between_of("place", evictor, 0, 5) as u32;
+        callers.push(vec![Operation::EvictPlace(place)]);
+    }
+    callers.push(reads(decisions, 0, 2, keys));
+    callers.push(vec![Operation::Rotate; decisions.between("rotations", 0, 2) as usize]);
+    Workload {
+        generations,
+        segments: room,
+        stored: stored(decisions, keys, room),
+        limits: Small { doomed: decisions.between("doomed", 0, 2) as u32, ..small(decisions) },
+        callers,
+        lives: (1..=3).map(|life| after_a_crash(decisions, life, keys)).collect(),
+        ..Workload::default()
+    }
+}
+
+/// The same on a disk of which little is free.
+pub(crate) fn failing_disk(decisions: &Decisions) -> Workload {
+    let workload = crash_anywhere(decisions);
+    let disk_bytes = match decisions.between("small disk", 0, 1) {
+        0 => 300 + decisions.between("disk", 0, 160) * u64::from(workload.segments) + log_bytes(decisions),
+        _ => 0,
+    };
+    Workload { disk_bytes, ..workload }
+}
+
+/// More lives, most of them short.
+pub(crate) fn recovery_interrupted(decisions: &Decisions) -> Workload {
+    let workload = crash_anywhere(decisions);
+    let lives = (1..=4).map(|life| after_a_crash(decisions, life, 4)).collect();
+    Workload { lives, ..workload }
+}
+
+/// One or two files are gone after each crash.
+pub(crate) fn lost_file(decisions: &Decisions) -> Workload {
+    let mut workload = crash_anywhere(decisions);
+    for (life, later) in (0..).zip(&mut workload.lives) {
+        let lost = |number: u64| decisions.between_of("lost", 2 * life + number, 0, 5) as u32;
+        later.lost = (0..decisions.between_of("losses", life, 0, 2)).map(lost).collect();
+    }
+    workload
+}
+
+/// Each life may have smaller limits than the one before; only some have callers who put.
+pub(crate) fn restart_and_shrink(decisions: &Decisions) -> Workload {
+    let mut workload = crash_anywhere(decisions);
+    workload.generations = ["old", "current", "new"].map(|name| decisions.between_of(name, 1, 2, 3) as u32);
+    workload.segments = workload.generations.iter().sum();
+    workload.lives = (1..=4).map(|life| after_a_crash(decisions, life, 4)).collect();
+    let mut limits = workload.generations;
+    for (life, later) in (1..).zip(&mut workload.lives) {
+        for (limit, name) in limits.iter_mut().zip(["old", "current", "new"]) {
+            *limit = decisions.between_of(name, 1 + life, 1, u64::from(*limit)) as u32;
+        }
+        later.generations = Some(limits);
+        if decisions.between_of("nobody puts", life, 0, 1) == 0 {
+            later.callers.truncate(1);
+        }
+    }
+    workload
+}
+
+/// Everybody looks what is left, and somebody goes on.
+fn after_a_crash(decisions: &Decisions, life: u64, keys: u64) -> Later {
+    let mut callers = vec![(1..=keys).map(|key| Operation::Get(key as u8)).collect()];
+    for putter in 0..decisions.between_of("putters", life, 0, 2) {
+        callers.push(puts(decisions, 10 * life + putter, 2, keys, 64));
+    }
+    if decisions.between_of("evicts again", life, 0, 2) == 0 {
+        callers.extend([vec![Operation::EvictPlace(0)], vec![Operation::Rotate, Operation::Rotate]]);
+    }
+    Later { callers, ..Later::default() }
+}
+
+/// Room for the catalog's log, or for a part of it.
+fn log_bytes(decisions: &Decisions) -> u64 {
+    decisions.between("log", 400, 1600)
 }
 
 /// One or two artifacts in each segment, as far as the disk holds them.

@@ -12,8 +12,8 @@ use std::sync::atomic::Ordering;
 /// Deterministic simulation of a segment ring
 ///
 /// Runs the real engine under a scheduler that decides, from a seed, which task goes on at each named point: it holds
-/// tasks between the clone of the ring and its save, slows and fails unlinks, fills the disk, drops callers. Oracles
-/// judge every run. A seed always gives the same run.
+/// tasks between the clone of the ring and its save, slows unlinks, fills and fails the disk, drops callers, kills the
+/// process, cuts the power. Oracles judge every run. A seed always gives the same run.
 #[derive(Debug, Parser)]
 #[command(name = "segsim", version = VERSION, after_help = AFTER_HELP)]
 struct Arguments {

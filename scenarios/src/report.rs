@@ -1,7 +1,7 @@
 //! Reports: pure functions of records. What repeats (`result`) is kept apart from what was measured.
 
 use crate::scenario::Scenario;
-use segment_sim::record::{Group, Tally};
+use segment_sim::record::{Group, SiteTally, Tally};
 use segment_sim::verdict::Verdict;
 use segment_sim::vocabulary::WINDOWS;
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,15 @@ pub const ARRIVALS_FLOOR_PERCENT: u64 = 5;
 
 /// Of the seeds of a sweep, the share in which something must land in each optimistic window of the scenario: 1/100.
 pub const LANDINGS_FLOOR_PERCENT: u64 = 1;
+
+/// Crashes at each usual kind of site, of a scenario whose crashes are in the middle of something: 1 in 1,000 seeds.
+pub const CRASHES_FLOOR_OF: u64 = 1000;
+
+/// A kind of site is usual if this share of the seeds comes to it: 1/100.
+const USUAL_SITE_PERCENT: u64 = 1;
+
+/// Fewer seeds than this say nothing about crashes at a kind of site.
+const CRASHES_SEEDS_MIN: u64 = 20_000;
 
 /// Fewer seeds than this say nothing about a share.
 pub const FLOOR_SEEDS_MIN: u64 = 200;
@@ -113,6 +122,13 @@ impl SweepResult {
                 ));
             }
         }
+        let aimed_at =
+            |site: &SiteTally| tally.runs >= CRASHES_SEEDS_MIN && scenario.crashes_midway() && is_usual(site, &tally);
+        for (name, site) in tally.crash_sites.iter().filter(|(_, site)| aimed_at(site)) {
+            if site.crashes * CRASHES_FLOOR_OF < tally.runs {
+                void.push(format!("{} crashes at {name}, fewer than 1 in {CRASHES_FLOOR_OF} seeds", site.crashes));
+            }
+        }
         let verdict = match (tally.failed, void.is_empty()) {
             (0, true) => Verdict::Pass,
             (0, false) => Verdict::Void,
@@ -180,6 +196,19 @@ impl SweepResult {
                 percent(sum.landed, tally.runs),
             )?;
         }
+        let crashes: u64 = tally.crash_sites.values().map(|site| site.crashes).sum();
+        let usual = tally.crash_sites.iter().filter(|(_, site)| crashes > 0 && is_usual(site, tally));
+        if let Some((rarest, least)) = usual.clone().min_by_key(|(_, site)| site.crashes) {
+            let (all, usual) = (tally.crash_sites.len(), usual.count());
+            writeln!(
+                text,
+                "  {} crashes in the middle of something, at {usual} usual kinds of sites and {} rare ones; the fewest at a usual \
+                 one, {}, at {rarest}",
+                grouped(crashes),
+                all - usual,
+                grouped(least.crashes)
+            )?;
+        }
         if tally.runs < FLOOR_SEEDS_MIN {
             writeln!(text, "  floors are not judged under {FLOOR_SEEDS_MIN} seeds")?;
         }
@@ -240,6 +269,11 @@ impl Measured {
             self.jobs
         )
     }
+}
+
+/// Whether so many runs came to this kind of site that crashes at it have a floor.
+fn is_usual(site: &SiteTally, tally: &Tally) -> bool {
+    site.runs * 100 >= USUAL_SITE_PERCENT * tally.runs
 }
 
 /// A number with its thousands apart.

@@ -4,9 +4,13 @@ use crate::generate;
 use crate::workload::{Subject, Workload};
 use segment_engine::Result;
 use segment_sim::decision::Decisions;
-use segment_sim::plan::{Base, Plan};
-use segment_sim::strategy::{self, Options};
-use segment_sim::world::{Mode, Outcome, Worker};
+use segment_sim::plan::{Base, CrashKind, Plan};
+use segment_sim::strategy::{self, CrashWhen, Crashes, Options};
+use segment_sim::vocabulary::{CRASH_SITES, CRASH_SITES_OF_OPEN};
+use segment_sim::world::{Mode, Outcome, Reopen, Stage, Worker};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
 
 /// A scenario.
 #[derive(Debug)]
@@ -21,6 +25,10 @@ pub struct Scenario {
     pub cancels: bool,
     /// Whether writes may meet a full disk that is not.
     pub fills: bool,
+    /// Whether any operation of disk or catalog may fail.
+    pub breaks: bool,
+    /// How the process may end.
+    pub crashes: Option<Crashes>,
     /// What must happen in some seed of a sweep: interference, segments that joined or departed.
     pub must_happen: &'static [&'static str],
     /// The exclusive windows that it is about: each needs arrivals.
@@ -31,13 +39,15 @@ pub struct Scenario {
 }
 
 /// Every scenario.
-pub const SCENARIOS: [Scenario; 11] = [
+pub const SCENARIOS: [Scenario; 17] = [
     Scenario {
         name: "concurrent-pushes",
         summary: "16 pushes straight on the ring state; every one survives",
         subject: Subject::RingState,
         cancels: false,
         fills: false,
+        breaks: false,
+        crashes: None,
         must_happen: &["joined", "holds"],
         windows: &["clone-to-save"],
         landings: &[],
@@ -49,6 +59,8 @@ pub const SCENARIOS: [Scenario; 11] = [
         subject: Subject::Engine,
         cancels: true,
         fills: false,
+        breaks: false,
+        crashes: None,
         must_happen: &["departed", "holds", "slow unlinks", "failed unlinks", "cancels"],
         windows: &["clone-to-save"],
         landings: &[],
@@ -60,6 +72,8 @@ pub const SCENARIOS: [Scenario; 11] = [
         subject: Subject::Engine,
         cancels: true,
         fills: false,
+        breaks: false,
+        crashes: None,
         must_happen: &["joined", "departed", "holds", "slow unlinks", "failed unlinks", "cancels"],
         windows: &["clone-to-save", "write-locked"],
         landings: &[],
@@ -71,6 +85,8 @@ pub const SCENARIOS: [Scenario; 11] = [
         subject: Subject::Engine,
         cancels: true,
         fills: false,
+        breaks: false,
+        crashes: None,
         must_happen: &["joined", "departed", "holds", "slow unlinks", "failed unlinks", "cancels"],
         windows: &["clone-to-save", "write-locked"],
         landings: &[],
@@ -82,6 +98,8 @@ pub const SCENARIOS: [Scenario; 11] = [
         subject: Subject::Engine,
         cancels: true,
         fills: false,
+        breaks: false,
+        crashes: None,
         must_happen: &["joined", "departed", "holds", "slow unlinks", "failed unlinks", "cancels"],
         windows: &["clone-to-save", "write-locked"],
         landings: &["append-to-commit", "row-to-commit", "scan-to-delete", "row-to-read"],
@@ -93,6 +111,8 @@ pub const SCENARIOS: [Scenario; 11] = [
         subject: Subject::Engine,
         cancels: true,
         fills: false,
+        breaks: false,
+        crashes: None,
         must_happen: &["joined", "holds", "cancels"],
         windows: &["write-locked"],
         landings: &["append-to-commit"],
@@ -104,6 +124,8 @@ pub const SCENARIOS: [Scenario; 11] = [
         subject: Subject::Engine,
         cancels: true,
         fills: false,
+        breaks: false,
+        crashes: None,
         must_happen: &["joined", "holds", "cancels"],
         windows: &["write-locked"],
         landings: &["copy-to-commit", "row-to-commit"],
@@ -115,6 +137,8 @@ pub const SCENARIOS: [Scenario; 11] = [
         subject: Subject::Engine,
         cancels: true,
         fills: false,
+        breaks: false,
+        crashes: None,
         must_happen: &["departed", "holds", "slow unlinks", "failed unlinks", "cancels"],
         windows: &["clone-to-save"],
         landings: &["copy-to-commit", "row-to-read"],
@@ -126,6 +150,8 @@ pub const SCENARIOS: [Scenario; 11] = [
         subject: Subject::Engine,
         cancels: true,
         fills: false,
+        breaks: false,
+        crashes: None,
         must_happen: &["joined", "departed", "holds", "slow unlinks", "failed unlinks", "cancels"],
         windows: &["clone-to-save", "write-locked"],
         landings: &["append-to-commit", "row-to-commit"],
@@ -137,6 +163,8 @@ pub const SCENARIOS: [Scenario; 11] = [
         subject: Subject::Engine,
         cancels: true,
         fills: true,
+        breaks: false,
+        crashes: None,
         must_happen: &["joined", "departed", "holds", "slow unlinks", "failed unlinks", "full disk", "cancels"],
         windows: &["clone-to-save", "write-locked"],
         landings: &["append-to-commit", "row-to-commit"],
@@ -148,10 +176,162 @@ pub const SCENARIOS: [Scenario; 11] = [
         subject: Subject::Engine,
         cancels: true,
         fills: false,
+        breaks: false,
+        crashes: None,
         must_happen: &["joined", "departed", "holds", "slow unlinks", "failed unlinks", "cancels"],
         windows: &["clone-to-save", "write-locked"],
         landings: &["append-to-commit", "row-to-commit"],
         generate: generate::pressure_with_slow_unlinks,
+    },
+    Scenario {
+        name: "crash-anywhere",
+        summary: "the process is killed at any point, and the engine opened again; nothing answered is lost, nothing is left",
+        subject: Subject::Engine,
+        cancels: false,
+        fills: false,
+        breaks: false,
+        crashes: Some(Crashes {
+            kinds: &[CrashKind::Kill],
+            at_most: 3,
+            when: CrashWhen::Anywhere,
+            sites: CRASH_SITES,
+            later_sites: CRASH_SITES_OF_OPEN,
+        }),
+        must_happen: &["joined", "departed", "holds", "slow unlinks", "failed unlinks", "kills", "vanished operations"],
+        windows: &["clone-to-save", "write-locked"],
+        landings: &["append-to-commit", "row-to-commit"],
+        generate: generate::crash_anywhere,
+    },
+    Scenario {
+        name: "power-loss-anywhere",
+        summary: "the power fails at any point: what no sync has covered is lost, kept or torn",
+        subject: Subject::Engine,
+        cancels: false,
+        fills: false,
+        breaks: false,
+        crashes: Some(Crashes {
+            kinds: &[CrashKind::PowerLoss],
+            at_most: 3,
+            when: CrashWhen::Anywhere,
+            sites: CRASH_SITES,
+            later_sites: CRASH_SITES_OF_OPEN,
+        }),
+        must_happen: &[
+            "joined",
+            "departed",
+            "holds",
+            "slow unlinks",
+            "failed unlinks",
+            "power losses",
+            "vanished operations",
+            "lost writes",
+            "torn writes",
+            "lost entries",
+            "undone unlinks",
+            "lost commits",
+        ],
+        windows: &["clone-to-save", "write-locked"],
+        landings: &["append-to-commit", "row-to-commit"],
+        generate: generate::crash_anywhere,
+    },
+    Scenario {
+        name: "failing-disk",
+        summary: "any operation of disk or catalog fails, then the process ends; what was answered is there",
+        subject: Subject::Engine,
+        cancels: true,
+        fills: true,
+        breaks: true,
+        crashes: Some(Crashes {
+            kinds: &[CrashKind::Kill, CrashKind::PowerLoss],
+            at_most: 3,
+            when: CrashWhen::Anywhere,
+            sites: CRASH_SITES,
+            later_sites: CRASH_SITES_OF_OPEN,
+        }),
+        must_happen: &[
+            "joined",
+            "departed",
+            "holds",
+            "slow unlinks",
+            "failed unlinks",
+            "full disk",
+            "cancels",
+            "kills",
+            "power losses",
+            "io errors",
+            "short writes",
+            "dropped pages",
+            "late commits",
+        ],
+        windows: &["clone-to-save", "write-locked"],
+        landings: &["append-to-commit"],
+        generate: generate::failing_disk,
+    },
+    Scenario {
+        name: "recovery-interrupted",
+        summary: "the process ends again while it mends what its last end has left",
+        subject: Subject::Engine,
+        cancels: false,
+        fills: false,
+        breaks: false,
+        crashes: Some(Crashes {
+            kinds: &[CrashKind::Kill, CrashKind::PowerLoss],
+            at_most: 4,
+            when: CrashWhen::Again,
+            sites: CRASH_SITES,
+            later_sites: CRASH_SITES_OF_OPEN,
+        }),
+        must_happen: &["joined", "departed", "holds", "slow unlinks", "failed unlinks", "kills", "power losses"],
+        windows: &["clone-to-save", "write-locked"],
+        landings: &[],
+        generate: generate::recovery_interrupted,
+    },
+    Scenario {
+        name: "lost-file",
+        summary: "files of segments are removed while the engine is closed; it drops what named them, tells, and goes on",
+        subject: Subject::Engine,
+        cancels: false,
+        fills: false,
+        breaks: false,
+        crashes: Some(Crashes {
+            kinds: &[CrashKind::Kill],
+            at_most: 3,
+            when: CrashWhen::Anywhere,
+            sites: CRASH_SITES,
+            later_sites: CRASH_SITES_OF_OPEN,
+        }),
+        must_happen: &["joined", "holds", "kills", "lost files"],
+        windows: &[],
+        landings: &[],
+        generate: generate::lost_file,
+    },
+    Scenario {
+        name: "restart-and-shrink",
+        summary: "the engine is closed or killed, and opened again with smaller limits; it evicts nothing before somebody puts",
+        subject: Subject::Engine,
+        cancels: false,
+        fills: false,
+        breaks: false,
+        crashes: Some(Crashes {
+            kinds: &[CrashKind::Kill, CrashKind::PowerLoss, CrashKind::Close],
+            at_most: 4,
+            when: CrashWhen::Idle,
+            sites: CRASH_SITES,
+            later_sites: CRASH_SITES_OF_OPEN,
+        }),
+        must_happen: &[
+            "joined",
+            "departed",
+            "holds",
+            "slow unlinks",
+            "failed unlinks",
+            "kills",
+            "power losses",
+            "closes",
+        ],
+        windows: &[],
+        landings: &[],
+        generate: generate::restart_and_shrink,
     },
 ];
 
@@ -165,9 +345,19 @@ impl Scenario {
     pub fn plan(&self, seed: u64, base: Option<Base>) -> Plan<Workload> {
         Plan {
             scenario: self.name.to_string(),
-            schedule: strategy::schedule(seed, Options { base, cancels: self.cancels, fills: self.fills }),
+            schedule: strategy::schedule(seed, self.options(base)),
             workload: (self.generate)(&Decisions::new(seed, self.name)),
         }
+    }
+
+    /// Whether the process may end in the middle of something.
+    pub fn crashes_midway(&self) -> bool {
+        self.crashes.is_some_and(|crashes| crashes.when != CrashWhen::Idle)
+    }
+
+    fn options(&self, base: Option<Base>) -> Options {
+        let Scenario { cancels, fills, breaks, crashes, .. } = *self;
+        Options { base, cancels, fills, breaks, crashes }
     }
 
     /// Makes the run of a plan.
@@ -176,6 +366,16 @@ impl Scenario {
     /// When the harness itself fails.
     pub fn run(&self, worker: &mut Worker, plan: &Plan<Workload>, mode: Mode) -> Result<Outcome> {
         let workload = &plan.workload;
-        worker.run(&plan.schedule, &workload.setting(), mode, async |stage| workload.cast(self.subject, stage).await)
+        let may_crash = !plan.schedule.crashes.is_empty();
+        let reopen = may_crash.then(|| {
+            let workload = Arc::new(workload.clone());
+            let reopen = move |stage: Stage, life| -> Pin<Box<dyn Future<Output = ()> + Send>> {
+                let workload = workload.clone();
+                Box::pin(async move { workload.reopen(&stage, life).await })
+            };
+            Box::new(reopen) as Reopen
+        });
+        let cast = async |stage: &Stage| workload.cast(self.subject, stage).await;
+        worker.run(&plan.schedule, &workload.setting(), mode, cast, reopen)
     }
 }

@@ -20,6 +20,7 @@ pub fn tell(story: &Story) -> String {
             What::Landed => "landed".to_string(),
             What::Failed(errno) => format!("failed: {}", std::io::Error::from_raw_os_error(*errno)),
             What::Cancelled => "its caller is dropped here".to_string(),
+            What::Crashed => "the process ends here".to_string(),
             What::Finished => "finished".to_string(),
             What::Panicked => "panicked".to_string(),
             What::Changed(_) => {

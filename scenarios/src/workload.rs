@@ -6,7 +6,7 @@ use segment_engine::{Body, Engine, Error, Limits, Result, Ring, RingLimits, Ring
 use segment_engine::{Env, disk::Disk};
 use segment_sim::history::{Answer, Key};
 use segment_sim::site::numbered;
-use segment_sim::world::{Setting, SimEnv, Stage, Stored, Teller};
+use segment_sim::world::{Life, Setting, SimEnv, Stage, Stored, Teller};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::sync::Arc;
@@ -41,6 +41,19 @@ pub struct Workload {
     /// The engine's other limits.
     pub limits: Small,
     /// What each caller does, one after the other. All callers start together.
+    pub callers: Vec<Vec<Operation>>,
+    /// The later lives of the process; one that is not listed here has no callers.
+    pub lives: Vec<Later>,
+}
+
+/// A later life of the process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Later {
+    /// Limits of the ring, if they are others than before the first crash.
+    pub generations: Option<[u32; 3]>,
+    /// Places in the ring whose files are removed before it, oldest first, counted modulo the ring.
+    pub lost: Vec<u32>,
+    /// What each caller does.
     pub callers: Vec<Vec<Operation>>,
 }
 
@@ -119,17 +132,10 @@ impl Operation {
 impl Workload {
     /// What the run starts from.
     pub fn setting(&self) -> Setting {
-        let [old, current, new] = self.generations.map(|limit| limit.max(1) as usize);
-        let operations: usize = self.callers.iter().map(Vec::len).sum();
-        let limits = Limits {
-            doomed_bytes_max: u64::from(self.limits.doomed) * SEGMENT_BYTES,
-            io_bytes: IO_BYTES,
-            stripes: self.limits.stripes as usize,
-            batch_rows: self.limits.batch_rows.max(1) as usize,
-            ..Limits::new(RingLimits { old, current, new }, SEGMENT_BYTES)
-        };
+        let callers = self.lives.iter().flat_map(|life| &life.callers).chain(&self.callers);
+        let operations: usize = callers.map(|operations| operations.len() + 1).sum();
         Setting {
-            limits,
+            limits: self.limits_of(self.generations),
             segments: self.segments,
             stored: self
                 .stored
@@ -137,7 +143,27 @@ impl Workload {
                 .map(|&(key, number, segment)| Stored { key, bytes: content(number), segment })
                 .collect(),
             disk_bytes: if self.disk_bytes == 0 { LARGE_DISK_BYTES } else { self.disk_bytes },
+            lives: self
+                .lives
+                .iter()
+                .map(|life| Life { limits: self.limits_in(life), lost: life.lost.clone() })
+                .collect(),
             steps_max: STEPS_PER_OPERATION * (operations as u64 + 1),
+        }
+    }
+
+    fn limits_in(&self, life: &Later) -> Limits {
+        self.limits_of(life.generations.unwrap_or(self.generations))
+    }
+
+    fn limits_of(&self, generations: [u32; 3]) -> Limits {
+        let [old, current, new] = generations.map(|limit| limit.max(1) as usize);
+        Limits {
+            doomed_bytes_max: u64::from(self.limits.doomed) * SEGMENT_BYTES,
+            io_bytes: IO_BYTES,
+            stripes: self.limits.stripes as usize,
+            batch_rows: self.limits.batch_rows.max(1) as usize,
+            ..Limits::new(RingLimits { old, current, new }, SEGMENT_BYTES)
         }
     }
 
@@ -148,30 +174,58 @@ impl Workload {
     pub async fn cast(&self, subject: Subject, stage: &Stage) -> Result<()> {
         let act: Act = match subject {
             Subject::RingState => {
-                let ring = Arc::new(RingState::open(stage.env().clone(), self.setting().limits.ring)?);
+                let ring = Arc::new(RingState::open(stage.env().clone(), self.limits_of(self.generations).ring)?);
                 stage.watch_ring(&ring);
                 Act::RingState(Arc::new(stage.env().clone()), ring)
             }
             Subject::Engine => {
-                let engine = Arc::new(Engine::open(stage.env().clone(), self.setting().limits).await?);
+                let engine = Arc::new(Engine::open(stage.env().clone(), self.limits_of(self.generations)).await?);
                 stage.watch_engine(&engine);
                 Act::Engine(engine)
             }
         };
-        let mut numbers: Vec<(&'static str, u32)> = Vec::new();
-        for operations in &self.callers {
+        self.put_on_stage(0, &act, stage);
+        Ok(())
+    }
+
+    /// Opens the engine again, in a later life, and puts the callers of that life on the stage.
+    pub async fn reopen(&self, stage: &Stage, life: usize) {
+        let unchanged = Later::default();
+        let limits = self.limits_in(self.lives.get(life - 1).unwrap_or(&unchanged));
+        let opened = Engine::open(stage.env().clone(), limits).await;
+        let answer = match opened {
+            Ok(engine) => {
+                let engine = Arc::new(engine);
+                stage.watch_engine(&engine);
+                self.put_on_stage(life, &Act::Engine(engine.clone()), stage);
+                Answer::Opened(engine.repairs().to_vec())
+            }
+            Err(error) => Answer::Failed(error.to_string()),
+        };
+        stage.teller().tell(answer);
+    }
+
+    /// Puts the callers of a life on the stage. They are numbered through all lives, by kind.
+    fn put_on_stage(&self, life: usize, act: &Act, stage: &Stage) {
+        let mut kinds: Vec<&'static str> = Vec::new();
+        let lives = [(0, &self.callers)].into_iter().chain((1..).zip(self.lives.iter().map(|later| &later.callers)));
+        let callers =
+            lives.take(life + 1).flat_map(|(number, callers)| callers.iter().map(move |caller| (number, caller)));
+        for (number_of_life, operations) in callers {
             let Some(kind) = operations.first().map(|operation| operation.caller()) else {
                 continue;
             };
-            let number = 1 + numbers.iter().filter(|(other, _)| *other == kind).count() as u32;
-            numbers.push((kind, number));
+            kinds.push(kind);
+            if number_of_life != life {
+                continue;
+            }
+            let number = kinds.iter().filter(|other| **other == kind).count() as u32;
             let (act, operations) = (act.clone(), operations.clone());
             stage.caller(
                 numbered(None, kind, number),
                 move |teller| async move { act.perform(&operations, &teller).await },
             );
         }
-        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Any workload, not only those of the generators, holds under any schedule.
 
 use proptest::prelude::*;
+use segment_sim::interference::Kind;
 use segment_sim::plan::{Action, Base, Injection, Plan, Schedule, Until};
 use segment_sim::strategy::{self, Options};
 use segment_sim::trace::Event;
@@ -44,11 +45,13 @@ fn workload() -> impl Strategy<Value = Workload> {
         disk_bytes,
         limits: Small { doomed, stripes, batch_rows },
         callers,
+        lives: Vec::new(),
     })
 }
 
 fn plan(scenario: &Scenario, seed: u64, workload: Workload) -> Plan<Workload> {
-    let schedule = strategy::schedule(seed, Options { base: None, cancels: true, fills: true });
+    let schedule =
+        strategy::schedule(seed, Options { base: None, cancels: true, fills: true, breaks: false, crashes: None });
     Plan { scenario: scenario.name.to_string(), schedule, workload }
 }
 
@@ -92,7 +95,8 @@ fn directed_on(workload: Workload, injections: &[(&str, Action)]) -> Outcome {
         .iter()
         .map(|(site, action)| Injection { site: site.parse().unwrap(), action: action.clone() })
         .collect();
-    let schedule = Schedule { seed: 0, base: Base::Sequential, knobs: Default::default(), injections };
+    let schedule =
+        Schedule { seed: 0, base: Base::Sequential, knobs: Default::default(), injections, crashes: Vec::new() };
     let plan = Plan { scenario: scenario.name.to_string(), schedule, workload };
     let mode = Mode { keep_trace: true, ..Mode::default() };
     scenario.run(&mut Worker::new().unwrap(), &plan, mode).unwrap()
@@ -115,20 +119,20 @@ fn a_hold_makes_the_rotation_arrive_while_the_eviction_holds_its_clone() {
 fn a_caller_dropped_while_it_holds_the_lock_leaves_nothing_behind() {
     let outcome = directed(&[("evict#1@RingCloned", Action::Cancel)]);
     assert_eq!((outcome.record.violations, outcome.record.departed), (Vec::new(), 0));
-    assert_eq!(outcome.record.interference.cancels, 1);
+    assert_eq!(outcome.record.interference.of(Kind::Cancel), 1);
 }
 
 #[test]
 fn a_rotation_whose_caller_is_dropped_ends_all_the_same() {
     let outcome = directed(&[("rotate#1/rotation#1@DiskSyncDirectory", Action::Cancel)]);
-    assert_eq!(outcome.record.interference.cancels, 0, "only callers can be dropped");
+    assert_eq!(outcome.record.interference.of(Kind::Cancel), 0, "only callers can be dropped");
     for steps in 1..12 {
         // it is parked nowhere meanwhile: it waits for the rotation's task
         let outcome = directed(&[("rotate#1@Start", Action::CancelAfter(steps))]);
         assert_eq!((outcome.record.violations, outcome.record.joined), (Vec::new(), 1), "{steps}");
     }
     let outcome = directed(&[("rotate#1@Start", Action::CancelAfter(3))]);
-    assert_eq!(outcome.record.interference.cancels, 1);
+    assert_eq!(outcome.record.interference.of(Kind::Cancel), 1);
     let outcome = directed(&[("rotate#1@RotationJoined", Action::Cancel)]);
     assert_eq!((outcome.record.violations, outcome.record.joined), (Vec::new(), 1));
 }
@@ -138,16 +142,17 @@ fn a_failed_unlink_is_told_and_tried_again_until_the_file_is_gone() {
     let failures = [("evictor@DiskUnlink", Action::Error(5)), ("evictor@DiskUnlink:2", Action::Error(13))];
     let outcome = directed(&failures);
     assert_eq!((outcome.record.violations, outcome.record.departed), (Vec::new(), 1));
-    assert_eq!(outcome.record.interference.failures, 2);
+    assert_eq!(outcome.record.interference.of(Kind::FailedUnlink), 2);
 }
 
 #[test]
 fn a_panic_in_the_set_up_is_a_violation_and_not_a_crash() {
     let scenario = Scenario::named("rotation-vs-eviction").unwrap();
-    let schedule = Schedule { seed: 0, base: Base::Keyed, knobs: Default::default(), injections: Vec::new() };
+    let schedule =
+        Schedule { seed: 0, base: Base::Keyed, knobs: Default::default(), injections: Vec::new(), crashes: Vec::new() };
     let setting = Workload { generations: [1, 1, 1], segments: 1, ..Workload::default() }.setting();
     let mut worker = Worker::new().unwrap();
-    let outcome = worker.run(&schedule, &setting, Mode::default(), async |_| panic!("no engine today")).unwrap();
+    let outcome = worker.run(&schedule, &setting, Mode::default(), async |_| panic!("no engine today"), None).unwrap();
     assert_eq!(outcome.record.violations[0].oracle, "panic");
     assert!(outcome.record.violations[0].sentence.contains("no engine today"));
     let record = scenario.run(&mut worker, &scenario.plan(1, None), Mode::default()).unwrap().record;

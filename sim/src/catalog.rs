@@ -1,21 +1,33 @@
 //! The simulated catalog: real RocksDB in memory, whose syncs queue with the conductor.
 //!
 //! One open database serves many runs, one after the other: it must be opened outside of a run, and opening costs as
-//! much as dozens of runs. Nothing here loses power yet, so a sync only takes its time.
+//! much as dozens of runs. So a power loss does not reopen it: it deletes every row and makes again the commits that
+//! survive, a prefix of all, with those that a sync has covered. (`tests/conformance` holds that to RocksDB.) A commit or a
+//! sync that fails ends all writing, as in RocksDB, until the next life of the process; what the failed commit was to write
+//! may be in the log then, at its end.
 
-use crate::conductor::{Conductor, OperationTraits};
+use crate::conductor::{Begun, Conductor, Landing, OperationTraits};
 use crate::confined::Confined;
-use crate::history::Change;
+use crate::decision::below;
+use crate::history::{Change, Key};
+use crate::interference::Kind;
+use crate::plan::CrashKind;
 use crate::watch::Watch;
-use segment_engine::Result;
 use segment_engine::catalog::{Batch, Catalog, Commit, Require, Row, Table, Write};
+use segment_engine::error::RecordFault;
+use segment_engine::manifest::Manifest;
 use segment_engine::ring_state::{RING_KEY, RingRecord};
 use segment_engine::rocks::RocksCatalog;
+use segment_engine::{Error, Result, SegmentId};
+use std::io;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// After so many commits a database is replaced by a new one: it keeps every version in memory.
 const COMMITS_MAX: u64 = 20_000;
+
+/// What can happen to any operation of the catalog.
+const BREAKS: OperationTraits = OperationTraits { slow: false, fails: false, fills: false, breaks: true };
 
 /// A database that outlives runs.
 pub struct Store {
@@ -73,6 +85,25 @@ pub struct Written {
     pub commits: u64,
     /// The commits, if they are to be kept.
     pub kept: Option<Vec<KeptCommit>>,
+    /// Every commit that is there, with its number, if the process may end.
+    log: Option<Vec<(u64, Batch)>>,
+    /// A commit that failed: perhaps at the end of the log.
+    late: Option<Batch>,
+    /// A commit or a sync has failed; nothing is written any more.
+    is_broken: bool,
+}
+
+/// What the catalog holds after a crash.
+#[derive(Debug)]
+pub struct Survived {
+    /// The ring, if one is saved.
+    pub saved: Option<std::result::Result<RingRecord, RecordFault>>,
+    /// The manifests.
+    pub rows: Vec<(Key, Manifest)>,
+    /// The entries of the index.
+    pub index: Vec<(SegmentId, Key)>,
+    /// The last commit had failed.
+    pub is_late: bool,
 }
 
 /// A commit as the engine made it.
@@ -85,9 +116,10 @@ pub struct KeptCommit {
 }
 
 impl SimCatalog {
-    /// A catalog on an emptied store. `keep` keeps every batch.
-    pub fn new(store: &Store, conductor: Conductor, watch: Watch, keep: bool) -> SimCatalog {
-        let written = Written { kept: keep.then(Vec::new), ..Written::default() };
+    /// A catalog on an emptied store. `keep` keeps every batch, `may_crash` what a crash needs.
+    pub fn new(store: &Store, conductor: Conductor, watch: Watch, keep: bool, may_crash: bool) -> SimCatalog {
+        let (kept, log) = (keep.then(Vec::new), may_crash.then(Vec::new));
+        let written = Written { kept, log, ..Written::default() };
         SimCatalog { catalog: store.catalog.clone(), conductor, watch, written: Arc::new(Confined::new(written)) }
     }
 
@@ -95,30 +127,98 @@ impl SimCatalog {
     pub fn take_written(&self) -> Written {
         std::mem::take(&mut self.written.borrow_mut())
     }
+
+    /// The process ends. Of the commits that no sync has covered a power loss keeps some, as `draw` says.
+    ///
+    /// # Errors
+    /// When RocksDB refuses.
+    pub fn crash(&self, kind: CrashKind, draw: u64) -> Result<Survived> {
+        let mut written = self.written.borrow_mut();
+        written.is_broken = false;
+        let mut history = self.watch.history().borrow_mut();
+        let mut log = written.log.take().unwrap_or_default();
+        let made = log.len();
+        if kind != CrashKind::Kill {
+            let durable = log.partition_point(|(number, _)| *number <= history.durable_commits);
+            log.truncate(durable + below(draw, (made - durable) as u64 + 1) as usize);
+        }
+        let lost = made - log.len();
+        history.interference.add(Kind::LostCommit, lost as u64);
+        // it is the last: it is in the log only if everything before it is
+        let late = written.late.take().filter(|_| lost == 0 && draw & 1 == 0);
+        if let Some(batch) = &late {
+            history.interference.add(Kind::LateCommit, 1);
+            history.commits += 1;
+            log.push((history.commits, batch.clone()));
+        }
+        drop(history);
+        if lost > 0 || late.is_some() {
+            let deletes = written.rows.iter().map(|(table, key)| Write::Delete { table: *table, key: key.clone() });
+            let _ = self.catalog.commit(deletes.collect(), &[])?;
+            for (_, batch) in &log {
+                let _ = self.catalog.commit(batch.clone(), &[])?;
+            }
+            written.commits += log.len() as u64 + 1;
+        }
+        written.log = Some(log);
+        drop(written);
+        self.survived(late.is_some())
+    }
+
+    fn survived(&self, is_late: bool) -> Result<Survived> {
+        let saved = self.catalog.get(Table::Ring, RING_KEY)?;
+        let saved = saved.map(|row| RingRecord::decode(&row, self.watch.limits()));
+        let changes = |table| -> Result<Vec<Change>> {
+            let rows = self.catalog.scan(table, &[], None, usize::MAX)?;
+            Ok(rows.iter().filter_map(|(key, value)| Change::of(table, key, Some(value))).collect())
+        };
+        let mut survived = Survived { saved, rows: Vec::new(), index: Vec::new(), is_late };
+        for change in changes(Table::Manifest)?.into_iter().chain(changes(Table::Index)?) {
+            match change {
+                Change::Row(key, Some(manifest)) => survived.rows.push((key, manifest)),
+                Change::Index(segment, key, true) => survived.index.push((segment, key)),
+                _ => {}
+            }
+        }
+        Ok(survived)
+    }
+
+    fn refused(&self, operation: &'static str) -> Error {
+        self.watch.history().borrow_mut().io_errors += 1;
+        Error::Catalog { operation, source: Box::new(io::Error::other("the plan says so")) }
+    }
 }
 
 impl Catalog for SimCatalog {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.read()?;
         self.catalog.get(table, key)
     }
 
     fn scan(&self, table: Table, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Row>> {
+        self.read()?;
         self.catalog.scan(table, prefix, after, limit)
     }
 
     fn commit(&self, batch: Batch, requires: &[Require]) -> Result<Commit> {
+        let begun = self.conductor.begin("CatalogCommit", BREAKS);
+        if let Some(error) = self.fails(&begun, &batch, requires)? {
+            self.conductor.changed(begun, 0, |_| {});
+            return Err(error);
+        }
         let mut saved = None;
         let mut changes = Vec::new();
         let mut content = 0;
         {
             let mut written = self.written.borrow_mut();
             written.commits += 1;
+            self.watch.history().borrow_mut().log_bytes += log_bytes(&batch);
             for write in &batch {
                 let (table, key) = match write {
                     Write::Put { table, key, value } => {
                         content ^= xxh3_64(value);
                         if (*table, key.as_slice()) == (Table::Ring, RING_KEY) {
-                            saved = Some(RingRecord::decode(value, self.watch.limits));
+                            saved = Some(RingRecord::decode(value, self.watch.limits()));
                         }
                         changes.extend(Change::of(*table, key, Some(value)));
                         (*table, key)
@@ -136,10 +236,15 @@ impl Catalog for SimCatalog {
                 kept.push(KeptCommit { batch: batch.clone(), requires: requires.to_vec() });
             }
         }
+        let logged = self.written.borrow_mut().log.is_some().then(|| batch.clone());
         let commit = self.catalog.commit(batch, requires)?;
         if commit == Commit::Buffered {
-            self.conductor.changed("CatalogCommit", content, |pulse| {
+            self.conductor.changed(begun, content, |pulse| {
                 self.watch.committed(pulse, &changes);
+                if let Some(batch) = logged {
+                    let number = self.watch.history().borrow_mut().commits;
+                    self.written.borrow_mut().log.get_or_insert_default().push((number, batch));
+                }
                 match saved {
                     Some(Ok(record)) => self.watch.saved(pulse, record),
                     Some(Err(fault)) => self.watch.undecodable(pulse, fault),
@@ -156,11 +261,65 @@ impl Catalog for SimCatalog {
         let history = self.watch.history().clone();
         // fixed before it lands: what is committed meanwhile may miss it
         let covers = history.borrow_mut().commits;
-        let effect = move |_| {
-            let mut history = history.borrow_mut();
-            history.durable_commits = history.durable_commits.max(covers);
-            Ok(())
+        let catalog = self.clone();
+        let effect = move |landing| {
+            let is_broken = catalog.written.borrow_mut().is_broken;
+            let covered = match landing {
+                Landing::Done if !is_broken => covers,
+                Landing::Done => return Err(catalog.refused("sync")),
+                // how far it got is unknown
+                Landing::Failed(failure) => below(failure.draw, covers + 1),
+            };
+            {
+                let mut history = history.borrow_mut();
+                history.durable_commits = history.durable_commits.max(covered);
+            }
+            if landing == Landing::Done {
+                return Ok(());
+            }
+            catalog.written.borrow_mut().is_broken = true;
+            Err(catalog.refused("sync"))
         };
-        self.conductor.submit("CatalogSync", OperationTraits::default(), effect).await
+        self.conductor.submit("CatalogSync", BREAKS, effect).await
+    }
+}
+
+/// What a batch takes of the log, its keys and values.
+fn log_bytes(batch: &Batch) -> u64 {
+    let bytes = batch.iter().map(|write| match write {
+        Write::Put { key, value, .. } => key.len() + value.len(),
+        Write::Delete { key, .. } => key.len(),
+    });
+    bytes.sum::<usize>() as u64
+}
+
+impl SimCatalog {
+    /// The error of a read that fails.
+    fn read(&self) -> Result<()> {
+        match self.conductor.begin("CatalogRead", BREAKS).landing {
+            Landing::Done => Ok(()),
+            Landing::Failed(_) => Err(self.refused("read")),
+        }
+    }
+
+    /// The error of a commit that fails. It is not seen before the next life of the process, and perhaps then.
+    fn fails(&self, begun: &Begun, batch: &Batch, requires: &[Require]) -> Result<Option<Error>> {
+        let mut written = self.written.borrow_mut();
+        // what is refused is not written, and so cannot fail
+        let is_attempted = || Ok::<_, Error>(self.catalog.commit(Batch::new(), requires)? == Commit::Buffered);
+        if (begun.landing == Landing::Done && !written.is_broken) || !is_attempted()? {
+            return Ok(None);
+        }
+        if !std::mem::replace(&mut written.is_broken, true) {
+            for write in batch {
+                let (Write::Put { table, key, .. } | Write::Delete { table, key }) = write;
+                if !written.rows.iter().any(|row| (row.0, &row.1) == (*table, key)) {
+                    written.rows.push((*table, key.clone()));
+                }
+            }
+            written.late = Some(batch.clone());
+        }
+        drop(written);
+        Ok(Some(self.refused("commit to")))
     }
 }

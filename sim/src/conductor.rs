@@ -1,13 +1,13 @@
 //! The conductor owns the schedule: it alone says which parked task or waiting operation goes next.
 //!
 //! Tasks park at every point; submitted operations wait to land. Between two steps everything is parked, so a run's
-//! order is the conductor's choices and nothing else: which task an executor polls first, when several were woken,
-//! cannot matter, because each parks again before it acts. The conductor knows neither the executor nor the clock: it
-//! counts the tasks that were woken and not yet polled, and steps as soon as there are none. (A virtual sleep, which
-//! also returns only then, costs a fifth of all runs a second.)
+//! order is the conductor's choices and nothing else: which task is polled first, when several were woken, cannot
+//! matter, because each parks again before it acts. The conductor polls them itself, in an order that somebody else
+//! picks, and steps as soon as none is left. (A task of an executor for each costs a tenth of all runs a second.)
 //!
 //! It does not check anything itself: oracles look at what it recorded.
 
+mod crash;
 mod meaning;
 mod state;
 mod task;
@@ -17,21 +17,19 @@ pub use meaning::Vocabulary;
 pub use task::panic_message;
 
 use crate::confined::Confined;
-use crate::decision::{Decisions, Ratio};
+use crate::decision::{Decisions, Question, Ratio};
+use crate::interference::Interference;
 use crate::locks::{LockFacts, Locks};
-use crate::plan::{Action, Injection, Schedule, Until};
+use crate::plan::{Action, CrashKind, Injection, Schedule, Until};
 use crate::site::{TaskId, has_kind};
 use crate::trace::{Trace, What};
 use crate::window::{Window, WindowCount, Windows};
-use serde::{Deserialize, Serialize};
-use state::{Kind, POINT_SLOTS, POINTS_USUAL, State};
+use state::{Kind, POINT_SLOTS, POINTS_USUAL, State, Visit};
 use std::cell::RefMut;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Poll, Waker};
-use task::{Conducted, Readiness};
+use task::{Conducted, Woken};
 use wait::{Answered, Park};
 
 /// EIO: the error of an operation that a knob, and not an injection, makes fail.
@@ -53,7 +51,7 @@ const CANCEL_STEPS_MAX: u64 = 12;
 const HOLD_IDLE: Ratio = Ratio::new(1, 3);
 
 /// Tasks of a usual run.
-const TASKS_USUAL: usize = 16;
+const TASKS_USUAL: usize = 32;
 
 /// What a task is to the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +71,8 @@ pub enum End {
     Finished,
     /// It was dropped by the plan.
     Cancelled,
+    /// Its process ended.
+    Killed,
     /// It panicked, saying this.
     Panicked(String),
 }
@@ -82,8 +82,17 @@ pub enum End {
 pub enum Landing {
     /// It takes effect.
     Done,
-    /// It has no effect and this error number.
-    Failed(i32),
+    /// It fails.
+    Failed(Failure),
+}
+
+/// How an operation fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The error number.
+    pub errno: i32,
+    /// What else there is to decide about it.
+    pub draw: u64,
 }
 
 /// What may happen to an operation.
@@ -95,21 +104,15 @@ pub struct OperationTraits {
     pub fails: bool,
     /// It needs room: the knob `full` and error injections apply to it.
     pub fills: bool,
+    /// The knob `broken` and error injections apply to it.
+    pub breaks: bool,
 }
 
-/// How often the plan interfered, by kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Interference {
-    /// Sites that were held.
-    pub holds: u64,
-    /// Operations that were slow.
-    pub slow: u64,
-    /// Operations that failed.
-    pub failures: u64,
-    /// Writes that met a full disk.
-    pub full: u64,
-    /// Callers that were dropped.
-    pub cancels: u64,
+/// An operation that takes effect at once, and how it comes out.
+pub struct Begun {
+    visit: Option<Visit>,
+    /// How it comes out.
+    pub landing: Landing,
 }
 
 /// The run at one moment, seen while the conductor's state is borrowed: whoever looks must not call the conductor.
@@ -135,12 +138,9 @@ pub struct Conductor {
 
 struct Shared {
     state: Confined<State>,
-    /// Tasks that were woken and not yet polled. While there are none, everything is parked.
-    ready: Arc<AtomicUsize>,
+    /// While there are none, everything is parked.
+    woken: Arc<Woken>,
 }
-
-/// Called between two steps.
-type Between = Box<dyn FnMut(Pulse<'_>) -> Proceed + Send>;
 
 impl Conductor {
     /// A conductor for one run, which keeps the trace's events or only their hash. Until [`Conductor::conduct`] nothing
@@ -161,8 +161,7 @@ impl Conductor {
             awaited,
             passed: BTreeSet::new(),
             conducting: false,
-            between: None,
-            waits_for_end: None,
+            is_over: false,
             points: Vec::with_capacity(POINTS_USUAL),
             point_slots: [0; POINT_SLOTS],
             tasks: Vec::with_capacity(TASKS_USUAL),
@@ -178,88 +177,81 @@ impl Conductor {
             windows: Windows::new(vocabulary.windows),
             locks: Locks::new(vocabulary.locks),
             ended: 0,
+            life: 0,
+            life_began: 0,
+            crash_site_met: 0,
+            crashed: None,
+            crash_sites: Vec::new(),
             interference: Interference::default(),
             fired: keep_trace.then(Vec::new),
         };
-        Conductor { shared: Arc::new(Shared { state: Confined::new(state), ready: Arc::default() }) }
+        Conductor { shared: Arc::new(Shared { state: Confined::new(state), woken: Arc::default() }) }
     }
 
     /// From now on tasks park and operations wait. Steps until nothing can go on or `between`, which is called between
-    /// any two steps and after the last, stops it.
-    pub fn conduct<B>(&self, between: B) -> impl Future<Output = ()> + use<B>
-    where
-        B: FnMut(Pulse<'_>) -> Proceed + Send + 'static,
-    {
-        let mut state = self.state();
-        state.conducting = true;
-        state.between = Some(Box::new(between));
-        self.go_on(state);
-        let conductor = self.clone();
-        std::future::poll_fn(move |context| {
-            let mut state = conductor.state();
-            if !state.conducting {
-                return Poll::Ready(());
+    /// any two steps and after the last, stops it. `pick` picks one of so many woken tasks: it must not matter which.
+    pub fn conduct(&self, mut between: impl FnMut(Pulse<'_>) -> Proceed, mut pick: impl FnMut(usize) -> usize) {
+        self.state().conducting = true;
+        loop {
+            while let Some(task) = self.next_woken(&mut pick) {
+                self.poll(task);
             }
-            state.waits_for_end = Some(context.waker().clone());
-            Poll::Pending
-        })
-    }
-
-    /// The running task has parked, or ended.
-    fn go_on_from(&self, ended: Option<(TaskId, End)>) {
-        let mut state = self.state();
-        state.current = None;
-        if let Some((task, end)) = ended {
-            state.end(task, end);
-        }
-        self.go_on(state);
-    }
-
-    /// While everything is parked, looks, and lets something go on.
-    fn go_on<'a>(&'a self, mut state: RefMut<'a, State>) {
-        while self.is_parked()
-            && let Some(mut look) = state.between.take()
-        {
-            let proceed = look(Pulse { state: &state });
+            let mut state = self.state();
+            let proceed = between(Pulse { state: &state });
             let next = if proceed == Proceed::On { state.step() } else { None };
             let Some(next) = next else {
                 state.conducting = false;
-                let waits_for_end = state.waits_for_end.take();
-                drop(state); // before what `look` holds
-                if let Some(waker) = waits_for_end {
-                    waker.wake();
-                }
                 return;
             };
-            state.between = Some(look);
             drop(state);
             next.go();
-            if !self.is_parked() {
-                return;
-            }
-            state = self.state();
         }
     }
 
-    fn is_parked(&self) -> bool {
-        self.shared.ready.load(Ordering::Relaxed) == 0
+    fn next_woken(&self, pick: impl FnOnce(usize) -> usize) -> Option<TaskId> {
+        let mut woken = self.shared.woken.borrow_mut();
+        match woken.len() {
+            0 | 1 => woken.pop(),
+            count => Some(woken.swap_remove(pick(count))),
+        }
     }
 
-    /// Drops what still waits. From now on nothing parks and nothing is recorded.
+    /// Drops what still waits and every task. From now on nothing starts, nothing parks and nothing is recorded.
     pub fn stop(&self) {
-        let waiting = std::mem::take(&mut self.state().waiting);
-        drop(waiting); // not while the state is borrowed: a dropped operation may drop futures that use it
+        let mut state = self.state();
+        state.is_over = true;
+        let waiting = std::mem::take(&mut state.waiting);
+        let tasks = state.take_conducted();
+        drop(state); // what is dropped may use it
+        drop(waiting);
+        drop(tasks);
     }
 
-    /// Takes a task in: parks it at `Start`, then polls it under `label`, and records how it ends. The executor runs
-    /// what is returned.
-    pub fn adopt<F>(&self, label: String, role: Role, task: F) -> impl Future<Output = ()> + Send + use<F>
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        let ready = Readiness::of_new_task(&self.shared.ready);
-        let id = self.state().add_task(label, role, Waker::from(ready.clone()));
-        Conducted::new(self.clone(), id, ready, task)
+    /// Ends the process, as a crash does, when nothing can go on.
+    pub fn kill(&self, kind: CrashKind) {
+        let killed = {
+            let mut state = self.state();
+            state.step += 1;
+            state.kill(kind)
+        };
+        killed.go();
+    }
+
+    /// A crash is over: the next life of the process begins.
+    pub fn revive(&self) {
+        let mut state = self.state();
+        state.crashed = None;
+        state.life += 1;
+        state.step += 1; // what the next life finds was not made in the last step of this one
+        (state.life_began, state.crash_site_met) = (state.step, 0);
+    }
+
+    /// Takes a task in: parks it at `Start`, then polls it under `label`, and records how it ends.
+    pub fn adopt(&self, label: String, role: Role, task: impl Future<Output = ()> + Send + 'static) {
+        let mut state = self.state();
+        if !state.is_over {
+            state.add_task(label, role, |id| Conducted::new(id, &self.shared.woken, task));
+        }
     }
 
     /// The label of a task that the running one starts under `name`: its own, a slash, the name and a number; outside a
@@ -289,11 +281,28 @@ impl Conductor {
         }
     }
 
-    /// Records that the running task changed something whose content has this number, and looks.
-    pub fn changed(&self, point: &'static str, content: u64, look: impl FnOnce(Pulse<'_>)) {
+    /// The answer to a question about the running task's next visit of a point, if it runs under the conductor.
+    pub fn foresee(&self, point: &'static str, question: Question) -> Option<u64> {
+        self.state().foresee(point, question)
+    }
+
+    /// The running task begins something that takes effect at once.
+    pub fn begin(&self, point: &'static str, traits: OperationTraits) -> Begun {
         let mut state = self.state();
-        if let Some(visit) = state.arrive(point) {
-            state.pass(&visit, What::Changed(content));
+        let visit = state.arrive(point);
+        let landing = visit.as_ref().map_or(Landing::Done, |visit| state.landing(visit, traits));
+        Begun { visit, landing }
+    }
+
+    /// Records that it changed something whose content has this number, and looks.
+    pub fn changed(&self, begun: Begun, content: u64, look: impl FnOnce(Pulse<'_>)) {
+        let mut state = self.state();
+        if let Some(visit) = begun.visit {
+            let what = match begun.landing {
+                Landing::Done => What::Changed(content),
+                Landing::Failed(Failure { errno, .. }) => What::Failed(errno),
+            };
+            state.pass(&visit, what);
         }
         look(Pulse { state: &state });
     }
@@ -368,6 +377,22 @@ impl<'a> Pulse<'a> {
         self.state.locks.facts(|task, name| self.state.is_kind(task, name))
     }
 
+    /// How the process ended, if it has.
+    pub fn crashed(self) -> Option<CrashKind> {
+        self.state.crashed
+    }
+
+    /// The points at which the process ended, each with the kind of task that was there.
+    pub fn crash_sites(self) -> &'a [String] {
+        &self.state.crash_sites
+    }
+
+    /// Each of these points that a task has been at, with the kind of that task, in order.
+    pub fn sites_met(self, points: &[&'static str]) -> Vec<String> {
+        let met = self.state.tasks.iter().flat_map(|task| self.state.sites_met(task, points));
+        met.collect::<BTreeSet<String>>().into_iter().collect()
+    }
+
     /// Grows whenever [`Pulse::locks`] may tell something new.
     pub fn lock_changes(self) -> u64 {
         self.state.locks.changes()
@@ -395,7 +420,7 @@ impl<'a> Pulse<'a> {
 
     /// How many tasks that others have started under this name go on.
     pub fn alive_children(self, name: &str) -> usize {
-        let is_child = |label: &str| label.rsplit_once('/').is_some_and(|(_, last)| has_kind(last, name));
+        let is_child = |label: &str| label.contains('/') && has_kind(label, name);
         self.state.tasks.iter().filter(|task| task.end.is_none() && is_child(&task.label)).count()
     }
 

@@ -36,6 +36,14 @@ pub enum Question {
     Change,
     /// Which value does it have?
     Value,
+    /// Does it fail, though it rarely can?
+    Break,
+    /// How does it fail?
+    Failure,
+    /// Does it outlive its process?
+    Outlive,
+    /// Has it opened its file before it lands?
+    Open,
 }
 
 impl Decisions {

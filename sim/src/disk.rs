@@ -1,16 +1,25 @@
 //! The simulated segment directory: operations queue with the conductor and land when a step says so.
 //!
-//! Durability is not modelled yet: nothing here loses power.
+//! What of them a power loss leaves is kept in [`crate::files`]. An operation that fails may have had a part of its effect.
 
-use crate::conductor::{Conductor, Landing, OperationTraits};
+use crate::conductor::{Conductor, Failure, Landing, OperationTraits};
 use crate::confined::Confined;
-use crate::history::History;
+use crate::decision::{Question, below};
+use crate::files::Inode;
+use crate::history::{History, Measured};
+use crate::interference::Kind;
 use bytes::Bytes;
 use segment_engine::disk::Disk;
 use segment_engine::{Error, Result, SegmentId};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// What can happen to any operation.
+const USUAL: OperationTraits = OperationTraits { slow: false, fails: false, fills: false, breaks: true };
+
+/// One unlink of this many that fail has happened all the same.
+const UNLINKED_ALL_THE_SAME: u64 = 4;
 
 /// A directory of one run.
 #[derive(Clone)]
@@ -24,94 +33,177 @@ impl SimDisk {
     pub fn new(conductor: Conductor, history: Arc<Confined<History>>) -> SimDisk {
         SimDisk { conductor, history }
     }
+
+    /// Hands in an operation that has its effect or none.
+    async fn submit<T: Send + 'static>(
+        &self,
+        point: &'static str,
+        (verb, segment): (&'static str, Option<SegmentId>),
+        effect: impl FnOnce(&mut History) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let history = self.history.clone();
+        let effect = move |landing| {
+            let mut history = history.borrow_mut();
+            match landing {
+                Landing::Done => effect(&mut history),
+                Landing::Failed(failure) => Err(refused(&mut history, verb, segment, failure)),
+            }
+        };
+        self.conductor.submit(point, USUAL, effect).await
+    }
+}
+
+impl SimDisk {
+    /// Hands in an operation on a segment's file. It opens that when it lands, or has it open already, as the plan says; then
+    /// an unlink in between takes the name and not the file.
+    async fn on_file<T: Send + 'static>(
+        &self,
+        point: &'static str,
+        traits: OperationTraits,
+        segment: SegmentId,
+        effect: impl FnOnce(&mut History, Option<Inode>, Landing) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let is_open = self.conductor.foresee(point, Question::Open).is_some_and(|draw| draw & 1 == 0);
+        let history = self.history.clone();
+        let open = if is_open { history.borrow_mut().files.open(segment) } else { None };
+        let effect = move |landing| {
+            let mut history = history.borrow_mut();
+            let inode = history.files.find(segment, open);
+            let done = effect(&mut history, inode, landing);
+            if let Some(open) = open {
+                history.files.close(open);
+            }
+            done
+        };
+        self.conductor.submit(point, traits, effect).await
+    }
 }
 
 impl Disk for SimDisk {
     async fn create(&self, segment: SegmentId) -> Result<()> {
         let (history, creator) = (self.history.clone(), self.conductor.current());
-        let effect = move |_| {
+        let effect = move |landing| {
             let mut history = history.borrow_mut();
+            if let Landing::Failed(failure) = landing
+                && failure.draw & 1 == 0
+            {
+                return Err(refused(&mut history, "create", Some(segment), failure));
+            }
             history.changes += 1;
             if let Some(creator) = creator {
                 history.answerable.insert(segment, creator);
             }
-            if history.files.insert(segment) {
-                Ok(())
-            } else {
-                Err(failed("create", segment, io::ErrorKind::AlreadyExists.into()))
+            if !history.files.insert(segment) {
+                return Err(failed("create", Some(segment), io::ErrorKind::AlreadyExists.into()));
+            }
+            match landing {
+                Landing::Done => Ok(()),
+                Landing::Failed(failure) => Err(refused(&mut history, "create", Some(segment), failure)),
             }
         };
-        self.conductor.submit("DiskCreate", OperationTraits::default(), effect).await
+        self.conductor.submit("DiskCreate", USUAL, effect).await
     }
 
     async fn sync_directory(&self) -> Result<()> {
-        self.conductor.submit("DiskSyncDirectory", OperationTraits::default(), |_| Ok(())).await
+        let mark = self.history.borrow_mut().files.mark();
+        let effect = move |history: &mut History| {
+            history.files.sync_directory(mark);
+            Ok(())
+        };
+        self.submit("DiskSyncDirectory", ("sync", None), effect).await
     }
 
     async fn write_at(&self, segment: SegmentId, offset: u64, bytes: Bytes) -> Result<()> {
-        let (history, conductor, writer) = (self.history.clone(), self.conductor.clone(), self.conductor.current());
-        let effect = move |landing| {
+        let (conductor, writer) = (self.conductor.clone(), self.conductor.current());
+        let effect = move |history: &mut History, inode: Option<Inode>, landing| {
             let is_late = writer.is_some_and(|writer| conductor.look(|pulse| !pulse.is_alive(writer)));
-            let mut history = history.borrow_mut();
-            if !history.files.contains(segment) {
+            let Some(inode) = inode else {
                 history.puts_too_late += 1;
-                return Err(lost("write", segment));
+                return Err(failed("write", Some(segment), io::ErrorKind::NotFound.into()));
+            };
+            if bytes.is_empty() && landing == Landing::Done {
+                return Ok(()); // no system call: the file keeps its length, and nothing can fail
             }
-            if landing != Landing::Done || history.free_bytes() < bytes.len() as u64 {
+            let is_full = history.free_bytes() < bytes.len() as u64;
+            let refusal = match landing {
+                Landing::Failed(Failure { errno, draw }) => Some((io::Error::from_raw_os_error(errno), draw)),
+                Landing::Done => is_full.then(|| (io::ErrorKind::StorageFull.into(), 0)),
+            };
+            let length = match &refusal {
+                None => bytes.len() as u64,
+                Some((_, draw)) => below(*draw, bytes.len() as u64 + 1).min(history.free_bytes()),
+            };
+            // nobody will find it there
+            history.puts_too_late += u64::from(!history.files.contains(segment));
+            if length > 0 || refusal.is_none() {
+                history.files.write_to(inode, offset as usize, &bytes[..length as usize]);
+                history.write_over(segment, offset, length);
+                history.written_late += if is_late { length } else { 0 };
+            }
+            let Some((source, _)) = refusal else {
+                *history.writes.entry(segment).or_default() += 1;
+                return Ok(());
+            };
+            history.interference.add(Kind::ShortWrite, u64::from(length > 0 && length < bytes.len() as u64));
+            if source.kind() == io::ErrorKind::StorageFull {
                 history.writes_refused += 1;
-                return Err(failed("write", segment, io::ErrorKind::StorageFull.into()));
+                history.interference.add(Kind::FullDisk, 1);
+            } else {
+                history.io_errors += 1;
             }
-            history.files.write(segment, offset as usize, &bytes);
-            history.write_over(segment, offset, bytes.len() as u64);
-            history.written_late += if is_late { bytes.len() as u64 } else { 0 };
-            *history.writes.entry(segment).or_default() += 1;
-            Ok(())
+            Err(failed("write", Some(segment), source))
         };
-        let traits = OperationTraits { fills: true, ..OperationTraits::default() };
-        self.conductor.submit("DiskWrite", traits, effect).await
+        self.on_file("DiskWrite", OperationTraits { fills: true, ..USUAL }, segment, effect).await
     }
 
     async fn read_at(&self, segment: SegmentId, offset: u64, length: usize) -> Result<Bytes> {
-        let history = self.history.clone();
-        let effect = move |_| {
-            let mut history = history.borrow_mut();
-            let Some(file) = history.files.bytes(segment) else {
+        let effect = move |history: &mut History, inode: Option<Inode>, landing| {
+            if let Landing::Failed(failure) = landing {
+                return Err(refused(history, "read", Some(segment), failure));
+            }
+            let Some(file) = inode.and_then(|inode| history.files.contents(inode)) else {
                 history.reads_lost += 1;
-                return Err(lost("read", segment));
+                return Err(failed("read", Some(segment), io::ErrorKind::NotFound.into()));
             };
-            let start = offset as usize;
-            let bytes = file.get(start..start + length).map(Bytes::copy_from_slice);
-            bytes.ok_or_else(|| failed("read", segment, io::ErrorKind::UnexpectedEof.into()))
+            read(file, offset, length).map_err(|source| failed("read", Some(segment), source))
         };
-        self.conductor.submit("DiskRead", OperationTraits::default(), effect).await
+        self.on_file("DiskRead", USUAL, segment, effect).await
     }
 
     async fn len(&self, segment: SegmentId) -> Result<u64> {
-        let history = self.history.clone();
-        let effect = move |_| {
-            let length = history.borrow_mut().files.bytes(segment).map(|file| file.len() as u64);
-            length.ok_or_else(|| lost("stat", segment))
+        let effect = move |history: &mut History| {
+            let length = history.files.bytes(segment).map(|file| file.len() as u64);
+            length.ok_or_else(|| failed("stat", Some(segment), io::ErrorKind::NotFound.into()))
         };
-        self.conductor.submit("DiskLen", OperationTraits::default(), effect).await
+        self.submit("DiskLen", ("stat", Some(segment)), effect).await
     }
 
     async fn sync_file(&self, segment: SegmentId) -> Result<()> {
-        let history = self.history.clone();
-        let effect = move |_| {
-            let mut history = history.borrow_mut();
-            if !history.files.contains(segment) {
+        let mark = self.history.borrow_mut().files.mark();
+        let effect = move |history: &mut History, inode: Option<Inode>, landing| {
+            let Some(inode) = inode else {
                 history.puts_too_late += history.writes.get(&segment).copied().unwrap_or_default();
-                return Err(lost("sync", segment));
-            }
-            Ok(())
+                return Err(failed("sync", Some(segment), io::ErrorKind::NotFound.into()));
+            };
+            let Landing::Failed(failure) = landing else {
+                history.files.sync(inode, mark);
+                return Ok(());
+            };
+            let dropped = history.files.fail_sync(inode, mark, |change| failure.draw >> (change % 64));
+            history.interference.add(Kind::DroppedPages, dropped);
+            Err(refused(history, "sync", Some(segment), failure))
         };
-        self.conductor.submit("DiskSync", OperationTraits::default(), effect).await
+        self.on_file("DiskSync", USUAL, segment, effect).await
     }
 
     async fn free_bytes(&self) -> Result<u64> {
-        let history = self.history.clone();
-        let effect = move |_| Ok(history.borrow_mut().free_bytes());
-        self.conductor.submit("DiskFree", OperationTraits::default(), effect).await
+        let task = self.conductor.current();
+        let effect = move |history: &mut History| {
+            let measured = Measured { log_bytes: history.log_bytes, open_bytes: history.files.used_by_unlinked() };
+            history.measured.extend(task.map(|task| (task, measured)));
+            Ok(history.free_bytes())
+        };
+        self.submit("DiskFree", ("stat", None), effect).await
     }
 
     async fn unlink(&self, segment: SegmentId) -> Result<()> {
@@ -119,31 +211,43 @@ impl Disk for SimDisk {
         let effect = move |landing| {
             let mut history = history.borrow_mut();
             history.changes += 1;
-            match landing {
-                Landing::Done => {
-                    history.files.remove(segment);
-                    Ok(())
-                }
-                Landing::Failed(errno) => {
-                    history.unlinks_failed += 1;
-                    Err(failed("unlink", segment, io::Error::from_raw_os_error(errno)))
-                }
+            let Landing::Failed(Failure { errno, draw }) = landing else {
+                history.files.remove(segment);
+                return Ok(());
+            };
+            history.unlinks_failed += 1;
+            if below(draw, UNLINKED_ALL_THE_SAME) == 0 {
+                history.files.remove(segment);
             }
+            Err(failed("unlink", Some(segment), io::Error::from_raw_os_error(errno)))
         };
-        self.conductor.submit("DiskUnlink", OperationTraits { slow: true, fails: true, fills: false }, effect).await
+        self.conductor.submit("DiskUnlink", OperationTraits { slow: true, fails: true, ..USUAL }, effect).await
     }
 
     async fn list(&self) -> Result<Vec<SegmentId>> {
-        let history = self.history.clone();
-        let effect = move |_| Ok(history.borrow_mut().files.iter().collect());
-        self.conductor.submit("DiskList", OperationTraits::default(), effect).await
+        self.submit("DiskList", ("list", None), |history| Ok(history.files.iter().collect())).await
     }
 }
 
-fn lost(operation: &'static str, segment: SegmentId) -> Error {
-    failed(operation, segment, io::ErrorKind::NotFound.into())
+/// What a real file of these bytes would answer.
+fn read(file: &[u8], offset: u64, length: usize) -> io::Result<Bytes> {
+    if length == 0 {
+        return Ok(Bytes::new()); // no system call
+    }
+    // the system counts offsets with a sign
+    let end = offset.checked_add(length as u64).filter(|end| i64::try_from(*end).is_ok());
+    let end = end.ok_or(io::ErrorKind::InvalidInput)?;
+    let bytes = file.get(offset as usize..end as usize).map(Bytes::copy_from_slice);
+    bytes.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
-fn failed(operation: &'static str, segment: SegmentId, source: io::Error) -> Error {
-    Error::Io { operation, path: PathBuf::from(segment.file_name()), source }
+/// The error of an operation that the plan makes fail.
+fn refused(history: &mut History, verb: &'static str, segment: Option<SegmentId>, failure: Failure) -> Error {
+    history.io_errors += 1;
+    failed(verb, segment, io::Error::from_raw_os_error(failure.errno))
+}
+
+fn failed(operation: &'static str, segment: Option<SegmentId>, source: io::Error) -> Error {
+    let path = PathBuf::from(segment.map_or("segments".to_string(), SegmentId::file_name));
+    Error::Io { operation, path, source }
 }

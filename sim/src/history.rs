@@ -1,11 +1,17 @@
 //! What a run has done to the ring so far: saves, files and answers. The oracles judge by this alone.
 
+mod image;
+
+pub use image::Image;
+
+use crate::files::Files;
+use crate::interference::Interference;
 use crate::site::TaskId;
-use segment_engine::SegmentId;
 use segment_engine::catalog::Table;
 use segment_engine::error::ManifestFault;
 use segment_engine::manifest::Manifest;
 use segment_engine::ring_state::RingRecord;
+use segment_engine::{Repair, SegmentId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A ring as it was saved.
@@ -64,6 +70,10 @@ pub enum Answer {
         /// The step in which it was asked for.
         since: u64,
     },
+    /// The engine is open; it has mended this.
+    Opened(Vec<Repair>),
+    /// The engine is closed: nothing is left to do, and everything is durable.
+    Closed,
     /// Its artifact was not stored: each time its segment was evicted or a write was refused.
     GaveUp(Key),
     /// Its artifact was not stored: the disk has no room for so many bytes, whatever is evicted.
@@ -145,83 +155,13 @@ fn short(key: &[u8]) -> Key {
     key.first().copied().unwrap_or_default()
 }
 
-/// The segments that have a file, and what is in it, in no order that means anything: they are few, and looked up after
-/// each step.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Files(Vec<File>);
-
-/// A segment's file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct File {
-    /// Whose it is.
-    pub segment: SegmentId,
-    /// What is in it.
-    pub bytes: Vec<u8>,
-    /// How many of these were written: a hole takes no room.
-    pub used: u64,
-}
-
-impl Files {
-    /// Adds a file; whether there was none.
-    pub fn insert(&mut self, segment: SegmentId) -> bool {
-        let is_new = !self.contains(segment);
-        if is_new {
-            self.0.push(File { segment, bytes: Vec::new(), used: 0 });
-        }
-        is_new
-    }
-
-    /// Removes a file, if there is one.
-    pub fn remove(&mut self, segment: SegmentId) {
-        self.0.retain(|file| file.segment != segment);
-    }
-
-    /// Whether the segment has a file.
-    pub fn contains(&self, segment: SegmentId) -> bool {
-        self.0.iter().any(|file| file.segment == segment)
-    }
-
-    /// The segments.
-    pub fn iter(&self) -> impl Iterator<Item = SegmentId> + '_ {
-        self.0.iter().map(|file| file.segment)
-    }
-
-    /// What is in the segment's file, if it has one.
-    pub fn bytes(&self, segment: SegmentId) -> Option<&Vec<u8>> {
-        self.0.iter().find(|file| file.segment == segment).map(|file| &file.bytes)
-    }
-
-    /// Room that the segment's file takes.
-    pub fn used(&self, segment: SegmentId) -> u64 {
-        self.0.iter().find(|file| file.segment == segment).map_or(0, |file| file.used)
-    }
-
-    /// Room that all files take.
-    pub fn used_by_all(&self) -> u64 {
-        self.0.iter().map(|file| file.used).sum()
-    }
-
-    /// Writes to the segment's file; `false` when it has none.
-    pub fn write(&mut self, segment: SegmentId, offset: usize, bytes: &[u8]) -> bool {
-        let Some(file) = self.0.iter_mut().find(|file| file.segment == segment) else {
-            return false;
-        };
-        let end = offset + bytes.len();
-        if file.bytes.len() < end {
-            file.bytes.resize(end, 0);
-        }
-        file.bytes[offset..end].copy_from_slice(bytes);
-        file.used += bytes.len() as u64;
-        true
-    }
-}
-
-impl Extend<SegmentId> for Files {
-    fn extend<T: IntoIterator<Item = SegmentId>>(&mut self, segments: T) {
-        for segment in segments {
-            self.insert(segment);
-        }
-    }
+/// What took room on the disk, and is neither a put's nor to be had back by an eviction, when a task asked for the free bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Measured {
+    /// The catalog's log.
+    pub log_bytes: u64,
+    /// Files that were unlinked and still open.
+    pub open_bytes: u64,
 }
 
 /// The run so far.
@@ -254,6 +194,10 @@ pub struct History {
     pub contents: BTreeMap<u64, Vec<u8>>,
     /// The size of the disk.
     pub disk_bytes: u64,
+    /// What the catalog's log takes of it.
+    pub log_bytes: u64,
+    /// What each task met that asked for the free bytes, the last time.
+    pub measured: BTreeMap<TaskId, Measured>,
     /// Commits so far.
     pub commits: u64,
     /// Of these, those that a sync of the catalog has covered.
@@ -265,6 +209,18 @@ pub struct History {
     pub puts_too_late: u64,
     /// Writes that were refused because the disk was full.
     pub writes_refused: u64,
+    /// What the plan has done to disk and catalog.
+    pub interference: Interference,
+    /// Operations that failed in this life of the process.
+    pub io_errors: u64,
+    /// From a crash until the engine is open again: it mends what there is.
+    pub is_recovering: bool,
+    /// What the last crash left.
+    pub image: Image,
+    /// Segments whose files the plan has removed while nothing had them open.
+    pub files_lost: BTreeSet<SegmentId>,
+    /// For each key the commit of the last put that was answered.
+    pub acked: BTreeMap<Key, u64>,
     /// Bytes that were written after their writer was dropped.
     pub written_late: u64,
     /// Puts that have begun and were not answered; some of them never will be.
@@ -289,7 +245,7 @@ impl History {
 
     /// Bytes that can still be written.
     pub fn free_bytes(&self) -> u64 {
-        self.disk_bytes.saturating_sub(self.files.used_by_all())
+        self.disk_bytes.saturating_sub(self.log_bytes).saturating_sub(self.files.used_by_all())
     }
 
     /// Bytes that the puts under way could need at most.
@@ -325,6 +281,36 @@ impl History {
         self.saves.push(save);
         self.changes += 1;
         self.see(step);
+    }
+
+    /// The bytes that a manifest names, if they are there.
+    pub fn artifact(&self, manifest: &Manifest) -> Option<&[u8]> {
+        let start = usize::try_from(manifest.offset).ok()?;
+        let end = usize::try_from(manifest.offset + manifest.length).ok()?;
+        self.files.bytes(manifest.segment)?.get(start..end)
+    }
+
+    /// A caller is told something.
+    pub fn answer(&mut self, task: TaskId, answer: Answer) {
+        match &answer {
+            Answer::Opened(_) => {
+                self.is_recovering = false;
+                self.changes += 1;
+            }
+            Answer::Put { key, content, since } => {
+                let seen = self.sights_since(*key, *since).filter(|sight| sight.content == Some(*content));
+                if let Some(commit) = seen.map(|sight| sight.commit).min() {
+                    let acked = self.acked.entry(*key).or_default();
+                    *acked = commit.max(*acked);
+                }
+            }
+            _ => {}
+        }
+        // a put that failed may have been stored all the same, and be seen after the next open
+        if !matches!(answer, Answer::Failed(_)) {
+            self.putting.retain(|put| put.task != task);
+        }
+        self.answers.push((task, answer));
     }
 
     /// Takes a write in that has landed.

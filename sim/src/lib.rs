@@ -1,8 +1,8 @@
 //! The harness: runs the real engine under a seeded deterministic scheduler and judges what it did.
 //!
 //! Read in this order. The core, which knows nothing of the engine: [`site`], [`decision`], [`plan`], [`strategy`],
-//! [`trace`], [`window`], [`locks`], [`conductor`], [`verdict`], [`record`], [`sweep`]. The engine's surroundings:
-//! [`vocabulary`], [`history`], [`disk`], [`catalog`], [`oracle`], [`watch`], [`world`].
+//! [`trace`], [`interference`], [`window`], [`locks`], [`conductor`], [`verdict`], [`record`], [`sweep`]. The engine's surroundings:
+//! [`vocabulary`], [`files`], [`history`], [`disk`], [`catalog`], [`oracle`], [`watch`], [`world`].
 
 #[cfg(not(all(madsim, tokio_unstable)))]
 compile_error!(
@@ -15,7 +15,9 @@ pub mod conductor;
 pub mod confined;
 pub mod decision;
 pub mod disk;
+pub mod files;
 pub mod history;
+pub mod interference;
 pub mod locks;
 pub mod oracle;
 pub mod plan;

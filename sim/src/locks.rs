@@ -144,7 +144,10 @@ impl Locks {
             return LockFacts { out_of_order: self.out_of_order, held_at: self.held_at, ..LockFacts::default() };
         }
         let never = |waiter: TaskId, kind: Place| self.kind(kind).never_by.iter().any(|name| is_kind(waiter, name));
-        let forbidden = self.waits().find(|(waiter, kind, _)| never(*waiter, *kind));
+        let forbidden = self.wanted.iter().find_map(|&(waiter, kind)| {
+            let (holder, _) = self.held.iter().find(|(holder, held)| *held == kind && *holder != waiter)?;
+            never(waiter, kind).then_some((waiter, kind, *holder))
+        });
         LockFacts {
             out_of_order: self.out_of_order,
             forbidden: forbidden.map(|(waiter, kind, holder)| (waiter, self.kind(kind).name, holder)),

@@ -26,6 +26,41 @@ pub struct Schedule {
     pub knobs: Knobs,
     /// What happens at named sites.
     pub injections: Vec<Injection>,
+    /// How each life of the process ends but the last, which ends when nothing can go on.
+    pub crashes: Vec<Crash>,
+}
+
+/// The end of one life of the process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crash {
+    /// What survives it.
+    pub kind: CrashKind,
+    /// When; when nothing can go on, if it does not come to that.
+    pub at: Moment,
+}
+
+/// What survives the end of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CrashKind {
+    /// The process ends: what it had handed in lands before the next open, or never.
+    Kill,
+    /// The machine ends: what is not durable is lost, kept or torn, each by itself.
+    PowerLoss,
+    /// The engine is closed, when nothing else can go on, and then the machine ends.
+    Close,
+}
+
+/// A moment in one life of the process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Moment {
+    /// The so many-th step.
+    Step(u32),
+    /// The so many-th time that any task of a kind is about to go on from a point, such as `evictor@DiskUnlink`.
+    Site(String, u32),
+    /// When nothing can go on.
+    Idle,
 }
 
 /// The rule by which the next site is chosen.
@@ -66,6 +101,8 @@ pub struct Knobs {
     pub fail: Ratio,
     /// An operation that needs room (a write) meets a full disk.
     pub full: Ratio,
+    /// Any operation of disk or catalog fails, in every life of the process but the last.
+    pub broken: Ratio,
     /// A caller is dropped at the site.
     pub cancel: Ratio,
     /// Base `priority`: the task goes to the back.
@@ -94,6 +131,8 @@ pub enum Action {
     /// The caller that is there goes on, and is dropped so many steps later, wherever it is then: also where it is
     /// parked nowhere, but waits for a lock or for another task.
     CancelAfter(u32),
+    /// The process ends there.
+    Crash(CrashKind),
 }
 
 /// How long a hold lasts. Every hold ends when nothing else can run.

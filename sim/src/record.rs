@@ -1,6 +1,6 @@
 //! What a run leaves, and what many leave together. Everything here repeats exactly; wall time is kept apart.
 
-use crate::conductor::Interference;
+use crate::interference::Interference;
 use crate::plan::Base;
 use crate::verdict::Violation;
 use crate::window::WindowCount;
@@ -29,6 +29,10 @@ pub struct Record {
     pub windows: Vec<WindowCount>,
     /// How often the plan interfered.
     pub interference: Interference,
+    /// Where the process ended, each by the kind of task and the point.
+    pub crash_sites: Vec<String>,
+    /// Where it could have ended, once each, in a run in which it does.
+    pub sites_met: Vec<String>,
 }
 
 /// The runs of a sweep, added up. Adding is order-free, so the sum does not depend on the number of threads.
@@ -54,6 +58,8 @@ pub struct Tally {
     pub bases: BTreeMap<Base, BaseTally>,
     /// Each kind of interference.
     pub interference: BTreeMap<String, Seen>,
+    /// How often the process ended at each kind of site, of those where it could.
+    pub crash_sites: BTreeMap<String, SiteTally>,
     /// The failures, by oracle and race of the first violation.
     pub groups: BTreeMap<String, Group>,
     /// Runs that were made twice, and those of them that differed.
@@ -82,6 +88,15 @@ pub struct BaseTally {
     pub runs: u64,
     /// Runs with a violation.
     pub failed: u64,
+}
+
+/// A kind of site at which the process can end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiteTally {
+    /// Runs that came there.
+    pub runs: u64,
+    /// How often it ended there.
+    pub crashes: u64,
 }
 
 /// Something that happens in some runs.
@@ -135,21 +150,22 @@ impl Tally {
         }
         let base = self.bases.entry(record.base).or_default();
         base.runs += 1;
-        let Interference { holds, slow, failures, full, cancels } = record.interference;
-        for (name, times) in [
-            ("holds", holds),
-            ("slow unlinks", slow),
-            ("failed unlinks", failures),
-            ("full disk", full),
-            ("cancels", cancels),
-        ] {
-            if times > 0 {
-                if !self.interference.contains_key(name) {
-                    self.interference.insert(name.to_string(), Seen::default());
+        for (name, times) in record.interference.seen() {
+            if !self.interference.contains_key(name) {
+                self.interference.insert(name.to_string(), Seen::default());
+            }
+            let seen = self.interference.get_mut(name).expect("just inserted");
+            seen.times += times;
+            seen.runs += 1;
+        }
+        for (sites, crashes) in [(&record.sites_met, 0), (&record.crash_sites, 1)] {
+            for site in sites {
+                if !self.crash_sites.contains_key(site) {
+                    self.crash_sites.insert(site.clone(), SiteTally::default());
                 }
-                let seen = self.interference.get_mut(name).expect("just inserted");
-                seen.times += times;
-                seen.runs += 1;
+                let tally = self.crash_sites.get_mut(site).expect("just inserted");
+                tally.runs += 1 - crashes;
+                tally.crashes += crashes;
             }
         }
         if let Some(first) = record.violations.first() {
@@ -199,6 +215,11 @@ impl Tally {
             let sum = self.interference.entry(name).or_default();
             sum.times += seen.times;
             sum.runs += seen.runs;
+        }
+        for (site, tally) in other.crash_sites {
+            let sum = self.crash_sites.entry(site).or_default();
+            sum.runs += tally.runs;
+            sum.crashes += tally.crashes;
         }
         other.groups.into_values().for_each(|group| self.add_group(group));
         self.repeated += other.repeated;
@@ -255,7 +276,13 @@ mod tests {
             joined: 1,
             departed: 2,
             windows: vec![WindowCount { openings: seed % 2, arrivals: seed % 4, landings: 0 }],
-            interference: Interference { holds: seed % 5, ..Interference::default() },
+            interference: {
+                let mut interference = Interference::default();
+                interference.add(crate::interference::Kind::Hold, seed % 5);
+                interference
+            },
+            crash_sites: vec![format!("put@{}", seed % 3)],
+            sites_met: vec!["put@1".to_string(), "get@1".to_string()],
         }
     }
 

@@ -4,7 +4,16 @@
 //! cannot crowd out what is on.
 
 use crate::decision::{Decisions, Ratio};
-use crate::plan::{Base, Knobs, Schedule};
+use crate::plan::{Base, Crash, CrashKind, Knobs, Moment, Schedule};
+
+/// Crashes at a step come before this one; a life that does not take so many ends when nothing can go on.
+const CRASH_STEP_MAX: u64 = 160;
+
+/// Crashes early in a life come before this step: most of them while what the last one left is mended.
+const EARLY_STEP_MAX: u64 = 24;
+
+/// Crashes at a kind of site are mostly at its first time, and else at one of so many.
+const CRASH_NTH_MAX: u64 = 3;
 
 /// What a strategy may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +24,68 @@ pub struct Options {
     pub cancels: bool,
     /// Writes may meet a full disk that is not.
     pub fills: bool,
+    /// Any operation may fail, in every life of the process but the last.
+    pub breaks: bool,
+    /// The process may end.
+    pub crashes: Option<Crashes>,
+}
+
+/// How the process may end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crashes {
+    /// What survives.
+    pub kinds: &'static [CrashKind],
+    /// At most so often; at least once.
+    pub at_most: u64,
+    /// When.
+    pub when: CrashWhen,
+    /// The kinds of sites that it is aimed at, and their weights.
+    pub sites: &'static [(&'static str, u64)],
+    /// Those that there are in later lives besides.
+    pub later_sites: &'static [(&'static str, u64)],
+}
+
+/// When the process may end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CrashWhen {
+    /// Anywhere.
+    Anywhere,
+    /// Anywhere, and then again soon.
+    Again,
+    /// When nothing can go on.
+    Idle,
+}
+
+impl Crashes {
+    fn of(&self, decisions: &Decisions) -> Vec<Crash> {
+        (0..decisions.between("crashes", 1, self.at_most)).map(|life| self.crash(decisions, life)).collect()
+    }
+
+    fn crash(&self, decisions: &Decisions, life: u64) -> Crash {
+        let draw = |name: &str, bound: usize| decisions.between_of(name, life, 0, bound as u64 - 1) as usize;
+        let step = |max| Moment::Step(decisions.between_of("crash step", life, 0, max) as u32);
+        let at = match (self.when, draw("crash at", 8)) {
+            (CrashWhen::Idle, _) | (CrashWhen::Anywhere, 0) => Moment::Idle,
+            (CrashWhen::Again, 0..=5) if life > 0 => step(EARLY_STEP_MAX),
+            (_, 1..=2) if life > 0 => step(EARLY_STEP_MAX),
+            (_, 1..=2) => step(CRASH_STEP_MAX),
+            _ => {
+                let nth = decisions.between_of("crash nth", life, 1, 2 * CRASH_NTH_MAX).saturating_sub(CRASH_NTH_MAX);
+                let is_later = life > 0 && draw("crash later", 3) > 0;
+                let sites = if is_later { self.later_sites } else { self.sites };
+                let weights: u64 = sites.iter().map(|(_, weight)| weight).sum();
+                let mut drawn = decisions.between_of("crash site", life, 1, weights);
+                let is_drawn = |(_, weight): &&(&str, u64)| {
+                    let is_here = drawn <= *weight;
+                    drawn = drawn.saturating_sub(*weight);
+                    is_here
+                };
+                let (site, _) = sites.iter().find(is_drawn).expect("the draw is not above the sum of all weights");
+                Moment::Site(site.to_string(), nth.max(1) as u32)
+            }
+        };
+        Crash { kind: self.kinds[draw("crash kind", self.kinds.len())], at }
+    }
 }
 
 /// The schedule of a seed.
@@ -36,6 +107,11 @@ pub fn schedule(seed: u64, options: Options) -> Schedule {
         } else {
             Ratio::NEVER
         },
+        broken: if options.breaks {
+            pick("broken", &[Ratio::new(1, 100), Ratio::new(3, 100), Ratio::new(10, 100)])
+        } else {
+            Ratio::NEVER
+        },
         cancel: if options.cancels {
             pick("cancel", &[Ratio::NEVER, Ratio::NEVER, Ratio::new(2, 100)])
         } else {
@@ -46,24 +122,32 @@ pub fn schedule(seed: u64, options: Options) -> Schedule {
             Base::Keyed | Base::Sequential => Ratio::NEVER,
         },
     };
-    Schedule { seed, base, knobs, injections: Vec::new() }
+    let crashes = options.crashes.map_or_else(Vec::new, |crashes| crashes.of(&decisions));
+    Schedule { seed, base, knobs, injections: Vec::new(), crashes }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const CRASHES: Crashes = Crashes {
+        kinds: &[CrashKind::Kill, CrashKind::PowerLoss],
+        at_most: 2,
+        when: CrashWhen::Anywhere,
+        sites: &[("put@A", 1), ("put@B", 2)],
+        later_sites: &[("open@A", 1)],
+    };
+    const ALL: Options = Options { base: None, cancels: true, fills: true, breaks: true, crashes: Some(CRASHES) };
+
     #[test]
     fn three_seeds_in_a_row_take_the_three_bases() {
-        let options = Options { base: None, cancels: true, fills: true };
-        let bases: Vec<Base> = (30..33).map(|seed| schedule(seed, options).base).collect();
+        let bases: Vec<Base> = (30..33).map(|seed| schedule(seed, ALL).base).collect();
         assert_eq!(bases, Base::ALL);
     }
 
     #[test]
     fn every_knob_is_off_in_some_seeds_and_on_in_others() {
-        let schedules: Vec<Schedule> =
-            (0..200).map(|seed| schedule(seed, Options { base: None, cancels: true, fills: true })).collect();
+        let schedules: Vec<Schedule> = (0..200).map(|seed| schedule(seed, ALL)).collect();
         let knobs: [fn(&Knobs) -> Ratio; 6] = [
             |knobs| knobs.hold,
             |knobs| knobs.slow,
@@ -76,7 +160,24 @@ mod tests {
             assert!(schedules.iter().any(|schedule| knob(&schedule.knobs).hits == 0));
             assert!(schedules.iter().any(|schedule| knob(&schedule.knobs).hits > 0));
         }
-        let without = Options { base: None, cancels: false, fills: false };
+        let without = Options { base: None, cancels: false, fills: false, breaks: false, crashes: None };
         assert!((0..200).all(|seed| schedule(seed, without).knobs.cancel == Ratio::NEVER));
+        assert!((0..200).all(|seed| schedule(seed, without).crashes.is_empty()));
+    }
+
+    #[test]
+    fn the_process_ends_at_every_kind_of_moment() {
+        let crashes: Vec<Crash> = (0..200).flat_map(|seed| schedule(seed, ALL).crashes).collect();
+        let is_some = |is: fn(&Crash) -> bool| assert!(crashes.iter().any(is));
+        is_some(|crash| crash.kind == CrashKind::Kill && crash.at == Moment::Idle);
+        is_some(|crash| crash.kind == CrashKind::PowerLoss && matches!(crash.at, Moment::Step(_)));
+        is_some(|crash| crash.at == Moment::Site("put@B".to_string(), 3));
+        let again = Crashes { when: CrashWhen::Again, ..CRASHES };
+        let second: Vec<Crash> = (0..200)
+            .filter_map(|seed| schedule(seed, Options { crashes: Some(again), ..ALL }).crashes.into_iter().nth(1))
+            .collect();
+        let early =
+            second.iter().filter(|crash| matches!(crash.at, Moment::Step(step) if u64::from(step) <= EARLY_STEP_MAX));
+        assert!(early.count() * 2 > second.len());
     }
 }

@@ -123,7 +123,7 @@ fn work<W, E>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conductor::Interference;
+    use crate::interference::Interference;
     use crate::plan::Base;
 
     fn record(seed: u64) -> Record {
@@ -137,6 +137,8 @@ mod tests {
             departed: 0,
             windows: Vec::new(),
             interference: Interference::default(),
+            crash_sites: Vec::new(),
+            sites_met: Vec::new(),
         }
     }
 

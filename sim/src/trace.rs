@@ -27,6 +27,8 @@ pub enum What {
     Failed(i32),
     /// The caller was dropped here.
     Cancelled,
+    /// The process ended here.
+    Crashed,
     /// The task returned.
     Finished,
     /// The task panicked.
@@ -63,6 +65,7 @@ impl Trace {
             What::Finished => (5, 0),
             What::Panicked => (6, 0),
             What::Changed(content) => (7, content),
+            What::Crashed => (8, 0),
         };
         let mut event = [0; 16];
         event[..8].copy_from_slice(&key.to_le_bytes());

@@ -139,7 +139,120 @@ pub const LOCKS: &[LockKind] = &[
     },
 ];
 
+/// The points at which tasks park and operations wait: where a process can end.
+pub const CRASH_POINTS: &[&str] = &[
+    "Start",
+    "Sleep",
+    "DiskCreate",
+    "DiskSyncDirectory",
+    "DiskWrite",
+    "DiskRead",
+    "DiskLen",
+    "DiskSync",
+    "DiskFree",
+    "DiskUnlink",
+    "DiskList",
+    "CatalogSync",
+    Point::RING_WANTED.name(),
+    Point::RING_CLONED.name(),
+    Point::WRITE_WANTED.name(),
+    Point::WRITE_LOCKED.name(),
+    Point::STRIPE_WANTED.name(),
+    Point::STRIPE_LOCKED.name(),
+    Point::SYNC_JOINED.name(),
+    Point::ROW_READ.name(),
+    Point::ROW_LOOKED_UP.name(),
+    Point::REFRESH_WANTED.name(),
+    Point::REFRESH_LOCKED.name(),
+    Point::ROTATION_JOINED.name(),
+    Point::EVICTOR_WOKEN.name(),
+    Point::ROWS_SCANNED.name(),
+    Point::EVICTOR_AWAITED.name(),
+];
+
+/// The kinds of sites at which crashes are aimed, each with its weight: those that are seldom met are crashed at, too.
+pub const CRASH_SITES: &[(&str, u64)] = &[
+    ("put@DiskFree", 3),
+    ("put@RingWanted", 16),
+    ("put@RingCloned", 16),
+    ("put@EvictorAwaited", 6),
+    ("put@Start", 1),
+    ("put@StripeWanted", 1),
+    ("put@StripeLocked", 1),
+    ("put@RowRead", 1),
+    ("put@WriteWanted", 1),
+    ("put@WriteLocked", 1),
+    ("put@DiskWrite", 1),
+    ("put@SyncJoined", 1),
+    ("put@RotationJoined", 1),
+    ("refresh@RotationJoined", 36),
+    ("evictor@Sleep", 5),
+    ("rotate@Start", 1),
+    ("rotate@RotationJoined", 1),
+    ("rotate@EvictorAwaited", 4),
+    ("rotation@Start", 1),
+    ("rotation@WriteWanted", 1),
+    ("rotation@WriteLocked", 1),
+    ("rotation@DiskFree", 1),
+    ("rotation@DiskCreate", 1),
+    ("rotation@DiskSyncDirectory", 8),
+    ("rotation@RingWanted", 1),
+    ("rotation@RingCloned", 1),
+    ("evict@Start", 1),
+    ("evict@RingWanted", 1),
+    ("evict@RingCloned", 1),
+    ("evictor@Start", 1),
+    ("evictor@EvictorWoken", 1),
+    ("evictor@RowsScanned", 1),
+    ("evictor@CatalogSync", 6),
+    ("evictor@DiskUnlink", 5),
+    ("evictor@RingWanted", 1),
+    ("evictor@RingCloned", 3),
+    ("sync@Start", 1),
+    ("sync@DiskSync", 1),
+    ("sync@CatalogSync", 1),
+    ("read@Start", 1),
+    ("read@RowLookedUp", 1),
+    ("read@DiskRead", 1),
+    ("refresh@Start", 2),
+    ("refresh@RefreshWanted", 2),
+    ("refresh@RefreshLocked", 2),
+    ("refresh@DiskRead", 2),
+    ("refresh@WriteWanted", 2),
+    ("refresh@WriteLocked", 2),
+    ("refresh@DiskWrite", 2),
+    ("refresh@SyncJoined", 3),
+    ("refresh@EvictorAwaited", 1),
+];
+
+/// Those of an open.
+pub const CRASH_SITES_OF_OPEN: &[(&str, u64)] = &[
+    ("open@RowsScanned", 70),
+    ("open@DiskCreate", 24),
+    ("open@Start", 1),
+    ("open@DiskList", 1),
+    ("open@DiskLen", 1),
+    ("open@RingWanted", 4),
+    ("open@RingCloned", 4),
+    ("open@CatalogSync", 4),
+    ("open@DiskUnlink", 3),
+    ("open@DiskSyncDirectory", 5),
+];
+
 /// What a task that the engine spawns under this name is to a run.
 pub fn role(name: &str) -> Role {
     if name == "evictor" { Role::Daemon } else { Role::Worker }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crashes_are_aimed_at_points_where_a_process_can_end() {
+        for (site, _) in CRASH_SITES.iter().chain(CRASH_SITES_OF_OPEN) {
+            let (_, point) = site.split_once('@').unwrap();
+            assert!(CRASH_POINTS.contains(&point), "{site}");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Where the oracles stand during a run: asks each at its moment and keeps the first finding of each.
 
+use crate::catalog::Survived;
 use crate::conductor::Pulse;
 use crate::confined::Confined;
 use crate::history::{Answer, Change, History, Save};
@@ -19,7 +20,7 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Watch {
     /// The limits under which saved rings are read.
-    pub limits: RingLimits,
+    limits: Arc<Confined<RingLimits>>,
     steps_max: u64,
     history: Arc<Confined<History>>,
     violations: Arc<Confined<Vec<Violation>>>,
@@ -82,7 +83,28 @@ impl Tasks for Pulse<'_> {
 impl Watch {
     /// A watch over a run that has not begun.
     pub fn new(limits: RingLimits, steps_max: u64) -> Watch {
+        let limits = Arc::new(Confined::new(limits));
         Watch { limits, steps_max, history: Arc::default(), violations: Arc::default() }
+    }
+
+    /// The limits under which saved rings are read.
+    pub fn limits(&self) -> RingLimits {
+        *self.limits.borrow_mut()
+    }
+
+    /// The next life of the process has these limits.
+    pub fn set_limits(&self, limits: RingLimits) {
+        *self.limits.borrow_mut() = limits;
+    }
+
+    /// The process has ended. The files are as that left them, the catalog has what survived.
+    pub fn crashed(&self, pulse: Pulse<'_>, survived: Survived) {
+        let Survived { saved, rows, index, is_late } = survived;
+        let saved = saved.and_then(|saved| saved.map_err(|fault| self.undecodable(pulse, fault)).ok());
+        let mut history = self.history.borrow_mut();
+        history.crash(pulse.step(), saved, rows, index);
+        history.image.is_late = is_late;
+        self.ask(When::CrashImage, &self.view(&history, &pulse));
     }
 
     /// The run so far.
@@ -155,8 +177,7 @@ impl Watch {
         };
         let mut history = self.history.borrow_mut();
         self.ask(When::Answer, &View { answer: Some((task, &answer)), ..self.view(&history, &pulse) });
-        history.putting.retain(|put| put.task != task);
-        history.answers.push((task, answer));
+        history.answer(task, answer);
     }
 
     /// The run ended in a panic outside of every task: in its set-up, or in an oracle.
@@ -168,6 +189,9 @@ impl Watch {
     /// A step is over. Oracles are asked only if there is something new to see.
     pub fn after_step(&self, seen: &mut Seen, pulse: Pulse<'_>, published: Option<Arc<RingRecord>>) {
         let history = self.history.borrow_mut();
+        if history.is_recovering {
+            return; // what it finds is judged before, and what it leaves when it is open again
+        }
         let is_new = seen.is_new(&history, pulse.ended(), published);
         let locks = if seen.lock_changes == pulse.lock_changes() { LockFacts::default() } else { pulse.locks() };
         seen.lock_changes = pulse.lock_changes();

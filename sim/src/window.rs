@@ -81,7 +81,8 @@ impl Windows {
 
     /// A task got to a point: it is parked there, or passes without parking.
     pub fn got_to(&mut self, task: TaskId, point: WindowPoint) {
-        for state in of(point.opens, &mut self.states) {
+        for place in places(point.opens) {
+            let state = &mut self.states[place];
             if !state.open.contains(&task) {
                 state.wanting.retain(|other| *other != task);
                 state.open.push(task);
@@ -94,19 +95,21 @@ impl Windows {
     /// A task went on from a point.
     pub fn passed(&mut self, task: TaskId, point: WindowPoint) {
         let others = |state: &State| state.open.iter().filter(|other| **other != task).count() as u64;
-        for state in of(point.lands, &mut self.states) {
+        for place in places(point.lands) {
+            let state = &mut self.states[place];
             state.count.landings += others(state);
             let inside = state.open.iter().find(|other| **other != task);
             state.first_landing = state.first_landing.or(inside.map(|holder| (*holder, task)));
         }
-        for state in of(point.wants, &mut self.states) {
+        for place in places(point.wants) {
+            let state = &mut self.states[place];
             if !state.wanting.contains(&task) {
                 state.count.arrivals += others(state);
                 state.wanting.push(task);
             }
         }
-        for state in of(point.closes, &mut self.states) {
-            state.open.retain(|other| *other != task);
+        for place in places(point.closes) {
+            self.states[place].open.retain(|other| *other != task);
         }
     }
 
@@ -130,10 +133,13 @@ impl Windows {
     }
 }
 
-/// The states whose windows have their bit set.
-fn of(bits: u16, states: &mut [State]) -> impl Iterator<Item = &mut State> {
-    let states = if bits == 0 { &mut [] } else { states };
-    (0u16..).zip(states).filter(move |(index, _)| bits >> index & 1 == 1).map(|(_, state)| state)
+/// The places of the windows that have their bit set.
+fn places(mut bits: u16) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let place = (bits != 0).then(|| bits.trailing_zeros() as usize)?;
+        bits &= bits - 1;
+        Some(place)
+    })
 }
 
 #[cfg(test)]

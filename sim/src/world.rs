@@ -1,29 +1,33 @@
 //! One run: the engine on simulated surroundings, on madsim, under a conductor and a watch.
 //!
 //! The surroundings are set up with nothing parked; then the conductor starts, steps whenever nothing runs, and ends the
-//! run when nothing can. madsim supplies the tasks, repeatable clocks and randomness for whoever asks the system for
-//! them, and the kill at the end, so that nothing outlives the run.
+//! run when nothing can, and drops all tasks, so that nothing outlives it. A run may have several lives of the process: a
+//! crash drops every task, the disk and the catalog keep what survives it, the oracles judge that, and a task of the next
+//! life opens the engine again. madsim supplies repeatable clocks and randomness for whoever asks the system for them,
+//! forbids threads, and picks which of several woken tasks is polled.
+
+mod lives;
 
 use crate::catalog::{KeptCommit, SimCatalog, Store, Written};
-use crate::conductor::{Conductor, Interference, Proceed, Pulse, Role, panic_message};
+use crate::conductor::{Conductor, Role, panic_message};
 use crate::confined::Confined;
 use crate::disk::SimDisk;
 use crate::history::{Answer, Key, Putting};
 use crate::plan::{Injection, Schedule};
 use crate::record::Record;
 use crate::trace::Trace;
-use crate::vocabulary::{VOCABULARY, role};
-use crate::watch::{Seen, Watch};
-use madsim::runtime::{Handle, NodeHandle, Runtime};
+use crate::vocabulary::{CRASH_POINTS, VOCABULARY, role};
+use crate::watch::Watch;
+use madsim::runtime::Runtime;
 use segment_engine::catalog::{Catalog, Commit, Table, Write};
 use segment_engine::env::Env;
 use segment_engine::manifest::{Manifest, index_key};
 use segment_engine::ring_state::{RING_KEY, RingRecord};
-use segment_engine::usage::Owners;
 use segment_engine::{Engine, Limits, Point, Result, Ring, RingState, SegmentId};
 use std::cell::Cell;
 use std::future::Future;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Once};
 use std::time::Duration;
@@ -50,9 +54,23 @@ pub struct Setting {
     pub stored: Vec<Stored>,
     /// The size of the disk.
     pub disk_bytes: u64,
+    /// The later lives of the process. What the schedule says of crashes beyond them is as for one without a change.
+    pub lives: Vec<Life>,
     /// Steps that the run may take.
     pub steps_max: u64,
 }
+
+/// What a later life of the process starts from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// The engine's limits.
+    pub limits: Limits,
+    /// Places in the ring whose files are removed before it, oldest first, counted modulo the ring.
+    pub lost: Vec<u32>,
+}
+
+/// Opens the engine in a later life, which is counted from 1, and puts its callers on the stage.
+pub type Reopen = Box<dyn Fn(Stage, usize) -> Pin<Box<dyn Future<Output = ()> + Send>>>;
 
 /// An artifact that is there before the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,16 +118,14 @@ pub struct Story {
     pub fired: Vec<Injection>,
 }
 
-/// Where a scenario puts its callers.
+/// Where a scenario puts its callers. Clones are the same.
+#[derive(Clone)]
 pub struct Stage {
     env: SimEnv,
     watch: Watch,
-    ring: Confined<Option<Arc<RingState<SimEnv>>>>,
-    owners: Confined<Option<OwnersOf>>,
+    ring: Arc<Confined<Option<Arc<RingState<SimEnv>>>>>,
+    engine: Arc<Confined<Option<Arc<Engine<SimEnv>>>>>,
 }
-
-/// Whose the bytes of each segment are, asked of the engine.
-type OwnersOf = Box<dyn Fn() -> Vec<(SegmentId, Owners)> + Send>;
 
 /// The engine's surroundings in a run. Clones are the same.
 #[derive(Clone)]
@@ -123,7 +139,6 @@ struct Parts {
     catalog: SimCatalog,
     watch: Watch,
     next_segment: AtomicU64,
-    node: NodeHandle,
 }
 
 impl Worker {
@@ -136,7 +151,8 @@ impl Worker {
         Ok(Worker { store: Store::open()?, executor: None })
     }
 
-    /// Makes one run. `cast` opens the engine and puts the callers on the stage.
+    /// Makes one run. `cast` opens the engine and puts the callers on the stage, `reopen` does so after a crash, in a task
+    /// under the conductor.
     ///
     /// # Errors
     /// When the harness itself fails: RocksDB refuses, or the engine does not open on a sound directory.
@@ -146,35 +162,43 @@ impl Worker {
         setting: &Setting,
         mode: Mode,
         cast: impl AsyncFnOnce(&Stage) -> Result<()>,
+        reopen: Option<Reopen>,
     ) -> Result<Outcome> {
         let (runtime, mut runs) = self.executor(mode.madsim_seed);
         let conductor = Conductor::new(schedule, &VOCABULARY, mode.keep_trace);
         let watch = Watch::new(setting.limits.ring, setting.steps_max);
         let parts = Parts {
             disk: SimDisk::new(conductor.clone(), watch.history().clone()),
-            catalog: SimCatalog::new(&self.store, conductor.clone(), watch.clone(), mode.keep_commits),
+            catalog: SimCatalog::new(
+                &self.store,
+                conductor.clone(),
+                watch.clone(),
+                mode.keep_commits,
+                reopen.is_some(),
+            ),
             next_segment: AtomicU64::new(u64::from(setting.segments) + 1),
-            node: runtime.create_node().build(),
             conductor,
             watch: watch.clone(),
         };
         let env = SimEnv { parts: Arc::new(parts) };
-        let stage = Stage { env: env.clone(), watch, ring: Confined::default(), owners: Confined::default() };
+        watch.history().borrow_mut().files.may_lose_power = reopen.is_some();
+        let stage = Stage { env: env.clone(), watch, ring: Arc::default(), engine: Arc::default() };
         let quiet = Quiet::on();
         let run = async {
-            let ran = match stage.furnish(setting) {
+            let mut ran = match stage.furnish(setting) {
                 Ok(()) => cast(&stage).await,
                 Err(error) => Err(error),
             };
             if ran.is_ok() {
-                stage.conduct(setting.steps_max).await;
+                ran = stage.live(schedule, setting, reopen.as_ref());
             }
-            stage.strike().await;
+            stage.strike();
             ran
         };
         // a task's panic is caught by the conductor; what comes here is the set-up's, or an oracle's
         let ran = catch_unwind(AssertUnwindSafe(|| runtime.block_on(run))).unwrap_or_else(|panic| {
             stage.watch.panicked(&panic_message(panic.as_ref()));
+            stage.strike();
             runs = RUNS_OF_EXECUTOR; // whatever it left there
             Ok(())
         });
@@ -182,7 +206,7 @@ impl Worker {
             self.executor = Some((runtime, mode.madsim_seed, runs));
         }
         drop(quiet);
-        let Written { rows, commits, kept } = env.parts.catalog.take_written();
+        let Written { rows, commits, kept, .. } = env.parts.catalog.take_written();
         self.store.emptied(rows, commits)?;
         ran.map(|()| stage.outcome(schedule, setting, mode, kept.unwrap_or_default()))
     }
@@ -207,8 +231,7 @@ impl Stage {
     /// Watches this engine from now on, and keeps it to the end of the run.
     pub fn watch_engine(&self, engine: &Arc<Engine<SimEnv>>) {
         self.watch_ring(engine.ring_state());
-        let counted = engine.clone();
-        *self.owners.borrow_mut() = Some(Box::new(move || counted.owners()));
+        *self.engine.borrow_mut() = Some(engine.clone());
     }
 
     /// Watches this ring from now on.
@@ -222,8 +245,12 @@ impl Stage {
         F: Future<Output = ()> + Send + 'static,
     {
         let conductor = &self.env.parts.conductor;
-        let act = act(Teller { conductor: conductor.clone(), watch: self.watch.clone() });
-        let _detached = self.env.parts.node.spawn(conductor.adopt(label, Role::Caller, act));
+        conductor.adopt(label, Role::Caller, act(self.teller()));
+    }
+
+    /// Takes down what the running task is told.
+    pub fn teller(&self) -> Teller {
+        Teller { conductor: self.env.parts.conductor.clone(), watch: self.watch.clone() }
     }
 
     /// Ring and files as the setting says, saved as version 1.
@@ -250,6 +277,10 @@ impl Stage {
                 unreachable!("a commit without requirements is never refused");
             };
         }
+        let mut history = self.watch.history().borrow_mut();
+        history.files.sync_all();
+        history.log_bytes = 0; // the disk is as large as it is beside what was there
+        history.durable_commits = history.commits;
         Ok(())
     }
 
@@ -269,27 +300,10 @@ impl Stage {
         ])
     }
 
-    async fn conduct(&self, steps_max: u64) {
-        let watch = self.watch.clone();
-        let ring = self.ring.borrow_mut().clone();
-        let published = ring.clone();
-        let mut seen = Seen::default();
-        let between = move |pulse: Pulse<'_>| {
-            watch.after_step(&mut seen, pulse, published.as_ref().map(|ring| ring.snapshot()));
-            if pulse.step() > steps_max { Proceed::Stop } else { Proceed::On }
-        };
-        self.env.parts.conductor.conduct(between).await;
-        let owners = self.owners.borrow_mut().as_ref().map(|owners| owners());
-        self.env.parts.conductor.look(|pulse| self.watch.drained(pulse, ring.map(|ring| ring.snapshot()), owners));
-    }
-
     /// Ends everything that is still there.
-    async fn strike(&self) {
+    fn strike(&self) {
         self.env.parts.conductor.stop();
-        self.ring.borrow_mut().take();
-        self.owners.borrow_mut().take();
-        Handle::current().kill(self.env.parts.node.id());
-        madsim::time::sleep(Duration::from_millis(1)).await;
+        self.leave();
     }
 
     fn outcome(&self, schedule: &Schedule, setting: &Setting, mode: Mode, commits: Vec<KeptCommit>) -> Outcome {
@@ -306,7 +320,9 @@ impl Stage {
             joined: history.joined.len().saturating_sub(furnished) as u64,
             departed: history.departed.len() as u64,
             windows: pulse.window_counts(),
-            interference: Interference { full: history.writes_refused, ..pulse.interference() },
+            interference: pulse.interference().and(&history.interference),
+            crash_sites: pulse.crash_sites().to_vec(),
+            sites_met: if schedule.crashes.is_empty() { Vec::new() } else { pulse.sites_met(CRASH_POINTS) },
         });
         let story = mode.keep_trace.then(|| Story {
             trace,
@@ -371,7 +387,7 @@ impl Env for SimEnv {
 
     fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         let label = self.parts.conductor.child_label(name);
-        let _detached = self.parts.node.spawn(self.parts.conductor.adopt(label, role(name), task));
+        self.parts.conductor.adopt(label, role(name), task);
     }
 
     fn reach(&self, point: Point) -> impl Future<Output = ()> + Send {

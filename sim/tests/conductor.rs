@@ -1,13 +1,13 @@
 //! The conductor on a small engine of its own, with points of its own: tasks that add one to a number by reading it and
 //! writing it back.
 
+use madsim::rand::{Rng, thread_rng};
 use madsim::runtime::Runtime;
 use segment_sim::conductor::{Conductor, Landing, OperationTraits, Proceed, Role, Vocabulary};
 use segment_sim::decision::Ratio;
 use segment_sim::plan::{Action, Base, Injection, Knobs, Schedule, Until};
 use segment_sim::trace::{Trace, What};
 use segment_sim::window::{Window, WindowCount};
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -26,21 +26,16 @@ static VOCABULARY: Vocabulary = Vocabulary::new(
 fn schedule(seed: u64, base: Base, injections: &[(&str, Action)]) -> Schedule {
     let injections =
         injections.iter().map(|(site, action)| Injection { site: site.parse().unwrap(), action: action.clone() });
-    Schedule { seed, base, knobs: Knobs::default(), injections: injections.collect() }
+    Schedule { seed, base, knobs: Knobs::default(), injections: injections.collect(), crashes: Vec::new() }
 }
 
-/// Runs `cast`, which adopts tasks and returns what the executor is to run, until nothing can go on.
-fn run<F>(madsim_seed: u64, schedule: &Schedule, cast: impl FnOnce(&Conductor) -> Vec<F>) -> Ran
-where
-    F: Future<Output = ()> + Send + 'static,
-{
+/// Runs what `cast` adopts until nothing can go on.
+fn run(madsim_seed: u64, schedule: &Schedule, cast: impl FnOnce(&Conductor)) -> Ran {
     let conductor = Conductor::new(schedule, &VOCABULARY, true);
     let runtime = Runtime::with_seed_and_config(madsim_seed, madsim::Config::default());
     runtime.block_on(async {
-        for task in cast(&conductor) {
-            madsim::task::spawn(task);
-        }
-        conductor.conduct(|_| Proceed::On).await;
+        cast(&conductor);
+        conductor.conduct(|_| Proceed::On, |woken| thread_rng().gen_range(0..woken));
         conductor.stop();
     });
     let trace = conductor.take_trace();
@@ -63,16 +58,15 @@ struct Ran {
 fn lost_update(madsim_seed: u64, tasks: u32, schedule: &Schedule) -> (u32, Ran) {
     let number = Arc::new(AtomicU32::new(0));
     let ran = run(madsim_seed, schedule, |conductor| {
-        let adder = |index: u32| {
-            let (conductor, number) = (conductor.clone(), number.clone());
-            conductor.clone().adopt(format!("add#{}", index + 1), Role::Caller, async move {
+        for index in 1..=tasks {
+            let (inner, number) = (conductor.clone(), number.clone());
+            conductor.adopt(format!("add#{index}"), Role::Caller, async move {
                 let read = number.load(Ordering::Relaxed);
-                conductor.reach("Read").await;
+                inner.reach("Read").await;
                 number.store(read + 1, Ordering::Relaxed);
-                conductor.note("Written");
-            })
-        };
-        (0..tasks).map(adder).collect()
+                inner.note("Written");
+            });
+        }
     });
     (number.load(Ordering::Relaxed), ran)
 }
@@ -128,11 +122,11 @@ fn a_dropped_caller_ends_where_it_was_dropped_and_its_operation_lands() {
     let injections = [("submit#1@Operation", Action::Cancel)];
     let ran = run(0, &schedule(0, Base::Keyed, &injections), move |conductor| {
         let inner = conductor.clone();
-        vec![conductor.adopt("submit#1".to_string(), Role::Caller, async move {
+        conductor.adopt("submit#1".to_string(), Role::Caller, async move {
             let effect = move |_: Landing| counted.fetch_add(1, Ordering::Relaxed);
             inner.submit("Operation", OperationTraits::default(), effect).await;
             inner.note("NeverHere");
-        })]
+        });
     });
     let whats: Vec<What> = ran.trace.events().iter().map(|event| event.what).collect();
     assert_eq!(whats, [What::Passed, What::Cancelled, What::Landed]);
@@ -148,10 +142,8 @@ fn a_blocked_caller_is_dropped_in_its_time() {
                 busy.reach("Busy").await;
             }
         };
-        let conductor = conductor.clone();
-        type Boxed = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
-        let blocked: Boxed = Box::pin(conductor.adopt("blocked#1".to_string(), Role::Caller, std::future::pending()));
-        vec![blocked, Box::pin(conductor.adopt("busy#1".to_string(), Role::Caller, work))]
+        conductor.adopt("blocked#1".to_string(), Role::Caller, std::future::pending());
+        conductor.adopt("busy#1".to_string(), Role::Caller, work);
     });
     let cancelled = ran.trace.events().iter().filter(|event| event.what == What::Cancelled).count();
     assert_eq!((cancelled, ran.unfinished), (1, 0));
@@ -167,9 +159,10 @@ fn time_passes_only_when_nothing_else_can_run() {
                     inner.sleep("Sleep", duration_ms).await;
                     inner.reach("Awake").await;
                 }
-            })
+            });
         };
-        vec![task("short#1", [1, 1]), task("long#1", [3, 3])]
+        task("short#1", [1, 1]);
+        task("long#1", [3, 3]);
     });
     let order: Vec<(u16, &str)> =
         ran.trace.events().iter().map(|event| (event.site.task.0, event.site.point)).collect();
@@ -180,14 +173,13 @@ fn time_passes_only_when_nothing_else_can_run() {
 #[test]
 fn a_panic_is_recorded_and_the_others_go_on() {
     let ran = run(0, &schedule(0, Base::Keyed, &[]), |conductor| {
-        let task = |index: u32| {
+        for index in [1, 2] {
             let inner = conductor.clone();
             conductor.adopt(format!("task#{index}"), Role::Caller, async move {
                 inner.reach("Here").await;
                 assert!(index != 1, "task 1 gives up");
-            })
-        };
-        vec![task(1), task(2)]
+            });
+        }
     });
     assert_eq!((ran.panics, ran.unfinished), (vec!["task 1 gives up".to_string()], 0));
 }
@@ -195,7 +187,7 @@ fn a_panic_is_recorded_and_the_others_go_on() {
 #[test]
 fn a_task_that_waits_for_nobody_is_left_over() {
     let ran = run(0, &schedule(0, Base::Keyed, &[]), |conductor| {
-        vec![conductor.adopt("stuck#1".to_string(), Role::Worker, std::future::pending())]
+        conductor.adopt("stuck#1".to_string(), Role::Worker, std::future::pending());
     });
     assert_eq!(ran.unfinished, 1);
 }

@@ -5,6 +5,7 @@ pub mod detect;
 pub mod disk;
 pub mod list;
 pub mod mutants;
+pub mod progress;
 pub mod repeat;
 pub mod replay;
 pub mod stability;

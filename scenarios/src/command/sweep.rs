@@ -1,26 +1,22 @@
 //! `segsim sweep`: many seeds of each scenario, and what became of them.
 #![allow(clippy::disallowed_methods, reason = "a command: it measures itself and writes the report that was asked for")]
 
+use super::progress::Progress;
 use super::{BaseName, ENGINE, STOP, Selection};
 use crate::error::{Error, Result};
 use crate::output::say;
 use crate::report::{Measured, Report, SweepRecord, SweepResult, grouped};
+use crate::say;
 use crate::scenario::Scenario;
-use crate::{say, tell};
-use indicatif::{ProgressBar, ProgressStyle};
 use rustix::time::{ClockId, clock_gettime};
 use segment_sim::plan::Base;
 use segment_sim::record::Tally;
 use segment_sim::sweep::{Range, sweep};
 use segment_sim::verdict::Verdict;
 use segment_sim::world::{Mode, Worker};
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-
-/// How often a progress line is printed where there is no terminal.
-const PROGRESS_LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// madsim's seed of second runs: it must not matter.
 const OTHER_MADSIM_SEED: u64 = 0x5e95;
@@ -85,7 +81,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
 /// A harness that failed.
 pub fn sweep_one(scenario: &Scenario, range: Range, base: Option<Base>) -> Result<SweepRecord> {
     let (wall, cpu) = (Instant::now(), cpu_time());
-    let bar = Progress::new(scenario.name, range.seeds);
+    let bar = Progress::new(scenario.name, range.seeds, "seeds");
     let tally: Tally = sweep(
         range,
         &STOP,
@@ -111,37 +107,4 @@ pub fn sweep_one(scenario: &Scenario, range: Range, base: Option<Base>) -> Resul
 fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
-}
-
-/// A bar on a terminal, a line now and then elsewhere; on stderr.
-struct Progress {
-    name: &'static str,
-    seeds: u64,
-    bar: Option<ProgressBar>,
-    told: std::cell::Cell<Duration>,
-}
-
-impl Progress {
-    fn new(name: &'static str, seeds: u64) -> Progress {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{msg:28} {wide_bar} {human_pos}/{human_len} {per_sec} {eta}");
-            ProgressBar::new(seeds).with_style(style.expect("the template is sound")).with_message(name)
-        });
-        Progress { name, seeds, bar, told: std::cell::Cell::default() }
-    }
-
-    fn tell(&self, done: u64, elapsed: Duration) {
-        match &self.bar {
-            Some(bar) => bar.set_position(done),
-            None if elapsed - self.told.get() >= PROGRESS_LINE_EVERY => {
-                self.told.set(elapsed);
-                tell!("{}: {} of {} seeds", self.name, grouped(done), grouped(self.seeds));
-            }
-            None => {}
-        }
-    }
-
-    fn end(&self) {
-        self.bar.as_ref().inspect(|bar| bar.finish_and_clear());
-    }
 }

@@ -1,13 +1,16 @@
 //! What the conductor knows: the tasks, what waits, and which of it goes next.
 
+use super::crash::Killed;
 use super::meaning::Meaning;
+use super::task::Conducted;
 use super::{
-    Between, CANCEL_AT_ONCE, CANCEL_STEPS_MAX, ERRNO_FULL, ERRNO_IO, End, HOLD_IDLE, HOLD_STEPS_MAX, Interference,
-    Landing, OperationTraits, Role, Vocabulary,
+    CANCEL_AT_ONCE, CANCEL_STEPS_MAX, ERRNO_FULL, ERRNO_IO, End, Failure, HOLD_IDLE, HOLD_STEPS_MAX, Landing,
+    OperationTraits, Role, Vocabulary,
 };
 use crate::decision::{Decisions, Question, Ratio, below};
+use crate::interference::{self, Interference};
 use crate::locks::{LockPoint, Locks};
-use crate::plan::{Action, Base, Injection, Schedule, Until};
+use crate::plan::{Action, Base, CrashKind, Injection, Schedule, Until};
 use crate::site::{Site, SiteName, TaskId, has_kind, label_key, numbered, site_key};
 use crate::trace::{Trace, What};
 use crate::window::{WindowPoint, Windows};
@@ -22,9 +25,7 @@ pub(super) struct State {
     pub(super) awaited: BTreeSet<u64>,
     pub(super) passed: BTreeSet<u64>,
     pub(super) conducting: bool,
-    /// Called between two steps. Absent while it is called.
-    pub(super) between: Option<Between>,
-    pub(super) waits_for_end: Option<Waker>,
+    pub(super) is_over: bool,
     pub(super) points: Vec<Point>,
     /// The number of the last point whose name is stored there, by its address.
     pub(super) point_slots: [u8; POINT_SLOTS],
@@ -42,6 +43,14 @@ pub(super) struct State {
     pub(super) windows: Windows,
     pub(super) locks: Locks,
     pub(super) ended: usize,
+    /// Lives of the process before this one, and the step in which this one began.
+    pub(super) life: usize,
+    pub(super) life_began: u64,
+    /// How often the site at which this life is to end was met.
+    pub(super) crash_site_met: u32,
+    /// How this life has ended.
+    pub(super) crashed: Option<CrashKind>,
+    pub(super) crash_sites: Vec<String>,
     pub(super) interference: Interference,
     /// Kept with the trace.
     pub(super) fired: Option<Vec<Injection>>,
@@ -49,7 +58,7 @@ pub(super) struct State {
 
 /// A point that some task has been at, and what it is to windows and locks: looked up by name once a visit.
 pub(super) struct Point {
-    name: &'static str,
+    pub(super) name: &'static str,
     window: WindowPoint,
     lock: LockPoint,
 }
@@ -61,11 +70,12 @@ pub(super) struct Task {
     pub(super) role: Role,
     /// Base `priority`: the lowest goes first.
     rank: u64,
-    waker: Waker,
+    /// Absent while it is polled, and once it has ended.
+    pub(super) conducted: Option<Conducted>,
     pub(super) is_cancelled: bool,
     pub(super) end: Option<End>,
     /// How often it was at each point, by the point's number.
-    hits: Vec<u32>,
+    pub(super) hits: Vec<u32>,
     /// How many tasks it has started under each name.
     children: Vec<(&'static str, u32)>,
 }
@@ -75,17 +85,17 @@ pub(super) struct Task {
 pub(super) struct Visit {
     pub(super) site: Site,
     /// The site's number in keyed decisions.
-    key: u64,
-    window: WindowPoint,
-    lock: LockPoint,
+    pub(super) key: u64,
+    pub(super) window: WindowPoint,
+    pub(super) lock: LockPoint,
 }
 
 pub(super) struct Waiting {
-    ticket: u64,
-    visit: Visit,
-    rank: u64,
-    hold: Option<Hold>,
-    kind: Kind,
+    pub(super) ticket: u64,
+    pub(super) visit: Visit,
+    pub(super) rank: u64,
+    pub(super) hold: Option<Hold>,
+    pub(super) kind: Kind,
 }
 
 pub(super) enum Kind {
@@ -99,7 +109,7 @@ pub(super) enum Kind {
 type Order = (u64, u64, u64);
 
 #[derive(Clone, Copy)]
-enum Hold {
+pub(super) enum Hold {
     Passed(u64),
     UntilStep(u64),
     Idle,
@@ -109,6 +119,7 @@ enum Hold {
 pub(super) enum Move {
     Wake(Waker),
     Land(Box<dyn FnOnce(Landing) + Send>, Landing),
+    Kill(Killed),
 }
 
 impl Move {
@@ -116,6 +127,7 @@ impl Move {
         match self {
             Move::Wake(waker) => waker.wake(),
             Move::Land(land, landing) => land(landing),
+            Move::Kill(killed) => killed.go(),
         }
     }
 }
@@ -125,12 +137,12 @@ impl State {
         &self.tasks[usize::from(id.0)]
     }
 
-    fn task_mut(&mut self, id: TaskId) -> &mut Task {
+    pub(super) fn task_mut(&mut self, id: TaskId) -> &mut Task {
         &mut self.tasks[usize::from(id.0)]
     }
 
-    /// Takes a new task in.
-    pub(super) fn add_task(&mut self, label: String, role: Role, waker: Waker) -> TaskId {
+    /// Takes a new task in, and parks it: it does nothing before it is chosen.
+    pub(super) fn add_task(&mut self, label: String, role: Role, conducted: impl FnOnce(TaskId) -> Conducted) {
         let id = TaskId(u16::try_from(self.tasks.len()).expect("a run has fewer than 65,536 tasks"));
         let key = label_key(&label);
         let rank = match self.schedule.base {
@@ -139,8 +151,13 @@ impl State {
         };
         let (hits, children) = (Vec::with_capacity(POINTS_USUAL), Vec::new());
         let parent = self.current;
-        self.tasks.push(Task { label, parent, key, role, rank, waker, is_cancelled: false, end: None, hits, children });
-        id
+        let conducted = conducted(id);
+        let kind = Kind::Parked(conducted.waker());
+        let conducted = Some(conducted);
+        let (is_cancelled, end) = (false, None);
+        self.tasks.push(Task { label, parent, key, role, rank, conducted, is_cancelled, end, hits, children });
+        let visit = self.visit(id, START);
+        self.wait(visit, kind);
     }
 
     /// The label of a task that the running one starts under `name`.
@@ -162,14 +179,27 @@ impl State {
         numbered(Some(&parent.label), name, number)
     }
 
-    /// A task runs from now on.
-    pub(super) fn enter(&mut self, task: TaskId) -> &Task {
+    /// A task runs from now on; `None` when it is no more.
+    pub(super) fn enter(&mut self, task: TaskId) -> Option<Conducted> {
+        let conducted = self.task_mut(task).conducted.take()?;
         self.current = Some(task);
-        self.task(task)
+        Some(conducted)
+    }
+
+    /// It has parked.
+    pub(super) fn leave(&mut self, task: TaskId, conducted: Conducted) {
+        self.current = None;
+        self.task_mut(task).conducted = Some(conducted);
+    }
+
+    /// What is left to be polled, at the end of a run.
+    pub(super) fn take_conducted(&mut self) -> Vec<Conducted> {
+        self.tasks.iter_mut().filter_map(|task| task.conducted.take()).collect()
     }
 
     /// A task is no more.
     pub(super) fn end(&mut self, id: TaskId, end: End) {
+        self.current = None;
         self.ended += 1;
         self.windows.ended(id);
         self.locks.ended(id);
@@ -178,7 +208,7 @@ impl State {
         match &end {
             End::Finished => self.trace.push(self.step, site, key, What::Finished),
             End::Panicked(_) => self.trace.push(self.step, site, key, What::Panicked),
-            End::Cancelled => {} // traced where it happened
+            End::Cancelled | End::Killed => {} // traced where it happened
         }
         self.task_mut(id).end = Some(end);
     }
@@ -186,6 +216,11 @@ impl State {
     /// Numbers the running task's visit of a point; `None` outside a conducted task.
     pub(super) fn arrive(&mut self, point: &'static str) -> Option<Visit> {
         let task = self.current.filter(|_| self.conducting)?;
+        Some(self.visit(task, point))
+    }
+
+    /// Numbers a task's visit of a point.
+    pub(super) fn visit(&mut self, task: TaskId, point: &'static str) -> Visit {
         let number = self.number(point);
         let Point { window, lock, .. } = self.points[number];
         let state = &mut self.tasks[usize::from(task.0)];
@@ -194,7 +229,16 @@ impl State {
         }
         state.hits[number] += 1;
         let hit = state.hits[number];
-        Some(Visit { site: Site { task, point, hit }, key: site_key(state.key, point, hit), window, lock })
+        Visit { site: Site { task, point, hit }, key: site_key(state.key, point, hit), window, lock }
+    }
+
+    /// The answer to a question about the running task's next visit of a point.
+    pub(super) fn foresee(&mut self, point: &'static str, question: Question) -> Option<u64> {
+        let task = self.current.filter(|_| self.conducting)?;
+        let number = self.number(point);
+        let task = self.task(task);
+        let hit = task.hits.get(number).copied().unwrap_or_default() + 1;
+        Some(self.decisions.draw(question, site_key(task.key, point, hit)))
     }
 
     /// The number of a point in this run.
@@ -240,8 +284,8 @@ impl State {
             None => None,
         };
         let hold = until.map(|until| {
-            self.interference.holds += 1;
-            self.interference.slow += u64::from(slow);
+            self.interference.add(interference::Kind::Hold, 1);
+            self.interference.add(interference::Kind::SlowUnlink, u64::from(slow));
             let hold = match &until {
                 Until::Passed(site) => Hold::Passed(site.key()),
                 Until::Steps(steps) => Hold::UntilStep(self.step + u64::from(*steps)),
@@ -275,9 +319,16 @@ impl State {
         self.step += 1;
         let best = &self.waiting[index];
         let visit = best.visit;
+        if let Some(kind) = self.crashes(&visit) {
+            return Some(Move::Kill(self.crash(&visit, kind)));
+        }
+        let best = &self.waiting[index];
         match self.cancels(best) {
             Some(0) => {
                 self.fire(visit.site, Action::Cancel);
+                if visit.site.point == START {
+                    self.waiting.swap_remove(index); // nobody else withdraws it
+                }
                 return Some(self.cancel(&visit));
             }
             Some(steps) => {
@@ -302,7 +353,7 @@ impl State {
                 let landing = self.landing(&visit, traits);
                 let what = match landing {
                     Landing::Done => What::Landed,
-                    Landing::Failed(errno) => What::Failed(errno),
+                    Landing::Failed(Failure { errno, .. }) => What::Failed(errno),
                 };
                 self.pass(&visit, what);
                 Move::Land(land, landing)
@@ -396,26 +447,36 @@ impl State {
     /// outlives its caller.
     fn cancel(&mut self, visit: &Visit) -> Move {
         self.trace.push(self.step, visit.site, visit.key, What::Cancelled);
-        self.interference.cancels += 1;
+        self.interference.add(interference::Kind::Cancel, 1);
         let task = self.task_mut(visit.site.task);
         task.is_cancelled = true;
-        Move::Wake(task.waker.clone())
+        Move::Wake(task.conducted.as_ref().expect("it has not ended, and nothing is polled").waker())
     }
 
-    fn landing(&mut self, visit: &Visit, traits: OperationTraits) -> Landing {
+    /// How an operation comes out.
+    pub(super) fn landing(&mut self, visit: &Visit, traits: OperationTraits) -> Landing {
+        let OperationTraits { fails, fills, breaks, .. } = traits;
+        let knobs = self.schedule.knobs;
         let errno = match self.injected.get(&visit.key) {
-            Some(Action::Error(errno)) if traits.fails || traits.fills => Some(*errno),
+            Some(Action::Error(errno)) if fails || fills || breaks => Some(*errno),
             Some(_) => None,
-            None if traits.fails && self.takes(self.schedule.knobs.fail, Question::Fail, visit) => Some(ERRNO_IO),
-            None if traits.fills && self.takes(self.schedule.knobs.full, Question::Fail, visit) => Some(ERRNO_FULL),
+            None if fails && self.takes(knobs.fail, Question::Fail, visit) => Some(ERRNO_IO),
+            None if fills && self.takes(knobs.full, Question::Fail, visit) => Some(ERRNO_FULL),
+            None if breaks && self.has_next_life() && self.takes(knobs.broken, Question::Break, visit) => {
+                Some(ERRNO_IO)
+            }
             None => None,
         };
         let Some(errno) = errno else {
             return Landing::Done;
         };
-        self.interference.failures += u64::from(traits.fails);
+        if fails {
+            self.interference.add(interference::Kind::FailedUnlink, 1);
+        } else if errno != ERRNO_FULL {
+            self.interference.add(interference::Kind::IoError, 1);
+        }
         self.fire(visit.site, Action::Error(errno));
-        Landing::Failed(errno)
+        Landing::Failed(Failure { errno, draw: self.decisions.draw(Question::Failure, visit.key) })
     }
 
     /// A task goes on from a point, or an operation lands.
@@ -435,7 +496,7 @@ impl State {
         }
     }
 
-    fn fire(&mut self, site: Site, action: Action) {
+    pub(super) fn fire(&mut self, site: Site, action: Action) {
         let Some(fired) = &mut self.fired else {
             return;
         };
@@ -449,8 +510,11 @@ impl State {
     }
 }
 
+/// Where a new task is parked.
+const START: &str = "Start";
+
 /// Different points of a usual run.
-pub(super) const POINTS_USUAL: usize = 20;
+pub(super) const POINTS_USUAL: usize = 32;
 
 /// Places for the numbers of points that were looked up.
 pub(super) const POINT_SLOTS: usize = 64;

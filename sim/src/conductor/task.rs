@@ -1,157 +1,86 @@
-//! A task under its label: polled for the conductor, and counted while it is ready.
+//! A task under its label: woken, and polled by the conductor.
 
-use super::wait::Park;
 use super::{Conductor, End};
+use crate::confined::Confined;
 use crate::site::TaskId;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-/// Counts a task among the ready ones from its wake-up to its next poll. A waker must be `Sync`, hence the atomics; a
-/// run has one thread, so that a load and a store will do.
-pub(super) struct Readiness {
-    is_ready: AtomicBool,
-    /// Its poll goes on by itself when it is woken meanwhile, without the executor.
-    is_running: AtomicBool,
-    all: Arc<AtomicUsize>,
-    /// Known from the first poll on; the executor owes a new task that one anyway.
-    executor: OnceLock<Waker>,
+/// The tasks that were woken and not yet polled, once each.
+pub(super) type Woken = Confined<Vec<TaskId>>;
+
+/// Wakes a task. A waker must be `Sync`, hence the atomic; a run has one thread, so that a load and a store will do.
+pub(super) struct Call {
+    task: TaskId,
+    is_woken: AtomicBool,
+    woken: Arc<Woken>,
 }
 
-impl Readiness {
-    pub(super) fn of_new_task(all: &Arc<AtomicUsize>) -> Arc<Readiness> {
-        let new = Readiness {
-            is_ready: AtomicBool::new(false),
-            is_running: AtomicBool::new(false),
-            all: all.clone(),
-            executor: OnceLock::new(),
-        };
-        new.become_ready();
-        Arc::new(new)
-    }
-
-    fn become_ready(&self) {
-        if !self.is_ready.load(Ordering::Relaxed) {
-            self.is_ready.store(true, Ordering::Relaxed);
-            self.all.store(self.all.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        }
-    }
-
-    /// Is polled, if it was ready.
-    fn take(&self) -> bool {
-        let was_ready = self.is_ready.load(Ordering::Relaxed);
-        if was_ready {
-            self.is_ready.store(false, Ordering::Relaxed);
-            self.all.store(self.all.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
-        }
-        was_ready
-    }
-
-    /// Will not be polled again: a late wake-up must not count.
-    fn ended(&self) {
-        self.take();
-        self.is_ready.store(true, Ordering::Relaxed);
-    }
-}
-
-impl Wake for Readiness {
+impl Wake for Call {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.become_ready();
-        if !self.is_running.load(Ordering::Relaxed)
-            && let Some(executor) = self.executor.get()
-        {
-            executor.wake_by_ref();
+        if !self.is_woken.load(Ordering::Relaxed) {
+            self.is_woken.store(true, Ordering::Relaxed);
+            self.woken.borrow_mut().push(self.task);
         }
     }
 }
 
-/// A task under its label.
+/// What is polled of a task, between two polls.
 pub(super) struct Conducted {
-    conductor: Conductor,
-    task: TaskId,
-    ready: Arc<Readiness>,
+    call: Arc<Call>,
     waker: Waker,
-    future: Option<Started>,
-}
-
-/// A spawn is a wake-up too: several tasks may start in the same step, in an order that is the executor's. So a task
-/// parks before it does anything.
-struct Started {
-    start: Option<Park<Conductor>>,
-    task: Pin<Box<dyn Future<Output = ()> + Send>>,
-}
-
-impl Started {
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if let Some(start) = &mut self.start {
-            std::task::ready!(Pin::new(start).poll(context));
-            self.start = None;
-        }
-        self.task.as_mut().poll(context)
-    }
+    future: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 impl Conducted {
     pub(super) fn new(
-        conductor: Conductor,
-        id: TaskId,
-        ready: Arc<Readiness>,
-        task: impl Future<Output = ()> + Send + 'static,
+        task: TaskId,
+        woken: &Arc<Woken>,
+        future: impl Future<Output = ()> + Send + 'static,
     ) -> Conducted {
-        let start = Some(Park::new(conductor.clone(), "Start", None));
-        let future = Some(Started { start, task: Box::pin(task) });
-        Conducted { conductor, task: id, waker: Waker::from(ready.clone()), ready, future }
+        let call = Arc::new(Call { task, is_woken: AtomicBool::new(false), woken: woken.clone() });
+        Conducted { waker: Waker::from(call.clone()), call, future: Box::pin(future) }
     }
-}
 
-impl Future for Conducted {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        this.ready.executor.get_or_init(|| context.waker().clone());
-        this.ready.take();
-        this.ready.is_running.store(true, Ordering::Relaxed);
-        // often the next step is its own, and going on here spares it a round trip through the executor
-        while let Some(future) = &mut this.future {
-            let end = this.conductor.run(this.task, &this.waker, future);
-            if end.is_some() {
-                // its destructors still speak under its label
-                let future = this.future.take();
-                let dropped = catch_unwind(AssertUnwindSafe(|| drop(future)));
-                let end = dropped.map_or_else(|panic| Some(End::Panicked(panic_message(panic.as_ref()))), |()| end);
-                this.ready.ended();
-                this.conductor.go_on_from(end.map(|end| (this.task, end)));
-                break;
-            }
-            this.conductor.go_on_from(None);
-            if !this.ready.take() {
-                this.ready.is_running.store(false, Ordering::Relaxed);
-                return Poll::Pending;
-            }
-        }
-        Poll::Ready(())
+    pub(super) fn waker(&self) -> Waker {
+        self.waker.clone()
     }
 }
 
 impl Conductor {
-    /// Runs a task until it parks or ends.
-    fn run(&self, task: TaskId, waker: &Waker, future: &mut Started) -> Option<End> {
-        if self.state().enter(task).is_cancelled {
-            return Some(End::Cancelled);
-        }
-        match catch_unwind(AssertUnwindSafe(|| future.poll(&mut Context::from_waker(waker)))) {
-            Ok(Poll::Pending) => None,
-            Ok(Poll::Ready(())) => Some(End::Finished),
-            Err(panic) => Some(End::Panicked(panic_message(panic.as_ref()))),
-        }
+    /// Polls a task that was woken, until it parks or ends.
+    pub(super) fn poll(&self, task: TaskId) {
+        let mut state = self.state();
+        let Some(mut conducted) = state.enter(task) else {
+            return; // it has ended, or was dropped
+        };
+        let is_cancelled = state.task(task).is_cancelled;
+        drop(state);
+        conducted.call.is_woken.store(false, Ordering::Relaxed);
+        let mut context = Context::from_waker(&conducted.waker);
+        let polled = if is_cancelled {
+            Ok(Poll::Pending)
+        } else {
+            catch_unwind(AssertUnwindSafe(|| conducted.future.as_mut().poll(&mut context)))
+        };
+        let end = match polled {
+            Ok(Poll::Pending) if !is_cancelled => return self.state().leave(task, conducted),
+            Ok(Poll::Pending) => End::Cancelled,
+            Ok(Poll::Ready(())) => End::Finished,
+            Err(panic) => End::Panicked(panic_message(panic.as_ref())),
+        };
+        // its destructors still speak under its label
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(conducted)));
+        let end = dropped.map_or_else(|panic| End::Panicked(panic_message(panic.as_ref())), |()| end);
+        self.state().end(task, end);
     }
 }
 

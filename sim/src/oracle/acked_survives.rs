@@ -3,10 +3,15 @@
 //! Asked after each step, of the sights that it brought. Legal meanwhile: a put that was dropped before its answer takes
 //! effect later. An answered put that comes back has undone another. Does not verify that an evicted artifact had to go;
 //! retention does.
+//!
+//! After a crash each key shows what it has shown at some moment since the last put that was answered, byte by byte, or what
+//! a put was to store whose commit failed and is there. Legal: nothing, where its segment was evicted since, also by a commit that failed
+//! and is there. Anything, where the plan has removed the file.
 
 use super::scene::{Scene, segment};
 use super::{Finding, Oracle, View, When};
-use crate::history::{Change, Sight};
+use crate::history::{Change, Sight, is_doomed};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
@@ -22,6 +27,49 @@ pub const ORACLE: Oracle = Oracle {
         })
     },
 };
+
+/// The same after a crash.
+pub const AFTER_A_CRASH: Oracle = Oracle {
+    name: "acked-survives",
+    when: When::CrashImage,
+    check: survives,
+    bad_scene: || {
+        Scene::with(|scene| {
+            scene.history.acked.insert(1, 1);
+            scene.history.change(&[Change::Row(1, None)]);
+        })
+    },
+};
+
+fn survives(view: &View<'_>) -> Option<Finding> {
+    let history = view.history;
+    history.acked.iter().find_map(|(key, acked)| {
+        let row = history.rows.iter().find(|row| row.key == *key).map(|row| row.manifest);
+        if row.is_some_and(|manifest| history.files_lost.contains(&manifest.segment)) {
+            return None;
+        }
+        let is_doomed_late = history.image.is_late
+            && row.is_some_and(|manifest| history.saved().is_some_and(|saved| is_doomed(saved, manifest.segment)));
+        let row = row.filter(|manifest| {
+            history.saved().is_some_and(|saved| saved.ring.generation_of(manifest.segment).is_some())
+        });
+        let shown = row.map(|manifest| manifest.checksum);
+        let sights = history.sights.get(key).map_or(&[][..], Vec::as_slice);
+        let before = |sight: &&Sight| sight.commit >= *acked && sight.step < view.steps;
+        let is_sight = sights.iter().filter(before).any(|sight| sight.content == shown);
+        let is_unanswered =
+            history.image.is_late && history.putting.iter().any(|put| put.key == *key && Some(put.content) == shown);
+        let what = match row {
+            _ if is_doomed_late => return None,
+            _ if !is_sight && !is_unanswered => "does not show the put that was answered last, or a later one",
+            Some(manifest) if history.artifact(&manifest).map(xxh3_64) != shown => {
+                "has lost the bytes of a put that was answered"
+            }
+            _ => return None,
+        };
+        Some(Finding { race: "crash: lost".to_string(), sentence: format!("after the crash key {key} {what}") })
+    })
+}
 
 fn check(view: &View<'_>) -> Option<Finding> {
     let history = view.history;

@@ -19,14 +19,18 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let saving = view.saving?;
     let before = view.history.saved()?.ring.active();
     let after = saving.record.ring.active();
-    if after == before {
+    // a lost file takes the active segment with it
+    if after == before || before.is_some_and(|active| view.history.files_lost.contains(&active)) {
         return None;
     }
     if after.is_some_and(|active| !view.history.joined.contains(&active)) {
         let putter = saving.task.and_then(|task| view.tasks.parent(task))?;
         let length = view.history.putting.iter().rfind(|put| put.task == putter).map(|put| put.bytes)?;
-        // what a dropped caller had submitted is nobody's any more, and takes its room when it lands
-        let free = view.history.free_bytes() + view.history.written_late;
+        // what a dropped caller had submitted is nobody's any more, and takes its room when it lands; nor is room reserved
+        // for the catalog's log
+        let measured = saving.task.and_then(|task| view.history.measured.get(&task)).map(|then| then.log_bytes);
+        let logged_since = view.history.log_bytes - measured.unwrap_or(view.history.log_bytes);
+        let free = view.history.free_bytes() + view.history.written_late + logged_since;
         let sentence = || {
             let label = view.label(saving.task);
             format!("{label} made a segment for {length} bytes on a disk that has room for {free}")

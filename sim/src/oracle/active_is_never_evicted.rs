@@ -23,7 +23,8 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let saving = view.saving?;
     let previous = view.history.saved()?;
     let active = previous.ring.active()?;
-    if saving.record.base != previous.version || saving.record.ring.generation_of(active).is_some() {
+    let stays = saving.record.ring.generation_of(active).is_some();
+    if saving.record.base != previous.version || stays || view.history.files_lost.contains(&active) {
         return None;
     }
     let sentence = format!("{} evicted segment {}, the active one", view.label(saving.task), number(active));

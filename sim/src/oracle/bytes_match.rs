@@ -26,9 +26,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let is_new = |row: &&Row| row.commit == history.commits || history.overwritten.contains(&row.key);
     history.rows.iter().filter(is_new).find_map(|row| {
         let manifest = row.manifest;
-        let file = history.files.bytes(manifest.segment)?;
-        let range = usize::try_from(manifest.offset).ok()?..usize::try_from(manifest.offset + manifest.length).ok()?;
-        let bytes = file.get(range)?;
+        let bytes = history.artifact(&manifest)?;
         if history.contents.contains_key(&manifest.checksum) && xxh3_64(bytes) == manifest.checksum {
             return None;
         }

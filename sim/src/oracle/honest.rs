@@ -3,8 +3,9 @@
 //! Asked at each answer, which an operation gives in the same step as its last change. An eviction: the segment is gone.
 //! Absent: it is not there. Refused: it is the active one. A pressure pass: no more than the target is left, or only the
 //! active segment, and with its last victim it was more. A put: since its call its artifact could be seen, by a commit
-//! that a sync of the catalog has covered. Evicted again and again: as often as the engine tries. Any other error: never;
-//! the faults of today (failed unlinks) stay in the background. Does not verify pushes; no-lost-push does.
+//! that a sync of the catalog has covered. A close: a sync has covered every commit, and nothing is doomed whose unlink has
+//! not failed. Evicted again and again: as often as the engine tries. Any other error: only if in this life of the process an
+//! operation of disk or catalog has failed. Does not verify pushes; no-lost-push does.
 
 use super::scene::{ACTOR, Scene, segment};
 use super::{Finding, Oracle, View, When, number};
@@ -24,6 +25,8 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let (task, answer) = view.answer?;
     let is_member = |segment| ring.generation_of(segment).is_some();
     let left = ring.members().len();
+    let is_broken = view.history.io_errors > 0;
+    let has_unlink_failed = view.history.unlinks_failed > view.history.image.unlinks_failed;
     let setbacks = view.history.puts_too_late + view.history.writes_refused;
     let lie = match answer {
         Answer::Evicted(segment) if is_member(*segment) => {
@@ -51,14 +54,21 @@ fn check(view: &View<'_>) -> Option<Finding> {
                 Some(_) => return None,
             }
         }
+        Answer::Closed if view.history.durable_commits < view.history.commits => {
+            "everything is durable, and no sync has covered the last commit".to_string()
+        }
+        Answer::Closed if !view.saved_doomed().is_empty() && !has_unlink_failed => {
+            format!("nothing is left to unlink, and segment {} is doomed", number(view.saved_doomed()[0].segment))
+        }
         Answer::GaveUp(_) if setbacks >= u64::from(PUT_ATTEMPTS_MAX) => return None,
         Answer::NoRoom(length) => {
-            // an eviction frees what is not active; other puts may take what is free before this one does
+            // an eviction frees what is not active and not open; other puts may take what is free before this one does
             let files = &view.history.files;
             let stays = ring.active().map_or(0, |active| files.used(active));
             let others = view.bytes_under_way(Some(task));
-            let room = view.history.disk_bytes.saturating_sub(stays);
-            if room < length + others || view.history.unlinks_failed > 0 {
+            let open = view.history.measured.get(&task).map_or(0, |then| then.open_bytes);
+            let room = view.history.disk_bytes.saturating_sub(view.history.log_bytes + open).saturating_sub(stays);
+            if room < length + others || has_unlink_failed {
                 return None;
             }
             format!("there is no room for {length} bytes, and evicting would make {room}")
@@ -66,6 +76,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
         Answer::Full if view.history.writes_refused > 0 => return None,
         Answer::Full => "a write was refused, and none was".to_string(),
         Answer::GaveUp(key) => format!("key {key} was evicted {PUT_ATTEMPTS_MAX} times meanwhile, and it was not"),
+        Answer::Failed(_) if is_broken => return None,
         Answer::Failed(error) => format!("it failed, and no fault explains that: {error}"),
         _ => return None,
     };
@@ -91,5 +102,6 @@ mod tests {
         assert!(!relieved(2, &[]), "too few are gone");
         assert!(!relieved(4, &[8]), "too many are gone");
         assert!(!accepts(Answer::Failed("no".to_string())));
+        assert!(!accepts(Answer::Closed), "no sync has covered the put");
     }
 }

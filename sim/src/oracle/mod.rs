@@ -8,6 +8,8 @@ pub mod bytes_match;
 pub mod capacity;
 pub mod honest;
 pub mod index_agrees;
+pub mod legal_debris;
+pub mod legal_repairs;
 pub mod legal_retries;
 pub mod lock_order;
 pub mod no_dangling;
@@ -17,6 +19,7 @@ pub mod no_phantom;
 pub mod no_resurrection;
 pub mod progress;
 pub mod reads_linearize;
+pub mod recover_converges;
 pub mod retention;
 pub mod ring_shape;
 pub mod save_chain;
@@ -29,6 +32,7 @@ use crate::locks::LockFacts;
 use crate::site::{TaskId, kind};
 use scene::Scene;
 use segment_engine::SegmentId;
+use segment_engine::ring::Doomed;
 use segment_engine::ring_state::RingRecord;
 use segment_engine::usage::Owners;
 use std::sync::LazyLock;
@@ -42,6 +46,8 @@ pub enum When {
     Answer,
     /// After each step.
     Step,
+    /// After a crash, of what it has left, before anything is mended.
+    CrashImage,
     /// When all callers have ended and nothing more can run.
     Drained,
 }
@@ -106,7 +112,7 @@ pub struct Oracle {
 }
 
 /// All oracles, in the order in which they are asked at the same moment: causes before consequences.
-pub const ORACLES: [Oracle; 21] = [
+pub const ORACLES: [Oracle; 25] = [
     save_chain::ORACLE,
     active_is_never_evicted::ORACLE,
     no_resurrection::ORACLE,
@@ -121,6 +127,10 @@ pub const ORACLES: [Oracle; 21] = [
     index_agrees::ORACLE,
     bytes_match::ORACLE,
     acked_survives::ORACLE,
+    acked_survives::AFTER_A_CRASH,
+    legal_debris::ORACLE,
+    recover_converges::ORACLE,
+    legal_repairs::ORACLE,
     legal_retries::ORACLE,
     progress::ORACLE,
     no_lost_push::ORACLE,
@@ -132,9 +142,9 @@ pub const ORACLES: [Oracle; 21] = [
 
 /// The oracles that are asked at one moment, in order.
 pub fn asked_at(when: When) -> &'static [&'static Oracle] {
-    static MOMENTS: LazyLock<[Vec<&'static Oracle>; 4]> = LazyLock::new(|| {
+    static MOMENTS: LazyLock<[Vec<&'static Oracle>; 5]> = LazyLock::new(|| {
         static ALL: [Oracle; ORACLES.len()] = ORACLES;
-        [When::Save, When::Answer, When::Step, When::Drained]
+        [When::Save, When::Answer, When::Step, When::CrashImage, When::Drained]
             .map(|moment| ALL.iter().filter(|oracle| oracle.when == moment).collect())
     });
     &MOMENTS[when as usize]
@@ -159,6 +169,11 @@ impl View<'_> {
         let puts = self.history.bytes_being_put(|task| Some(task) != except && self.tasks.is_alive(task));
         let longest = self.history.contents.values().map(Vec::len).max().unwrap_or_default();
         puts + (self.tasks.alive_children("refresh") * longest) as u64
+    }
+
+    /// The doomed list in the catalog.
+    fn saved_doomed(&self) -> &[Doomed] {
+        self.history.saved().map_or(&[], |saved| saved.ring.doomed())
     }
 
     fn label(&self, task: Option<TaskId>) -> String {

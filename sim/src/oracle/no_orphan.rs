@@ -1,7 +1,7 @@
 //! no-orphan: when everything has ended, each file belongs to a segment in the ring, and no doom is left undone.
 //!
-//! Asked when drained. Legal meanwhile: everything; views-agree watches the way there. Does not verify that members
-//! have files.
+//! Asked when drained. Legal meanwhile: everything; views-agree watches the way there. Legal when an operation of disk or
+//! catalog has failed: the next open removes the file, and goes on with the doom. Does not verify that members have files.
 
 use super::scene::{Scene, segment};
 use super::{Finding, Oracle, View, When, number};
@@ -19,7 +19,7 @@ pub const ORACLE: Oracle = Oracle {
 };
 
 fn check(view: &View<'_>) -> Option<Finding> {
-    let saved = view.history.saved()?;
+    let saved = view.history.saved().filter(|_| view.history.io_errors == 0)?;
     if let Some(doomed) = saved.ring.doomed().first() {
         let sentence = format!("segment {} is doomed and nobody unlinks it", number(doomed.segment));
         return Some(Finding { race: "evictor: doomed for ever".to_string(), sentence });

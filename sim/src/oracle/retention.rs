@@ -28,7 +28,7 @@ pub const ORACLE: Oracle = Oracle {
 fn check(view: &View<'_>) -> Option<Finding> {
     let saving = view.saving?;
     let (before, after) = (&view.history.saved()?.ring, &saving.record.ring);
-    let gone = |segment| after.generation_of(segment).is_none();
+    let gone = |segment| after.generation_of(segment).is_none() && !view.history.files_lost.contains(&segment);
     let first = before.members().iter().find(|member| gone(member.segment))?.segment;
     let label = view.label(saving.task);
     let is_push = after.active() != before.active();

@@ -1,10 +1,12 @@
 //! ring-shape: members stand in the order in which they were pushed, and no generation holds more than its limit.
 //!
-//! Asked at each save. Legal meanwhile: nothing. That no segment is listed twice and that generations do not get younger
+//! Asked at each save. Legal meanwhile: a generation that was larger before the engine was opened with smaller limits, until
+//! the next push. That no segment is listed twice and that generations do not get younger
 //! along the list is checked by the record's decoding. Does not verify which members there are.
 
 use super::scene::{Scene, ring, save, segment};
 use super::{Finding, Oracle, View, When, number};
+use segment_engine::Ring;
 use segment_engine::ring::Generation;
 
 /// The oracle.
@@ -30,9 +32,15 @@ fn check(view: &View<'_>) -> Option<Finding> {
     };
     let generations =
         [(Generation::Old, limits.old), (Generation::Current, limits.current), (Generation::New, limits.new)];
+    let before = view.history.saved().map(|saved| &saved.ring);
+    let is_push = before.and_then(Ring::active) != ring.active();
+    let held = |generation| {
+        let members = before.map_or(&[][..], Ring::members);
+        members.iter().filter(|member| member.generation == generation).count()
+    };
     for (generation, limit) in generations {
         let count = ring.members().iter().filter(|member| member.generation == generation).count();
-        if count > limit {
+        if count > limit && (is_push || count > held(generation)) {
             return found(format!("generation {generation:?} holds {count} segments, its limit is {limit}"));
         }
     }

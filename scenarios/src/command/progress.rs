@@ -1,0 +1,47 @@
+//! How far a command is: a bar on a terminal, a line now and then elsewhere; on stderr.
+
+use crate::report::grouped;
+use crate::tell;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::IsTerminal;
+use std::time::Duration;
+
+/// How often a progress line is printed where there is no terminal.
+const PROGRESS_LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// The progress of one thing.
+pub struct Progress {
+    name: &'static str,
+    total: u64,
+    unit: &'static str,
+    bar: Option<ProgressBar>,
+    told: std::cell::Cell<Duration>,
+}
+
+impl Progress {
+    /// Of `total` units, called `unit` in the plural, none is done.
+    pub fn new(name: &'static str, total: u64, unit: &'static str) -> Progress {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{msg:28} {wide_bar} {human_pos}/{human_len} {per_sec} {eta}");
+            ProgressBar::new(total).with_style(style.expect("the template is sound")).with_message(name)
+        });
+        Progress { name, total, unit, bar, told: std::cell::Cell::default() }
+    }
+
+    /// So many are done, after this time.
+    pub fn tell(&self, done: u64, elapsed: Duration) {
+        match &self.bar {
+            Some(bar) => bar.set_position(done),
+            None if elapsed - self.told.get() >= PROGRESS_LINE_EVERY => {
+                self.told.set(elapsed);
+                tell!("{}: {} of {} {}", self.name, grouped(done), grouped(self.total), self.unit);
+            }
+            None => {}
+        }
+    }
+
+    /// It is over.
+    pub fn end(&self) {
+        self.bar.as_ref().inspect(|bar| bar.finish_and_clear());
+    }
+}

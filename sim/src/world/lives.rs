@@ -1,0 +1,121 @@
+//! The lives of a process in one run: conduct, crash, look, open again.
+
+use super::{Reopen, Setting, Stage};
+use crate::conductor::{Proceed, Pulse, Role};
+use crate::decision::{Decisions, Question};
+use crate::history::{Answer, History};
+use crate::interference::Kind;
+use crate::plan::{CrashKind, Schedule};
+use crate::site::numbered;
+use crate::watch::Seen;
+use madsim::rand::{Rng, thread_rng};
+use segment_engine::{Limits, Result};
+use std::sync::Arc;
+
+impl Stage {
+    /// One life of the process after the other.
+    pub(super) fn live(&self, schedule: &Schedule, setting: &Setting, reopen: Option<&Reopen>) -> Result<()> {
+        let conductor = &self.env.parts.conductor;
+        let mut number = 0;
+        loop {
+            self.conduct(setting.steps_max);
+            let is_too_long = conductor.look(|pulse| pulse.step() > setting.steps_max);
+            let mut crashed = conductor.look(|pulse| pulse.crashed());
+            if crashed.is_none() {
+                self.drained();
+                let planned = schedule.crashes.get(number).filter(|_| !is_too_long).map(|crash| crash.kind);
+                if let Some(kind) = planned {
+                    if kind == CrashKind::Close {
+                        self.close(number, setting.steps_max);
+                    }
+                    conductor.kill(kind);
+                    crashed = Some(kind);
+                }
+            }
+            let (Some(kind), Some(reopen)) = (crashed, reopen) else {
+                return Ok(());
+            };
+            self.leave();
+            number += 1;
+            let life = setting.lives.get(number - 1);
+            let limits = life.map_or(setting.limits, |life| life.limits);
+            self.crash(kind, schedule.seed, number, limits, life.map_or(&[], |life| &life.lost))?;
+            conductor.revive();
+            let label = numbered(None, "open", number as u32);
+            conductor.adopt(label, Role::Worker, reopen(self.clone(), number));
+        }
+    }
+
+    /// Closes the engine, in a task.
+    fn close(&self, number: usize, steps_max: u64) {
+        let engine = self.engine.borrow_mut().take();
+        // a caller that has not ended keeps it open, and progress has told of that
+        if let Some(engine) = engine.and_then(Arc::into_inner) {
+            let teller = self.teller();
+            let label = numbered(None, "close", number as u32 + 1);
+            self.env.parts.conductor.adopt(label, Role::Worker, async move {
+                let closed = engine.close().await;
+                teller.tell(closed.map_or_else(|error| Answer::Failed(error.to_string()), |()| Answer::Closed));
+            });
+            self.conduct(steps_max);
+            self.drained();
+        }
+    }
+
+    /// Conducts until nothing can go on, or the process ends.
+    fn conduct(&self, steps_max: u64) {
+        let (watch, ring) = (self.watch.clone(), self.ring.clone());
+        let mut seen = Seen::default();
+        let between = move |pulse: Pulse<'_>| {
+            if pulse.crashed().is_some() {
+                return Proceed::Stop;
+            }
+            watch.after_step(&mut seen, pulse, ring.borrow_mut().as_ref().map(|ring| ring.snapshot()));
+            if pulse.step() > steps_max { Proceed::Stop } else { Proceed::On }
+        };
+        self.env.parts.conductor.conduct(between, |woken| thread_rng().gen_range(0..woken));
+    }
+
+    /// Nothing can go on.
+    fn drained(&self) {
+        let owners = self.engine.borrow_mut().as_ref().map(|engine| engine.owners());
+        let ring = self.ring.borrow_mut().as_ref().map(|ring| ring.snapshot());
+        self.env.parts.conductor.look(|pulse| self.watch.drained(pulse, ring, owners));
+    }
+
+    /// The process is gone: disk and catalog keep what survives that, and the oracles look at it.
+    fn crash(&self, kind: CrashKind, seed: u64, life: usize, limits: Limits, lost: &[u32]) -> Result<()> {
+        let parts = &self.env.parts;
+        let decisions = Decisions::new(seed, "crash");
+        let draw = |change: u64| decisions.draw(Question::Value, (life as u64) << 32 | change);
+        {
+            let mut history = self.watch.history().borrow_mut();
+            let History { files, interference, .. } = &mut *history;
+            files.close_all();
+            if kind != CrashKind::Kill {
+                files.lose_power(draw, interference);
+            }
+        }
+        self.watch.set_limits(limits.ring);
+        let survived = parts.catalog.crash(kind, decisions.draw(Question::Outlive, life as u64))?;
+        if let Some(Ok(record)) = &survived.saved {
+            let mut history = self.watch.history().borrow_mut();
+            let members = record.ring.members();
+            for member in lost.iter().filter_map(|place| members.get(*place as usize % members.len().max(1))) {
+                if history.files.contains(member.segment) {
+                    history.files.destroy(member.segment);
+                    history.files_lost.insert(member.segment);
+                    history.interference.add(Kind::LostFile, 1);
+                }
+            }
+        }
+        parts.conductor.look(|pulse| self.watch.crashed(pulse, survived));
+        Ok(())
+    }
+
+    /// Lets go of the engine.
+    pub(super) fn leave(&self) {
+        self.ring.borrow_mut().take();
+        self.engine.borrow_mut().take();
+    }
+}
