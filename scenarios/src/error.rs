@@ -117,6 +117,20 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// A directory that a soak must not use.
+    #[error("{directory} is not empty, and no soak has made it", directory = directory.display())]
+    ForeignDirectory {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// A directory of an earlier soak that cannot be used again.
+    #[error("{directory} of an earlier soak: {why}", directory = directory.display())]
+    SpoiledDirectory {
+        /// The directory.
+        directory: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// BlobDB, which the engine is measured beside, refused.
     #[error("cannot {operation} BlobDB: {source}")]
     BlobDb {

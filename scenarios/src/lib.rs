@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`workload`] (what callers do), [`scenario`] (which workloads there are), [`report`], [`story`],
 //! [`command`] (one file a command), [`mutant`] (patches), [`yard`] (where they are built), [`sources`] (which engine a
-//! binary was built from), [`measure`] and [`blobdb`] (what `segsim disk` measures).
+//! binary was built from), [`measure`] and [`blobdb`] (what `segsim disk` measures), [`soak`] (what `segsim soak` kills).
 
 pub mod blobdb;
 pub mod command;
@@ -13,6 +13,7 @@ pub mod mutant;
 pub mod output;
 pub mod report;
 pub mod scenario;
+pub mod soak;
 pub mod sources;
 pub mod story;
 pub mod workload;

@@ -2,9 +2,10 @@
 
 use clap::{Parser, Subcommand};
 use segment_sim::verdict::Verdict;
-use segsim::command::{bench, detect, disk, list, mutants, repeat, replay, stability, stop_on_interrupt, sweep};
+use segsim::command::{bench, detect, disk, list, mutants, repeat, replay, soak, stability, stop_on_interrupt, sweep};
 use segsim::error::{Error, Result};
 use segsim::output::LOST;
+use segsim::soak::child;
 use segsim::tell;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
@@ -48,6 +49,9 @@ enum Command {
     Stability(stability::Arguments),
     Bench(bench::Arguments),
     Disk(disk::Arguments),
+    Soak(soak::Arguments),
+    #[command(hide = true)]
+    SoakChild(child::Arguments),
     #[command(hide = true)]
     Detect(detect::Arguments),
 }
@@ -89,6 +93,8 @@ fn run(command: &Command) -> Result<Verdict> {
         Command::Stability(arguments) => stability::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Disk(arguments) => disk::run(arguments),
+        Command::Soak(arguments) => soak::run(arguments),
+        Command::SoakChild(arguments) => child::run(arguments),
         Command::Detect(arguments) => detect::run(arguments),
     }
 }

@@ -38,6 +38,9 @@ fn bad_input_is_told_on_stderr_and_exits_with_3() {
         (&["disk"], "--dir"),
         (&["disk", "--dir", "/no/such/directory"], "cannot use /no/such/directory"),
         (&["disk", "--dir", "/proc", "--only", "gets"], "cannot write to /proc"),
+        (&["soak"], "--dir"),
+        (&["soak", "--dir", "/proc/nowhere"], "cannot make /proc/nowhere"),
+        (&["soak", "--dir", "/tmp", "--rounds", "0"], "--rounds"),
         (&["conquer"], "conquer"),
         (&[], "Usage"),
     ] {
@@ -113,4 +116,32 @@ fn replay_repeats_what_the_sweep_saw() {
     let text = stdout(&output);
     assert!(text.contains("RingCloned") && text.contains("version 2 on 1") && text.contains("PASS"), "{text}");
     assert_eq!(stdout(&segsim(&arguments)), text);
+}
+
+#[test]
+fn a_soak_passes_and_another_goes_on_in_its_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("soak");
+    let soak = |rounds| segsim(&["soak", "--dir", path.to_str().unwrap(), "--rounds", rounds, "--seed", "5"]);
+    for rounds in ["4", "1"] {
+        let output = soak(rounds);
+        assert_eq!(code(&output), 0, "{}{}", stdout(&output), stderr(&output));
+        let end = format!("PASS  {rounds} rounds, 0 violations");
+        assert!(stdout(&output).contains("seed 5") && stdout(&output).contains(&end), "{}", stdout(&output));
+    }
+}
+
+#[test]
+fn a_soak_uses_no_directory_that_is_not_its_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let foreign = directory.path().join("letter");
+    std::fs::write(&foreign, "dear").unwrap();
+    for (path, words) in
+        [(foreign.as_path(), "cannot use"), (directory.path(), "is not empty, and no soak has made it")]
+    {
+        let output = segsim(&["soak", "--dir", path.to_str().unwrap()]);
+        assert_eq!((code(&output), stdout(&output)), (3, String::new()));
+        assert!(stderr(&output).contains(words), "{}", stderr(&output));
+    }
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
 }

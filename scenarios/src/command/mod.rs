@@ -8,6 +8,7 @@ pub mod mutants;
 pub mod progress;
 pub mod repeat;
 pub mod replay;
+pub mod soak;
 pub mod stability;
 pub mod sweep;
 

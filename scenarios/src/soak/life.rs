@@ -1,0 +1,139 @@
+//! A child's life as its parent sees it: born, heard, killed at a drawn moment, heard to the end.
+#![allow(clippy::disallowed_methods, reason = "real processes, and a thread that reads from one")]
+
+use crate::error::{Error, Result};
+use crate::soak::contents::Draws;
+use crate::soak::model::{Hits, Model};
+use crate::soak::wire::Told;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+/// Of this many kills, those that hit the open of the catalog, and those that hit the recovery; the rest hit the work.
+const MOMENTS: u64 = 10;
+const OPENINGS: u64 = 1;
+const RECOVERIES: u64 = 4;
+
+/// Those come within so many microseconds of the begin of what they hit.
+const OPENING_MICROS: u64 = 30_000;
+const RECOVERY_MICROS: u64 = 4_000;
+
+/// The others from so many to so many microseconds after the begin of the recovery.
+const WORK_MICROS_MIN: u64 = 5_000;
+const WORK_MICROS_MAX: u64 = 300_000;
+
+/// A child that has not begun what it is killed in by then never will.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// When a child is killed.
+#[derive(Clone, Debug)]
+pub struct Moment {
+    /// After this was told.
+    after: Told,
+    delay: Duration,
+}
+
+impl Moment {
+    /// The next one.
+    pub fn draw(draws: &mut Draws) -> Moment {
+        let (after, micros) = match draws.below(MOMENTS) {
+            moment if moment < OPENINGS => (Told::Opening, draws.below(OPENING_MICROS)),
+            moment if moment < OPENINGS + RECOVERIES => (Told::Recovering, draws.below(RECOVERY_MICROS)),
+            _ => (Told::Recovering, WORK_MICROS_MIN + draws.below(WORK_MICROS_MAX - WORK_MICROS_MIN)),
+        };
+        Moment { after, delay: Duration::from_micros(micros) }
+    }
+}
+
+/// Where children live.
+#[derive(Debug)]
+pub struct Home<'a> {
+    /// The data directory.
+    pub data: &'a Path,
+    /// What a child says on stderr.
+    pub words: &'a Path,
+    /// The seed of the soak.
+    pub seed: u64,
+}
+
+impl Home<'_> {
+    /// One life. What the child tells goes to `model`, and its lines to `lines`.
+    ///
+    /// # Errors
+    /// No process can be started.
+    pub fn live(&self, life: u32, moment: &Moment, model: &mut Model, lines: &mut Vec<String>) -> Result<Hits> {
+        let program = std::env::current_exe().map_err(Error::io("find", "this program"))?;
+        let words = File::create(self.words).map_err(Error::io("write", self.words))?;
+        let child = Command::new(&program)
+            .arg("soak-child")
+            .arg("--dir")
+            .arg(self.data)
+            .args(["--seed", &self.seed.to_string(), "--life", &life.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(words)
+            .process_group(0) // a Ctrl-C on the terminal is for the parent alone
+            .spawn();
+        let mut child = child.map_err(Error::io("start", &program))?;
+        let (told, heard) = mpsc::channel();
+        let pipe = child.stdout.take();
+        let reader = std::thread::spawn(move || {
+            for line in pipe.into_iter().flat_map(|pipe| BufReader::new(pipe).split(b'\n')) {
+                let Ok(line) = line else { return };
+                if told.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+                    return;
+                }
+            }
+        });
+        lines.push(format!("life {life}: to be killed {} us after {}", moment.delay.as_micros(), moment.after));
+        let mut hear = |line: String| {
+            let told = line.parse::<Told>();
+            let is_awaited = told.as_ref().is_ok_and(|told| *told == moment.after);
+            match told {
+                Ok(told) => model.hear(told),
+                Err(_) => model.violated(format!("a child told {line:?}, which is no line of its own")),
+            }
+            lines.push(line);
+            is_awaited
+        };
+        let mut is_stuck = false;
+        loop {
+            match heard.recv_timeout(PATIENCE) {
+                Ok(line) => {
+                    if hear(line) {
+                        std::thread::sleep(moment.delay);
+                        break;
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    is_stuck = true;
+                    break;
+                }
+            }
+        }
+        // one that has ended by itself is not killed any more, and its status tells
+        child.kill().map_err(Error::io("kill", &program))?;
+        let status = child.wait().map_err(Error::io("wait for", &program))?;
+        for line in heard {
+            hear(line);
+        }
+        // it only reads, and what it read was heard
+        let _ = reader.join();
+        if is_stuck {
+            model.violated(format!("a child told nothing for {} s", PATIENCE.as_secs()));
+        }
+        if status.signal() != Some(rustix::process::Signal::KILL.as_raw()) {
+            model.violated(format!("a child ended by itself: {status}"));
+        }
+        let said = std::fs::read(self.words).map_err(Error::io("read", self.words))?;
+        if let Some(last) = String::from_utf8_lossy(&said).lines().last() {
+            model.violated(format!("a child's last words were: {last}"));
+        }
+        Ok(model.died())
+    }
+}

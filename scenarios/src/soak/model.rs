@@ -1,0 +1,362 @@
+//! What the parent knows, from the lines alone: what every key, row and ring may be now, and what is under way.
+//!
+//! A killed process loses nothing that it has written, so what is on disk after a kill is the last told state or one that
+//! was under way then. Absent is a key whose segment has left the ring, and no other. Does not verify which segments had to
+//! leave; the simulation does.
+
+use crate::soak::contents::{Content, KEYS, key, key_number};
+use crate::soak::judge::{Key, wrong_step};
+use crate::soak::register::{End, Register};
+use crate::soak::survey::Survey;
+use crate::soak::wire::{Answer, Mend, Ring, Told};
+use segment_engine::SegmentId;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a kill hit.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Hits {
+    /// A put that was begun and not answered.
+    pub put: bool,
+    /// A rotation, between its file and its ring.
+    pub rotation: bool,
+    /// An eviction, between its first row and the end of its doom.
+    pub eviction: bool,
+    /// A recovery.
+    pub recovery: bool,
+    /// An open of the catalog, before any recovery.
+    pub opening: bool,
+}
+
+/// How far a child has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Born,
+    Opening,
+    Recovering,
+    Serving,
+}
+
+/// What is under way in the child that lives now.
+#[derive(Clone, Debug, Default)]
+struct Life {
+    stage: Stage,
+    puts: BTreeMap<u64, u32>,
+    rows: BTreeMap<u64, u32>,
+    saving: Option<Ring>,
+    rotating: BTreeSet<SegmentId>,
+    is_evicting: bool,
+}
+
+/// Everything that was told since the last settled state.
+#[derive(Clone, Debug)]
+pub struct Model {
+    now: u64,
+    life: Life,
+    keys: BTreeMap<u32, Key>,
+    ring: Register<Option<Ring>>,
+    /// Segments whose file was begun and that no ring has named yet, in this life or an earlier one.
+    unfinished: BTreeSet<SegmentId>,
+    acked: u64,
+    mended: BTreeMap<Mend, u64>,
+    violations: Vec<String>,
+}
+
+impl Model {
+    /// Knows that a directory is so, and nothing under way in it.
+    pub fn new(survey: &Survey) -> Model {
+        let mut model = Model {
+            now: 0,
+            life: Life::default(),
+            keys: BTreeMap::new(),
+            ring: Register::settled(None),
+            unfinished: BTreeSet::new(),
+            acked: 0,
+            mended: BTreeMap::new(),
+            violations: Vec::new(),
+        };
+        model.settle(survey);
+        model
+    }
+
+    /// From now on the directory is so: whatever was under way has ended.
+    pub fn settle(&mut self, survey: &Survey) {
+        let keys = (0..KEYS).map(|number| {
+            let place = survey.shown(&key(number));
+            let content = place.map(|place| self.known(number, &place.content).unwrap_or(place.content));
+            (number, Key { puts: Register::settled(content), rows: Register::settled(place.copied()) })
+        });
+        self.keys = keys.collect();
+        self.ring = Register::settled(survey.ring.clone());
+        self.unfinished.clear();
+    }
+
+    /// Puts that were answered, of all rounds.
+    pub fn acked(&self) -> u64 {
+        self.acked
+    }
+
+    /// What children have mended, by kind.
+    pub fn mended(&self) -> &BTreeMap<Mend, u64> {
+        &self.mended
+    }
+
+    /// What was told and must not be.
+    pub fn violations(&self) -> &[String] {
+        &self.violations
+    }
+
+    /// Something else that must not be.
+    pub fn violated(&mut self, sentence: String) {
+        self.violations.push(sentence);
+    }
+
+    /// Whether a rotation may have left this file behind.
+    pub fn is_unfinished(&self, segment: SegmentId) -> bool {
+        self.unfinished.contains(&segment)
+    }
+
+    /// The same content with its number, if it is one that may be there.
+    pub fn known(&self, number: u32, content: &Content) -> Option<Content> {
+        self.keys.get(&number)?.puts.possible().flatten().find(|known| *known == content).copied()
+    }
+
+    /// A line has come.
+    pub fn hear(&mut self, told: Told) {
+        self.now += 1;
+        let now = self.now;
+        match told {
+            Told::Opening => self.life.stage = Stage::Opening,
+            Told::Recovering => self.life.stage = Stage::Recovering,
+            Told::Recovered => self.life.stage = Stage::Serving,
+            Told::Mended(mend) => {
+                *self.mended.entry(mend).or_default() += 1;
+                if !mend.is_legal() {
+                    self.violations.push(format!("a child's open mended {}, which no kill leaves", mend.name()));
+                }
+            }
+            Told::Put { operation, key, content } => {
+                self.life.puts.insert(operation, key);
+                self.keys.entry(key).and_modify(|key| key.puts.begin(operation, Some(content), now));
+            }
+            Told::Answered { operation, answer } => {
+                let end = match answer {
+                    Answer::Stored | Answer::Here => End::Done,
+                    Answer::Evicted => End::Nothing,
+                    Answer::Dropped => End::Unknown,
+                };
+                self.acked += u64::from(end == End::Done);
+                let key = self.life.puts.remove(&operation).and_then(|key| self.keys.get_mut(&key));
+                key.into_iter().for_each(|key| key.puts.end(operation, end, now));
+            }
+            Told::Row { operation, key, place } => {
+                self.life.rows.insert(operation, key);
+                self.keys.entry(key).and_modify(|key| key.rows.begin(operation, Some(place), now));
+            }
+            Told::Committed { operation, is_written } => {
+                let end = if is_written { End::Done } else { End::Nothing };
+                let key = self.life.rows.remove(&operation).and_then(|key| self.keys.get_mut(&key));
+                key.into_iter().for_each(|key| key.rows.end(operation, end, now));
+            }
+            Told::Saving(ring) => {
+                self.follow(&ring);
+                self.ring.begin(ring.version, Some(ring.clone()), now);
+                self.life.saving = Some(ring);
+            }
+            Told::Saved { version } => self.saved(version),
+            Told::Creating(segment) => {
+                self.life.rotating.insert(segment);
+                self.unfinished.insert(segment);
+            }
+            Told::Evicting => self.life.is_evicting = true,
+            Told::Failed(how) => self.violations.push(format!("in a child, {how}")),
+        }
+    }
+
+    /// The child is dead, and everything that it told was heard.
+    pub fn died(&mut self) -> Hits {
+        self.now += 1;
+        for key in self.keys.values_mut() {
+            key.puts.cut(self.now);
+            key.rows.cut(self.now);
+        }
+        self.ring.cut(self.now);
+        let Life { stage, puts, rotating, is_evicting, .. } = std::mem::take(&mut self.life);
+        Hits {
+            put: !puts.is_empty(),
+            rotation: !rotating.is_empty(),
+            eviction: is_evicting,
+            recovery: stage == Stage::Recovering,
+            opening: stage == Stage::Opening,
+        }
+    }
+
+    /// What is not as it must be after a kill. The directory has not been opened by an engine since.
+    pub fn judge(&self, survey: &Survey) -> Vec<String> {
+        let mut found = Vec::new();
+        if !self.ring.possible().any(|ring| *ring == survey.ring) {
+            let [there, last] = [survey.ring.as_ref(), self.ring.last_sure().and_then(Option::as_ref)]
+                .map(|ring| ring.map_or("none".to_string(), |ring| format!("{:?}", ring)));
+            found.push(format!("the saved ring is {there}, and the last that was told is {last}"));
+        }
+        for bytes in survey.rows.keys().filter(|bytes| key_number(bytes).is_none()) {
+            found.push(format!("there is a row of {}, which nobody put", bytes.escape_ascii()));
+        }
+        for (number, known) in &self.keys {
+            let name = key(*number);
+            let place = survey.rows.get(&name);
+            found.extend(known.wrong_row(place, survey).map(|what| format!("{} {what}", name.escape_ascii())));
+        }
+        found
+    }
+
+    /// A ring is about to follow another.
+    fn follow(&mut self, ring: &Ring) {
+        let wrongs: Vec<Option<String>> =
+            self.ring.possible().map(|from| wrong_step(from.as_ref(), ring, &self.unfinished)).collect();
+        // after a kill there may be two that it follows: one of them must do
+        if wrongs.iter().all(Option::is_some) {
+            self.violations.extend(wrongs.into_iter().flatten().next());
+        }
+    }
+
+    fn saved(&mut self, version: u64) {
+        let before = self.ring.last_sure().cloned().flatten();
+        self.ring.end(version, End::Done, self.now);
+        let Some(ring) = self.life.saving.take() else {
+            return;
+        };
+        for segment in ring.members.iter().chain(&ring.doomed) {
+            self.life.rotating.remove(segment);
+            self.unfinished.remove(segment);
+        }
+        let is_forgotten = |segment: &SegmentId| !ring.doomed.contains(segment);
+        if before.is_some_and(|before| before.doomed.iter().any(is_forgotten)) {
+            self.life.is_evicting = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::soak::wire::Place;
+
+    const KEY: u32 = 7;
+
+    fn segment(number: u128) -> SegmentId {
+        SegmentId::from_u128(number)
+    }
+
+    fn content(number: u64) -> Content {
+        Content { number: Some(number), length: number, checksum: number }
+    }
+
+    fn place(number: u64, at: u128) -> Place {
+        Place { segment: segment(at), content: content(number) }
+    }
+
+    fn ring(version: u64, members: &[u128], doomed: &[u128]) -> Ring {
+        let [members, doomed] = [members, doomed].map(|list| list.iter().copied().map(segment).collect());
+        Ring { version, base: version - 1, members, doomed }
+    }
+
+    fn survey(ring: Ring, row: Option<Place>) -> Survey {
+        Survey { ring: Some(ring), rows: row.into_iter().map(|row| (key(KEY), row)).collect() }
+    }
+
+    /// Content 1 is in segment 1, and segment 2 is active.
+    fn model() -> Model {
+        Model::new(&survey(ring(1, &[1, 2], &[]), Some(place(1, 1))))
+    }
+
+    fn put(model: &mut Model, number: u64, at: u128) {
+        model.hear(Told::Put { operation: number, key: KEY, content: content(number) });
+        model.hear(Told::Row { operation: number, key: KEY, place: place(number, at) });
+        model.hear(Told::Committed { operation: number, is_written: true });
+        model.hear(Told::Answered { operation: number, answer: Answer::Stored });
+    }
+
+    fn save(model: &mut Model, ring: Ring) {
+        let version = ring.version;
+        model.hear(Told::Saving(ring));
+        model.hear(Told::Saved { version });
+    }
+
+    #[test]
+    fn what_was_answered_last_is_legal_and_nothing_else() {
+        let mut model = model();
+        put(&mut model, 2, 2);
+        model.died();
+        let after = |row| model.judge(&survey(ring(1, &[1, 2], &[]), row));
+        assert_eq!(after(Some(place(2, 2))), [""; 0]);
+        for wrong in [None, Some(place(1, 1)), Some(place(3, 2)), Some(place(2, 1))] {
+            assert_eq!(after(wrong).len(), 1, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_put_under_way_may_have_happened_and_an_answer_without_a_row_has_not() {
+        let mut model = model();
+        model.hear(Told::Put { operation: 2, key: KEY, content: content(2) });
+        model.hear(Told::Row { operation: 2, key: KEY, place: place(2, 2) });
+        let mut answered = model.clone();
+        assert!(model.died().put);
+        for legal in [place(1, 1), place(2, 2)] {
+            assert_eq!(model.judge(&survey(ring(1, &[1, 2], &[]), Some(legal))), [""; 0]);
+        }
+        answered.hear(Told::Answered { operation: 2, answer: Answer::Stored });
+        answered.died();
+        assert_eq!(answered.judge(&survey(ring(1, &[1, 2], &[]), Some(place(1, 1)))).len(), 1);
+    }
+
+    #[test]
+    fn absent_is_a_key_whose_segment_has_left_the_ring() {
+        let mut model = model();
+        save(&mut model, ring(2, &[2], &[1]));
+        let mut moved = model.clone();
+        model.died();
+        assert_eq!(model.judge(&survey(ring(2, &[2], &[1]), None)), [""; 0]);
+        assert_eq!(model.judge(&survey(ring(2, &[2], &[1]), Some(place(1, 1)))), [""; 0], "the row goes later");
+        put(&mut moved, 1, 2);
+        moved.died();
+        assert_eq!(moved.judge(&survey(ring(2, &[2], &[1]), None)).len(), 1);
+    }
+
+    #[test]
+    fn a_ring_follows_the_one_before_it() {
+        for wrong in [
+            Ring { base: 0, ..ring(2, &[1, 2], &[]) }, // a stale clone
+            ring(3, &[1, 2], &[]),
+            ring(2, &[1, 2, 3], &[]), // nobody has made 3
+            ring(2, &[2], &[]),       // 1 is lost
+            ring(2, &[1], &[2]),      // 2 was active
+        ] {
+            let mut model = model();
+            save(&mut model, wrong.clone());
+            assert_eq!(model.violations().len(), 1, "{wrong:?}");
+        }
+        let mut model = model();
+        model.hear(Told::Creating(segment(3)));
+        assert!(model.is_unfinished(segment(3)));
+        save(&mut model, ring(2, &[2, 3], &[1]));
+        assert!(!model.is_unfinished(segment(3)));
+        model.hear(Told::Evicting);
+        let mut killed = model.clone();
+        assert!(killed.died().eviction);
+        save(&mut model, ring(3, &[2, 3], &[]));
+        let hits = model.died();
+        assert_eq!((model.violations().len(), hits.eviction, hits.rotation), (0, false, false));
+        assert_eq!(model.judge(&survey(ring(2, &[2, 3], &[1]), None)).len(), 1, "a save is not lost");
+    }
+
+    #[test]
+    fn what_no_kill_leaves_is_told() {
+        let mut model = model();
+        model.hear(Told::Mended(Mend::StrayFile));
+        assert_eq!(model.violations().len(), 0);
+        model.hear(Told::Mended(Mend::LostArtifacts));
+        model.hear(Told::Failed("a get ended with: damage".to_string()));
+        assert_eq!(model.violations().len(), 2);
+    }
+}
