@@ -18,6 +18,7 @@ use crate::usage::{Books, Owners};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{Notify, oneshot};
+use tokio_util::task::TaskTracker;
 use xxhash_rust::xxh3::xxh3_64;
 
 const FORMAT_KEY: &[u8] = b"format";
@@ -43,6 +44,8 @@ pub(crate) struct Shared<E: Env> {
     /// Told whenever the evictor has got somewhere, or has tried.
     pub(crate) passes: Notify,
     pub(crate) unlinks_failed: AtomicU64,
+    /// Everything that was spawned and has not let go of what it holds.
+    tasks: TaskTracker,
 }
 
 impl<E: Env> Engine<E> {
@@ -55,17 +58,19 @@ impl<E: Env> Engine<E> {
     pub async fn open(env: E, limits: Limits) -> Result<Engine<E>> {
         check_format(env.catalog())?;
         let ring = Arc::new(RingState::open(env.clone(), limits.ring)?);
+        let tasks = TaskTracker::new();
         let shared = Arc::new(Shared {
             env: env.clone(),
             limits,
             ring,
             write: Lock::new(&WRITE_LOCK),
             stripes: (0..limits.stripes.max(1)).map(|_| Lock::new(&STRIPE_LOCK)).collect(),
-            books: Books::default(),
-            catalog_syncs: GroupCommit::new(Target::Catalog),
+            books: Books::new(tasks.clone()),
+            catalog_syncs: GroupCommit::new(Target::Catalog, tasks.clone()),
             refreshes: Refreshes::new(),
             passes: Notify::new(),
             unlinks_failed: AtomicU64::new(0),
+            tasks,
         });
         let repairs = shared.recover().await?;
         if shared.ring.snapshot().ring.active().is_none() {
@@ -74,7 +79,7 @@ impl<E: Env> Engine<E> {
         let (wake, woken) = Wake::channel();
         let (ended, evictor_ended) = oneshot::channel();
         let evicting = shared.clone();
-        env.spawn("evictor", async move {
+        shared.spawn("evictor", async move {
             // fenced before they are told: whoever waits for the evictor would wait for ever
             let end = run_evictor(evicting.clone(), woken).await.inspect_err(|_| evicting.ring.fence());
             evicting.passes.notify_waiters();
@@ -116,7 +121,8 @@ impl<E: Env> Engine<E> {
     }
 
     /// Waits until the refreshes that are queued have ended and the doomed segments are unlinked, those whose unlink fails
-    /// apart, and makes the catalog durable.
+    /// apart, and makes the catalog durable. On return, with an error too, no task of the engine holds the environment any
+    /// more: a directory can be opened again at once.
     ///
     /// # Errors
     /// [`Error::Fenced`] and [`Error::Unsynced`] when the last sync or one before it failed, and what ended the evictor if
@@ -125,15 +131,32 @@ impl<E: Env> Engine<E> {
     pub async fn close(self) -> Result<()> {
         let Engine { shared, wake, evictor_ended, .. } = self;
         drop(wake);
-        evictor_ended.await.map_err(|_| Error::Closed)??;
-        // a sync after one that failed would say nothing
-        shared.ring.check_fence()?;
-        // trusted next: a reopen finds the ring as it was left, also after a power loss
-        shared.sync_catalog().await
+        let closed = shared.settled(evictor_ended).await;
+        let tasks = shared.tasks.clone();
+        drop(shared);
+        // whoever waited for a task has its answer before the task has let go of the environment: opened again now, the
+        // directory would be in use
+        tasks.close();
+        tasks.wait().await;
+        closed
     }
 }
 
 impl<E: Env> Shared<E> {
+    /// Waits for the evictor, and makes the catalog durable.
+    async fn settled(&self, evictor_ended: oneshot::Receiver<Result<()>>) -> Result<()> {
+        evictor_ended.await.map_err(|_| Error::Closed)??;
+        // a sync after one that failed would say nothing
+        self.ring.check_fence()?;
+        // trusted next: a reopen finds the ring as it was left, also after a power loss
+        self.sync_catalog().await
+    }
+
+    /// Spawns a task that a close waits for.
+    pub(crate) fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.env.spawn(name, self.tasks.track_future(task));
+    }
+
     /// The segment that is written to.
     pub(crate) fn active(&self) -> SegmentId {
         self.ring.snapshot().ring.active().expect("an open engine has an active segment")

@@ -12,6 +12,7 @@ use crate::point::Point;
 use crate::segment::SegmentId;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
 
 /// What is synced.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +27,7 @@ pub(crate) enum Target {
 #[derive(Debug)]
 pub(crate) struct GroupCommit {
     target: Target,
+    tasks: TaskTracker,
     queue: Mutex<Queue>,
 }
 
@@ -42,8 +44,8 @@ struct Queue {
 type Outcome = std::result::Result<(), Arc<Error>>;
 
 impl GroupCommit {
-    pub(crate) fn new(target: Target) -> Arc<GroupCommit> {
-        Arc::new(GroupCommit { target, queue: Mutex::default() })
+    pub(crate) fn new(target: Target, tasks: TaskTracker) -> Arc<GroupCommit> {
+        Arc::new(GroupCommit { target, tasks, queue: Mutex::default() })
     }
 
     /// Waits for a sync that starts after this call, and so covers every write that is complete now.
@@ -88,7 +90,7 @@ impl GroupCommit {
             return;
         }
         let (group, own) = (self.clone(), env.clone());
-        env.spawn("sync", async move {
+        let syncing = async move {
             while let Some(waiters) = group.next_round() {
                 let outcome = match group.failure() {
                     Some(failed) => Err(failed),
@@ -96,7 +98,8 @@ impl GroupCommit {
                 };
                 group.settle(waiters, outcome);
             }
-        });
+        };
+        env.spawn("sync", self.tasks.track_future(syncing));
     }
 
     async fn sync<E: Env>(&self, env: &E) -> Outcome {

@@ -69,7 +69,7 @@ impl<E: Env> Engine<E> {
         let shared = &self.shared;
         if shared.is_old(manifest) && shared.refreshes.ask(key) {
             let (shared, wake) = (shared.clone(), self.wake.clone());
-            self.shared.env.spawn("refresh", async move {
+            self.shared.spawn("refresh", async move {
                 while let Some(key) = shared.refreshes.next() {
                     // whatever went wrong, the artifact is where it was; a failed save or sync has fenced writes
                     let _ = refresh(&shared, &wake, &key).await;

@@ -77,7 +77,7 @@ pub(crate) async fn make_segment<E: Env>(
     loop {
         let (answer, answered) = oneshot::channel();
         let (rotating, wake) = (shared.clone(), wake.clone());
-        shared.env.spawn("rotation", async move {
+        shared.spawn("rotation", async move {
             let tried = rotating.rotate(full, length).await;
             wake.evictor();
             // a caller that stopped waiting wants no answer; what was reserved for it is abandoned

@@ -9,6 +9,7 @@ use crate::segment::SegmentId;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio_util::task::TaskTracker;
 
 /// Whose bytes they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +84,7 @@ impl Owners {
 pub(crate) struct Books {
     books: Mutex<BTreeMap<SegmentId, Arc<Book>>>,
     freed: AtomicU64,
+    tasks: TaskTracker,
 }
 
 /// The book of one segment.
@@ -105,9 +107,14 @@ pub(crate) struct Reservation {
 }
 
 impl Books {
+    /// No books yet; the syncs of their segments will be among `tasks`.
+    pub(crate) fn new(tasks: TaskTracker) -> Books {
+        Books { tasks, ..Books::default() }
+    }
+
     /// Opens the book of a segment that holds `owners`' bytes and may hold `capacity`.
     pub(crate) fn open(&self, segment: SegmentId, capacity: u64, owners: Owners) {
-        let syncs = GroupCommit::new(Target::Segment(segment));
+        let syncs = GroupCommit::new(Target::Segment(segment), self.tasks.clone());
         let book = Arc::new(Book { segment, capacity, owners: Mutex::new(owners), syncs });
         lock(&self.books).insert(segment, book);
     }

@@ -70,6 +70,17 @@ async fn a_second_open_of_the_directory_is_refused() {
     LocalEnv::open(directory.path()).unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_directory_that_was_closed_can_be_opened_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    for round in 0..60u8 {
+        let engine = open(directory.path()).await;
+        engine.put(&[round], artifact(100)).await.unwrap();
+        engine.rotate(engine.active()).await.unwrap();
+        engine.close().await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn the_directory_stays_locked_while_an_operation_of_a_dropped_owner_is_under_way() {
     let directory = tempfile::tempdir().unwrap();
