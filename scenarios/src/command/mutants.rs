@@ -37,7 +37,7 @@ pub struct Arguments {
 /// Runs the mutants and prints a table.
 ///
 /// # Errors
-/// A patch that does not apply or does not build, and the like.
+/// The first patch that does not apply or does not build, once the others have run, and the like.
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let root = workspace()?;
     let directory = arguments.dir.clone().unwrap_or_else(|| root.join("scenarios/mutants"));
@@ -56,7 +56,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     }
     let yard = Yard::new(&root)?;
     say!("{:<32}{:<28}{:<18}{:<25}{:>7}{:>7}", "mutant", "scenario", "outcome", "oracle", "median", "p95");
-    let mut as_expected = true;
+    let (mut as_expected, mut broken) = (true, None);
     for mutant in &mutants {
         match examine(&yard, mutant) {
             Ok(expected) => as_expected &= expected,
@@ -64,8 +64,14 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
                 say!("{}  interrupted", Verdict::Void.word());
                 return Ok(Verdict::Void);
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                say!("{:<32}did not run: {error}", mutant.id);
+                broken.get_or_insert(error);
+            }
         }
+    }
+    if let Some(error) = broken {
+        return Err(error);
     }
     let verdict = if as_expected { Verdict::Pass } else { Verdict::Void };
     let count = mutants.len();
@@ -117,7 +123,8 @@ fn row(program: &Program, expectation: &Expectation) -> Result<Row> {
             row.text += &format!("   {} of {} seeds fail", percent(failed, runs), grouped(runs));
             for oracle in seen {
                 let found = oracles.get(oracle).copied().unwrap_or(0);
-                row.text += &format!(", {oracle} in {}", percent(found, runs));
+                let missed = if found == 0 { " (it must be seen)" } else { "" };
+                row.text += &format!(", {oracle} in {}{missed}", percent(found, runs));
                 row.as_expected &= found > 0;
             }
             Ok(row)
