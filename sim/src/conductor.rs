@@ -20,8 +20,8 @@ use crate::confined::Confined;
 use crate::decision::{Decisions, Question, Ratio};
 use crate::interference::Interference;
 use crate::locks::{LockFacts, Locks};
-use crate::plan::{Action, CrashKind, Injection, Schedule, Until};
-use crate::site::{TaskId, has_kind};
+use crate::plan::{CrashKind, Injection, Schedule};
+use crate::site::{SiteName, TaskId, has_kind};
 use crate::trace::{Trace, What};
 use crate::window::{Window, WindowCount, Windows};
 use state::{Kind, POINT_SLOTS, POINTS_USUAL, State, Visit};
@@ -149,17 +149,17 @@ impl Conductor {
         let mut injected = BTreeMap::new();
         let mut awaited = BTreeSet::new();
         for Injection { site, action } in &schedule.injections {
-            if let Action::Hold(Until::Passed(until)) = action {
-                awaited.insert(until.key());
-            }
+            awaited.extend(action.awaits().map(SiteName::key));
             injected.insert(site.key(), action.clone());
         }
         let state = State {
             decisions: Decisions::new(schedule.seed, "schedule"),
             schedule: schedule.clone(),
+            crash_keys: schedule.crashes.iter().map(|crash| crash.at.key()).collect(),
             injected,
             awaited,
             passed: BTreeSet::new(),
+            reached: BTreeSet::new(),
             conducting: false,
             is_over: false,
             points: Vec::with_capacity(POINTS_USUAL),
@@ -184,6 +184,7 @@ impl Conductor {
             crash_sites: Vec::new(),
             interference: Interference::default(),
             fired: keep_trace.then(Vec::new),
+            ends: Vec::new(),
         };
         Conductor { shared: Arc::new(Shared { state: Confined::new(state), woken: Arc::default() }) }
     }
@@ -232,6 +233,7 @@ impl Conductor {
         let killed = {
             let mut state = self.state();
             state.step += 1;
+            state.ends.push(None);
             state.kill(kind)
         };
         killed.go();
@@ -349,6 +351,16 @@ impl Conductor {
     /// Everything that the plan did to the run, knobs included, as injections by name. Kept with the trace.
     pub fn take_fired(&self) -> Vec<Injection> {
         self.state().fired.take().unwrap_or_default()
+    }
+
+    /// Where each life of the process ended but the last; nowhere, when nothing could go on.
+    pub fn take_ends(&self) -> Vec<Option<SiteName>> {
+        std::mem::take(&mut self.state().ends)
+    }
+
+    /// The sites that the plan names and the run did not come to: an injection's, the end of a hold, a crash's.
+    pub fn unreached(&self) -> Vec<SiteName> {
+        self.state().unreached()
     }
 
     fn state(&self) -> RefMut<'_, State> {

@@ -79,12 +79,19 @@ pub fn below(draw: u64, bound: u64) -> u64 {
 }
 
 /// A probability as a ratio.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Ratio {
     /// How many,
     pub hits: u32,
-    /// out of how many. 0 out of 0 is never.
+    /// out of how many.
     pub of: u32,
+}
+
+impl Default for Ratio {
+    fn default() -> Ratio {
+        Ratio::NEVER
+    }
 }
 
 impl Ratio {
@@ -94,6 +101,11 @@ impl Ratio {
     /// `hits` out of `of`.
     pub const fn new(hits: u32, of: u32) -> Ratio {
         Ratio { hits, of }
+    }
+
+    /// Whether it has no hits.
+    pub fn is_never(&self) -> bool {
+        self.hits == 0
     }
 
     /// Whether this draw is one of the hits.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// A whole run: which scenario, on which schedule, doing what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Plan<W> {
     /// The scenario's name.
     pub scenario: String,
@@ -17,21 +18,93 @@ pub struct Plan<W> {
 
 /// Everything that decides the order of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Schedule {
     /// The seed of every keyed decision.
     pub seed: u64,
     /// Who goes next when several can.
     pub base: Base,
     /// What happens at sites that no injection names.
+    #[serde(default, skip_serializing_if = "Knobs::are_off")]
     pub knobs: Knobs,
     /// What happens at named sites.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub injections: Vec<Injection>,
     /// How each life of the process ends but the last, which ends when nothing can go on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub crashes: Vec<Crash>,
+}
+
+/// A schedule of order alone, as exported tests write it down.
+///
+/// # Panics
+/// Each of these when the text is no site: a test then says so.
+impl Schedule {
+    /// One task after the other, and what is added; `seed` decides what nobody orders: what a power loss tears.
+    pub fn in_order(seed: u64) -> Schedule {
+        Schedule { seed, base: Base::Sequential, knobs: Knobs::default(), injections: Vec::new(), crashes: Vec::new() }
+    }
+
+    /// A site waits until another has passed.
+    pub fn hold(self, at: &str, until: &str) -> Schedule {
+        self.with(at, Action::Hold(Until::Passed(site(until))))
+    }
+
+    /// A site waits for so many steps.
+    pub fn hold_for(self, at: &str, steps: u32) -> Schedule {
+        self.with(at, Action::Hold(Until::Steps(steps)))
+    }
+
+    /// A site waits until nothing else can run.
+    pub fn hold_until_idle(self, at: &str) -> Schedule {
+        self.with(at, Action::Hold(Until::Idle))
+    }
+
+    /// An operation fails.
+    pub fn fail(self, at: &str, errno: i32) -> Schedule {
+        self.with(at, Action::Error(errno))
+    }
+
+    /// A caller is dropped.
+    pub fn drop_caller(self, at: &str) -> Schedule {
+        self.with(at, Action::Cancel)
+    }
+
+    /// A caller is dropped so many steps later.
+    pub fn drop_caller_after(self, at: &str, steps: u32) -> Schedule {
+        self.with(at, Action::CancelAfter(steps))
+    }
+
+    /// A caller is dropped once another site has passed.
+    pub fn drop_caller_once(self, at: &str, passed: &str) -> Schedule {
+        self.with(at, Action::CancelOnce(site(passed)))
+    }
+
+    /// The next life of the process ends at a site.
+    pub fn crash(mut self, kind: CrashKind, at: &str) -> Schedule {
+        self.crashes.push(Crash { kind, at: Moment::At(site(at)) });
+        self
+    }
+
+    /// The next life of the process ends when nothing can go on.
+    pub fn crash_when_idle(mut self, kind: CrashKind) -> Schedule {
+        self.crashes.push(Crash { kind, at: Moment::Idle });
+        self
+    }
+
+    fn with(mut self, at: &str, action: Action) -> Schedule {
+        self.injections.push(Injection { site: site(at), action });
+        self
+    }
+}
+
+fn site(text: &str) -> SiteName {
+    text.parse().unwrap_or_else(|fault| panic!("{fault}"))
 }
 
 /// The end of one life of the process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Crash {
     /// What survives it.
     pub kind: CrashKind,
@@ -59,8 +132,20 @@ pub enum Moment {
     Step(u32),
     /// The so many-th time that any task of a kind is about to go on from a point, such as `evictor@DiskUnlink`.
     Site(String, u32),
+    /// At this very site.
+    At(SiteName),
     /// When nothing can go on.
     Idle,
+}
+
+impl Moment {
+    /// The number of the one site that it is at, if it is.
+    pub fn key(&self) -> Option<u64> {
+        match self {
+            Moment::At(site) => Some(site.key()),
+            Moment::Step(_) | Moment::Site(..) | Moment::Idle => None,
+        }
+    }
 }
 
 /// The rule by which the next site is chosen.
@@ -92,25 +177,55 @@ impl Base {
 
 /// How often something happens at a site, decided by that site's own draws.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Knobs {
     /// A site is held for some steps or until nothing else can run.
+    #[serde(skip_serializing_if = "Ratio::is_never")]
     pub hold: Ratio,
     /// A slow operation (an unlink) is held.
+    #[serde(skip_serializing_if = "Ratio::is_never")]
     pub slow: Ratio,
     /// An operation that can fail (an unlink) fails.
+    #[serde(skip_serializing_if = "Ratio::is_never")]
     pub fail: Ratio,
     /// An operation that needs room (a write) meets a full disk.
+    #[serde(skip_serializing_if = "Ratio::is_never")]
     pub full: Ratio,
     /// Any operation of disk or catalog fails, in every life of the process but the last.
+    #[serde(skip_serializing_if = "Ratio::is_never")]
     pub broken: Ratio,
     /// A caller is dropped at the site.
+    #[serde(skip_serializing_if = "Ratio::is_never")]
     pub cancel: Ratio,
     /// Base `priority`: the task goes to the back.
+    #[serde(skip_serializing_if = "Ratio::is_never")]
     pub change: Ratio,
+}
+
+impl Knobs {
+    /// Whether nothing happens but at named sites.
+    pub fn are_off(&self) -> bool {
+        self.named().iter().all(|(_, ratio)| ratio.is_never())
+    }
+
+    /// Each of them, by name.
+    pub fn named(&self) -> [(&'static str, Ratio); 7] {
+        let Knobs { hold, slow, fail, full, broken, cancel, change } = *self;
+        [
+            ("hold", hold),
+            ("slow", slow),
+            ("fail", fail),
+            ("full", full),
+            ("broken", broken),
+            ("cancel", cancel),
+            ("change", change),
+        ]
+    }
 }
 
 /// What happens at one site.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Injection {
     /// Where.
     pub site: SiteName,
@@ -131,8 +246,29 @@ pub enum Action {
     /// The caller that is there goes on, and is dropped so many steps later, wherever it is then: also where it is
     /// parked nowhere, but waits for a lock or for another task.
     CancelAfter(u32),
+    /// The caller that is there goes on, and is dropped once that site has passed, wherever it is then.
+    CancelOnce(SiteName),
     /// The process ends there.
     Crash(CrashKind),
+}
+
+impl Action {
+    /// The site that this waits for, if it waits for one.
+    pub fn awaits(&self) -> Option<&SiteName> {
+        match self {
+            Action::Hold(Until::Passed(site)) | Action::CancelOnce(site) => Some(site),
+            _ => None,
+        }
+    }
+
+    /// The same, waiting for another site.
+    pub fn awaiting(&self, site: SiteName) -> Action {
+        match self {
+            Action::Hold(Until::Passed(_)) => Action::Hold(Until::Passed(site)),
+            Action::CancelOnce(_) => Action::CancelOnce(site),
+            other => other.clone(),
+        }
+    }
 }
 
 /// How long a hold lasts. Every hold ends when nothing else can run.

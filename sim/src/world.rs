@@ -15,6 +15,7 @@ use crate::disk::SimDisk;
 use crate::history::{Answer, Key, Putting};
 use crate::plan::{Injection, Schedule};
 use crate::record::Record;
+use crate::site::SiteName;
 use crate::trace::Trace;
 use crate::vocabulary::{CRASH_POINTS, VOCABULARY, role};
 use crate::watch::Watch;
@@ -99,6 +100,8 @@ pub struct Mode {
 pub struct Outcome {
     /// The result.
     pub record: Record,
+    /// Sites that the plan names and the run did not come to.
+    pub unreached: Vec<SiteName>,
     /// Kept on request: the run in full.
     pub story: Option<Story>,
     /// Kept on request: the catalog's commits.
@@ -116,6 +119,8 @@ pub struct Story {
     pub saves: Vec<(u64, RingRecord)>,
     /// Everything that the plan did to the run, as injections by name.
     pub fired: Vec<Injection>,
+    /// Where each life of the process ended but the last; nowhere, when nothing could go on.
+    pub ends: Vec<Option<SiteName>>,
 }
 
 /// Where a scenario puts its callers. Clones are the same.
@@ -329,8 +334,9 @@ impl Stage {
             labels: conductor.look(|pulse| pulse.labels()),
             saves: history.saves.iter().map(|save| (save.step, save.record.clone())).collect(),
             fired: conductor.take_fired(),
+            ends: conductor.take_ends(),
         });
-        Outcome { record, story, commits }
+        Outcome { record, unreached: conductor.unreached(), story, commits }
     }
 }
 

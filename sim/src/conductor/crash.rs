@@ -42,7 +42,8 @@ impl State {
                 self.crash_site_met += 1;
                 self.crash_site_met == *nth
             }
-            Moment::Site(..) | Moment::Idle => false,
+            Moment::At(_) if self.crash_keys[self.life] == Some(visit.key) => self.reached.insert(visit.key),
+            Moment::At(_) | Moment::Site(..) | Moment::Idle => false,
         };
         Some(*kind).filter(|kind| is_now && *kind != CrashKind::Close)
     }
@@ -53,6 +54,7 @@ impl State {
         self.trace.push(self.step, visit.site, visit.key, What::Crashed);
         let site = kind_of_site(self.task(visit.site.task), visit.site.point);
         self.crash_sites.push(site);
+        self.ends.push(Some(self.name_of(visit.site)));
         self.kill(kind)
     }
 

@@ -10,7 +10,7 @@ use super::{
 use crate::decision::{Decisions, Question, Ratio, below};
 use crate::interference::{self, Interference};
 use crate::locks::{LockPoint, Locks};
-use crate::plan::{Action, Base, CrashKind, Injection, Schedule, Until};
+use crate::plan::{Action, Base, CrashKind, Injection, Moment, Schedule, Until};
 use crate::site::{Site, SiteName, TaskId, has_kind, label_key, numbered, site_key};
 use crate::trace::{Trace, What};
 use crate::window::{WindowPoint, Windows};
@@ -24,6 +24,10 @@ pub(super) struct State {
     /// Sites that a hold waits for, and those of them that have passed.
     pub(super) awaited: BTreeSet<u64>,
     pub(super) passed: BTreeSet<u64>,
+    /// Sites of injections, and of crashes that are to come at one site, that were met.
+    pub(super) reached: BTreeSet<u64>,
+    /// The site at which each life is to end, where it is one.
+    pub(super) crash_keys: Vec<Option<u64>>,
     pub(super) conducting: bool,
     pub(super) is_over: bool,
     pub(super) points: Vec<Point>,
@@ -31,8 +35,8 @@ pub(super) struct State {
     pub(super) point_slots: [u8; POINT_SLOTS],
     pub(super) tasks: Vec<Task>,
     pub(super) waiting: Vec<Waiting>,
-    /// Callers that are to be dropped: from which step on, and where that was decided.
-    pub(super) to_cancel: Vec<(u64, Visit)>,
+    /// Callers that are to be dropped: when, and where that was decided.
+    pub(super) to_cancel: Vec<(Due, Visit)>,
     pub(super) next_ticket: u64,
     pub(super) current: Option<TaskId>,
     pub(super) last: TaskId,
@@ -54,6 +58,8 @@ pub(super) struct State {
     pub(super) interference: Interference,
     /// Kept with the trace.
     pub(super) fired: Option<Vec<Injection>>,
+    /// Where each life has ended; nowhere, when nothing could go on.
+    pub(super) ends: Vec<Option<SiteName>>,
 }
 
 /// A point that some task has been at, and what it is to windows and locks: looked up by name once a visit.
@@ -113,6 +119,15 @@ pub(super) enum Hold {
     Passed(u64),
     UntilStep(u64),
     Idle,
+}
+
+/// When a caller is dropped.
+#[derive(Clone, Copy)]
+pub(super) enum Due {
+    /// From this step on.
+    Step(u64),
+    /// Once this site has passed.
+    Passed(u64),
 }
 
 /// What a step sets going, to be done while nothing is borrowed.
@@ -268,6 +283,9 @@ impl State {
         let rank = self.decisions.draw(Question::Rank, visit.key);
         let knobs = self.schedule.knobs;
         let slow = matches!(kind, Kind::Operation(OperationTraits { slow: true, .. }, _));
+        if self.injected.contains_key(&visit.key) {
+            self.reached.insert(visit.key);
+        }
         let until = match self.injected.get(&visit.key) {
             Some(Action::Hold(until)) => Some(until.clone()),
             Some(_) => None,
@@ -324,16 +342,21 @@ impl State {
         }
         let best = &self.waiting[index];
         match self.cancels(best) {
-            Some(0) => {
+            Some(Action::Cancel) => {
                 self.fire(visit.site, Action::Cancel);
                 if visit.site.point == START {
                     self.waiting.swap_remove(index); // nobody else withdraws it
                 }
                 return Some(self.cancel(&visit));
             }
-            Some(steps) => {
-                self.fire(visit.site, Action::CancelAfter(steps));
-                self.to_cancel.push((self.step + u64::from(steps), visit));
+            Some(later) => {
+                match &later {
+                    Action::CancelAfter(steps) => {
+                        self.to_cancel.push((Due::Step(self.step + u64::from(*steps)), visit));
+                    }
+                    other => self.to_cancel.extend(other.awaits().map(|site| (Due::Passed(site.key()), visit))),
+                }
+                self.fire(visit.site, later);
             }
             None => {}
         }
@@ -407,23 +430,30 @@ impl State {
         knob.hits > 0 && knob.takes(self.decisions.draw(question, visit.key))
     }
 
-    /// In how many steps the caller that is there is to be dropped, if it is.
-    fn cancels(&self, waiting: &Waiting) -> Option<u32> {
+    /// How the caller that is there is to be dropped, if it is.
+    fn cancels(&self, waiting: &Waiting) -> Option<Action> {
         let id = waiting.visit.site.task;
         let is_marked = self.to_cancel.iter().any(|(_, visit)| visit.site.task == id);
         if self.task(id).role != Role::Caller || !self.is_droppable(id) || is_marked {
             return None;
         }
         match self.injected.get(&waiting.visit.key) {
-            Some(Action::Cancel) => Some(0),
-            Some(Action::CancelAfter(steps)) => Some(*steps),
+            Some(Action::CancelAfter(0)) => Some(Action::Cancel),
+            Some(drop @ (Action::Cancel | Action::CancelAfter(_) | Action::CancelOnce(_))) => Some(drop.clone()),
             Some(_) => None,
             None if !self.takes(self.schedule.knobs.cancel, Question::Cancel, &waiting.visit) => None,
-            None if self.takes(CANCEL_AT_ONCE, Question::CancelAtOnce, &waiting.visit) => Some(0),
+            None if self.takes(CANCEL_AT_ONCE, Question::CancelAtOnce, &waiting.visit) => Some(Action::Cancel),
             None => {
                 let steps = below(self.decisions.draw(Question::CancelSteps, waiting.visit.key), CANCEL_STEPS_MAX);
-                Some(steps as u32 + 1)
+                Some(Action::CancelAfter(steps as u32 + 1))
             }
+        }
+    }
+
+    fn is_due(&self, due: Due) -> bool {
+        match due {
+            Due::Step(step) => step <= self.step,
+            Due::Passed(site) => self.passed.contains(&site),
         }
     }
 
@@ -434,7 +464,7 @@ impl State {
 
     /// Takes out a drop that is due, of a caller that is still there.
     fn due_cancel(&mut self) -> Option<Visit> {
-        while let Some(index) = self.to_cancel.iter().position(|(step, _)| *step <= self.step) {
+        while let Some(index) = self.to_cancel.iter().position(|(due, _)| self.is_due(*due)) {
             let (_, visit) = self.to_cancel.remove(index);
             if self.is_droppable(visit.site.task) {
                 return Some(visit);
@@ -457,6 +487,9 @@ impl State {
     pub(super) fn landing(&mut self, visit: &Visit, traits: OperationTraits) -> Landing {
         let OperationTraits { fails, fills, breaks, .. } = traits;
         let knobs = self.schedule.knobs;
+        if self.injected.contains_key(&visit.key) {
+            self.reached.insert(visit.key); // also where it takes effect at once, and never waits
+        }
         let errno = match self.injected.get(&visit.key) {
             Some(Action::Error(errno)) if fails || fills || breaks => Some(*errno),
             Some(_) => None,
@@ -496,12 +529,35 @@ impl State {
         }
     }
 
+    /// The sites that the plan names and the run did not come to.
+    pub(super) fn unreached(&self) -> Vec<SiteName> {
+        let mut sites = Vec::new();
+        for Injection { site, action } in &self.schedule.injections {
+            sites.extend((!self.reached.contains(&site.key())).then_some(site));
+            sites.extend(action.awaits().filter(|until| !self.passed.contains(&until.key())));
+        }
+        for (crash, key) in self.schedule.crashes.iter().zip(&self.crash_keys) {
+            if let (Moment::At(site), Some(key)) = (&crash.at, key) {
+                sites.extend((!self.reached.contains(key)).then_some(site));
+            }
+        }
+        let mut unreached: Vec<SiteName> = sites.into_iter().cloned().collect();
+        unreached.sort();
+        unreached.dedup();
+        unreached
+    }
+
     pub(super) fn fire(&mut self, site: Site, action: Action) {
-        let Some(fired) = &mut self.fired else {
-            return;
-        };
-        let task = self.tasks[usize::from(site.task.0)].label.clone();
-        fired.push(Injection { site: SiteName { task, point: site.point.to_string(), hit: site.hit }, action });
+        if let Some(mut fired) = self.fired.take() {
+            fired.push(Injection { site: self.name_of(site), action });
+            self.fired = Some(fired);
+        }
+    }
+
+    /// The name of a site.
+    pub(super) fn name_of(&self, site: Site) -> SiteName {
+        let task = self.task(site.task).label.clone();
+        SiteName { task, point: site.point.to_string(), hit: site.hit }
     }
 
     /// Whether a task is of a kind, by the kind's name.
