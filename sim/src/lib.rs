@@ -1,8 +1,8 @@
 //! The harness: runs the real engine under a seeded deterministic scheduler and judges what it did.
 //!
 //! Read in this order. The core, which knows nothing of the engine: [`site`], [`decision`], [`plan`], [`strategy`],
-//! [`trace`], [`interference`], [`window`], [`locks`], [`conductor`], [`verdict`], [`record`], [`sweep`]. The engine's surroundings:
-//! [`vocabulary`], [`files`], [`history`], [`disk`], [`catalog`], [`oracle`], [`watch`], [`world`].
+//! [`trace`], [`interference`], [`window`], [`locks`], [`conductor`], [`verdict`], [`record`], [`sweep`], [`shrink`].
+//! The engine's surroundings: [`vocabulary`], [`files`], [`history`], [`disk`], [`catalog`], [`oracle`], [`watch`], [`world`].
 
 #[cfg(not(all(madsim, tokio_unstable)))]
 compile_error!(
@@ -22,6 +22,7 @@ pub mod locks;
 pub mod oracle;
 pub mod plan;
 pub mod record;
+pub mod shrink;
 pub mod site;
 pub mod strategy;
 pub mod sweep;
