@@ -117,6 +117,54 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// A plan that cannot be run.
+    #[error("{path} is no plan: {fault}", path = path.display())]
+    Plan {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, in one line.
+        fault: String,
+    },
+    /// A scenario without a seed.
+    #[error("{scenario} is a scenario: give a seed, too, or a plan file")]
+    SeedMissing {
+        /// The scenario.
+        scenario: String,
+    },
+    /// A plan that is not kept.
+    #[error("no plan of {directory} is called {name} or kept for a mutant of that name", directory = directory.display())]
+    UnknownPlan {
+        /// What was asked for.
+        name: String,
+        /// Where plans are kept.
+        directory: PathBuf,
+    },
+    /// A name that a plan cannot be kept under.
+    #[error("cannot keep a plan as {path}: give it a new name with --name", path = path.display())]
+    PlanName {
+        /// Where it would be.
+        path: PathBuf,
+    },
+    /// A plan that is not order alone.
+    #[error("{path} is not shrunk: some of it is drawn from its seed; segsim shrink makes it order", path = path.display())]
+    PlanIsDrawn {
+        /// The plan.
+        path: PathBuf,
+    },
+    /// A range that cannot be bisected.
+    #[error("cannot bisect {range}: {reason}")]
+    Bisect {
+        /// The range.
+        range: String,
+        /// Why.
+        reason: String,
+    },
+    /// A plan that would be written over.
+    #[error("{path} is the plan itself: the original is kept; name another file", path = path.display())]
+    SamePlan {
+        /// The file.
+        path: PathBuf,
+    },
     /// A directory that a soak must not use.
     #[error("{directory} is not empty, and no soak has made it", directory = directory.display())]
     ForeignDirectory {

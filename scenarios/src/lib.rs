@@ -1,18 +1,25 @@
 //! The scenarios of segment-engine and the `segsim` command.
 //!
 //! Read in this order: [`workload`] (what callers do), [`scenario`] (which workloads there are), [`report`], [`story`],
-//! [`command`] (one file a command), [`mutant`] (patches), [`yard`] (where they are built), [`sources`] (which engine a
-//! binary was built from), [`measure`] and [`blobdb`] (what `segsim disk` measures), [`soak`] (what `segsim soak` kills).
+//! [`plan_file`] (plans on disk), [`smaller`] and [`sentence`] (what shrinking asks), [`export`], [`corpus`] (plans that
+//! are kept), [`command`] (one file a command), [`mutant`] (patches), [`yard`] (where they are built), [`sources`] (which
+//! engine a binary was built from), [`measure`] and [`blobdb`] (what `segsim disk` measures), [`soak`] (what `segsim soak`
+//! kills).
 
 pub mod blobdb;
 pub mod command;
+pub mod corpus;
 pub mod error;
+pub mod export;
 mod generate;
 pub mod measure;
 pub mod mutant;
 pub mod output;
+pub mod plan_file;
 pub mod report;
 pub mod scenario;
+pub mod sentence;
+pub mod smaller;
 pub mod soak;
 pub mod sources;
 pub mod story;

@@ -2,7 +2,10 @@
 
 use clap::{Parser, Subcommand};
 use segment_sim::verdict::Verdict;
-use segsim::command::{bench, detect, disk, list, mutants, repeat, replay, soak, stability, stop_on_interrupt, sweep};
+use segsim::command::{
+    bench, bisect, corpus, detect, disk, export, list, mutants, repeat, replay, shrink, soak, stability,
+    stop_on_interrupt, sweep,
+};
 use segsim::error::{Error, Result};
 use segsim::output::LOST;
 use segsim::soak::child;
@@ -30,6 +33,7 @@ Examples:
   segsim sweep                                    1,000 seeds of every scenario
   segsim sweep --scenario rotation-vs-eviction --seeds 100000
   segsim replay rotation-vs-eviction 17 --trace   one seed, step by step
+  segsim shrink target/plans/same-key-17.json     a failing plan, made small and told in a sentence
   segsim mutants --only unserialized-ring         put a known bug back and catch it
 
 Exit codes:
@@ -44,6 +48,10 @@ enum Command {
     List,
     Sweep(sweep::Arguments),
     Replay(replay::Arguments),
+    Shrink(shrink::Arguments),
+    Corpus(corpus::Arguments),
+    Export(export::Arguments),
+    Bisect(bisect::Arguments),
     Mutants(mutants::Arguments),
     Repeat(repeat::Arguments),
     Stability(stability::Arguments),
@@ -52,6 +60,8 @@ enum Command {
     Soak(soak::Arguments),
     #[command(hide = true)]
     SoakChild(child::Arguments),
+    #[command(hide = true)]
+    BisectStep(bisect::StepArguments),
     #[command(hide = true)]
     Detect(detect::Arguments),
 }
@@ -69,6 +79,9 @@ fn main() -> ExitCode {
         }
     };
     stop_on_interrupt();
+    if let Command::BisectStep(step) = &arguments.command {
+        return ExitCode::from(bisect::step(step));
+    }
     match run(&arguments.command) {
         Ok(_) if LOST.load(Ordering::Relaxed) => ExitCode::from(Verdict::Error.exit_code()),
         Ok(verdict) => ExitCode::from(verdict.exit_code()),
@@ -88,6 +101,11 @@ fn run(command: &Command) -> Result<Verdict> {
         Command::List => Ok(list::run()),
         Command::Sweep(arguments) => sweep::run(arguments),
         Command::Replay(arguments) => replay::run(arguments),
+        Command::Shrink(arguments) => shrink::run(arguments),
+        Command::Corpus(arguments) => corpus::run(arguments),
+        Command::Export(arguments) => export::run(arguments),
+        Command::Bisect(arguments) => bisect::run(arguments),
+        Command::BisectStep(_) => unreachable!("it has exit codes of its own"),
         Command::Mutants(arguments) => mutants::run(arguments),
         Command::Repeat(arguments) => repeat::run(arguments),
         Command::Stability(arguments) => stability::run(arguments),

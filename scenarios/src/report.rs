@@ -6,6 +6,7 @@ use segment_sim::verdict::Verdict;
 use segment_sim::vocabulary::WINDOWS;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
+use std::path::{Path, PathBuf};
 
 /// Of the seeds of a sweep, the share in which a task must arrive at each exclusive window of the scenario: 5/100.
 pub const ARRIVALS_FLOOR_PERCENT: u64 = 5;
@@ -218,8 +219,9 @@ impl SweepResult {
         Ok(())
     }
 
-    /// The failures, each with its sentence and the command that repeats it; `program` is how that is called.
-    pub fn failures(&self, program: &str) -> String {
+    /// The failures, each with its sentence and the commands that repeat and shrink it; `program` is how that is called,
+    /// `plans` where their plans are.
+    pub fn failures(&self, program: &str, plans: &Path) -> String {
         let mut groups: Vec<&Group> = self.tally.groups.values().collect();
         groups.sort_by_key(|group| (std::cmp::Reverse(group.runs), group.seed));
         let mut text = String::new();
@@ -228,12 +230,12 @@ impl SweepResult {
             text += &format!("{unseen} smaller groups of failures are left out here; --report keeps them\n");
         }
         for group in groups.into_iter().take(GROUPS_MAX) {
-            self.write_group(&mut text, group, program).expect("writing to a string does not fail");
+            self.write_group(&mut text, group, program, plans).expect("writing to a string does not fail");
         }
         text
     }
 
-    fn write_group(&self, text: &mut String, group: &Group, program: &str) -> std::fmt::Result {
+    fn write_group(&self, text: &mut String, group: &Group, program: &str, plans: &Path) -> std::fmt::Result {
         let Group { runs, oracle, race, seed, base, sentence, oracles } = group;
         writeln!(text, "{oracle}: {race}")?;
         writeln!(
@@ -254,6 +256,7 @@ impl SweepResult {
         }
         writeln!(text, "  {sentence}")?;
         let base = self.base.as_ref().map(|base| format!(" --base {base}")).unwrap_or_default();
+        writeln!(text, "  {program} shrink {}", plan_path(plans, &self.scenario, *seed).display())?;
         writeln!(text, "  {program} replay {} {seed}{base}", self.scenario)
     }
 }
@@ -274,6 +277,11 @@ impl Measured {
 /// Whether so many runs came to this kind of site that crashes at it have a floor.
 fn is_usual(site: &SiteTally, tally: &Tally) -> bool {
     site.runs * 100 >= USUAL_SITE_PERCENT * tally.runs
+}
+
+/// Where the plan of a seed is.
+pub fn plan_path(plans: &Path, scenario: &str, seed: u64) -> PathBuf {
+    plans.join(format!("{scenario}-{seed}.json"))
 }
 
 /// A number with its thousands apart.

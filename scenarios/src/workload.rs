@@ -29,29 +29,41 @@ const STEPS_PER_OPERATION: u64 = 400;
 
 /// The ring that a run starts from, and what its callers do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Workload {
     /// Limits of the ring: old, current, new.
     pub generations: [u32; 3],
     /// Segments in the ring before the run; the last is the active one.
     pub segments: u32,
     /// Artifacts that are there before the run: key, content, and the number of the segment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stored: Vec<(Key, u16, u32)>,
     /// The size of the disk in bytes; 0 is one that never runs full.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub disk_bytes: u64,
     /// The engine's other limits.
+    #[serde(default)]
     pub limits: Small,
     /// What each caller does, one after the other. All callers start together.
     pub callers: Vec<Vec<Operation>>,
     /// The later lives of the process; one that is not listed here has no callers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lives: Vec<Later>,
+}
+
+fn is_zero(bytes: &u64) -> bool {
+    *bytes == 0
 }
 
 /// A later life of the process.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Later {
     /// Limits of the ring, if they are others than before the first crash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generations: Option<[u32; 3]>,
     /// Places in the ring whose files are removed before it, oldest first, counted modulo the ring.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<u32>,
     /// What each caller does.
     pub callers: Vec<Vec<Operation>>,
@@ -59,6 +71,7 @@ pub struct Later {
 
 /// Limits as small as they go: what goes wrong under large ones goes wrong under these, and sooner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Small {
     /// Segments that may be doomed before rotations wait.
     pub doomed: u32,
@@ -129,7 +142,59 @@ impl Operation {
     }
 }
 
+/// The most segments, callers of a life, calls of a caller, and lives of a workload that was read from a file.
+const SEGMENTS_MAX: u32 = 64;
+const CALLERS_MAX: usize = 64;
+const OPERATIONS_MAX: usize = 64;
+const LIVES_MAX: usize = 16;
+
 impl Workload {
+    /// Whether a run can bear it, wherever it comes from.
+    ///
+    /// # Errors
+    /// What is wrong with it, in one line.
+    pub fn check(&self, subject: Subject, crashes: bool) -> std::result::Result<(), String> {
+        let lives = self.lives.iter().map(|life| (life.generations.unwrap_or(self.generations), &life.callers));
+        for (generations, callers) in [(self.generations, &self.callers)].into_iter().chain(lives) {
+            if generations.iter().any(|limit| !(1..=SEGMENTS_MAX).contains(limit)) {
+                return Err(format!("a generation has room for 1 to {SEGMENTS_MAX} segments, not {generations:?}"));
+            }
+            if callers.len() > CALLERS_MAX || callers.iter().any(|caller| caller.len() > OPERATIONS_MAX) {
+                return Err(format!("a life has at most {CALLERS_MAX} callers with {OPERATIONS_MAX} calls each"));
+            }
+        }
+        if !(1..=SEGMENTS_MAX).contains(&self.segments) || self.lives.len() > LIVES_MAX {
+            return Err(format!("a run has 1 to {SEGMENTS_MAX} segments and at most {LIVES_MAX} later lives"));
+        }
+        let mut lengths = vec![0; self.segments as usize + 1];
+        for (index, &(key, number, segment)) in self.stored.iter().enumerate() {
+            let Some(length) = lengths.get_mut(segment as usize).filter(|_| segment > 0) else {
+                return Err(format!("key {key} is stored in segment {segment}, which is not there"));
+            };
+            *length += content(number).len() as u64;
+            if *length > SEGMENT_BYTES {
+                return Err(format!("more is stored in segment {segment} than its {SEGMENT_BYTES} bytes"));
+            }
+            if self.stored[..index].iter().any(|(other, ..)| *other == key) {
+                return Err(format!("key {key} is stored twice"));
+            }
+        }
+        let stored: u64 = lengths.iter().sum();
+        if self.disk_bytes > 0 && stored > self.disk_bytes {
+            return Err(format!("{stored} bytes are stored on a disk of {}", self.disk_bytes));
+        }
+        if subject == Subject::RingState {
+            if crashes || !self.lives.is_empty() {
+                return Err("the ring state alone has one life".to_string());
+            }
+            let puts = |operation: &&Operation| matches!(operation.caller(), "put" | "read");
+            if let Some(operation) = self.callers.iter().flatten().find(puts) {
+                return Err(format!("the ring state alone has no artifacts: it cannot {operation:?}"));
+            }
+        }
+        Ok(())
+    }
+
     /// What the run starts from.
     pub fn setting(&self) -> Setting {
         let callers = self.lives.iter().flat_map(|life| &life.callers).chain(&self.callers);
@@ -205,27 +270,35 @@ impl Workload {
         stage.teller().tell(answer);
     }
 
-    /// Puts the callers of a life on the stage. They are numbered through all lives, by kind.
+    /// Puts the callers of a life on the stage.
     fn put_on_stage(&self, life: usize, act: &Act, stage: &Stage) {
-        let mut kinds: Vec<&'static str> = Vec::new();
-        let lives = [(0, &self.callers)].into_iter().chain((1..).zip(self.lives.iter().map(|later| &later.callers)));
-        let callers =
-            lives.take(life + 1).flat_map(|(number, callers)| callers.iter().map(move |caller| (number, caller)));
-        for (number_of_life, operations) in callers {
-            let Some(kind) = operations.first().map(|operation| operation.caller()) else {
-                continue;
-            };
-            kinds.push(kind);
-            if number_of_life != life {
-                continue;
+        let Some((callers, labels)) = self.callers_of(life).zip(self.labels().into_iter().nth(life)) else {
+            return;
+        };
+        for (operations, label) in callers.iter().zip(labels) {
+            if let Some(label) = label {
+                let (act, operations) = (act.clone(), operations.clone());
+                stage.caller(label, move |teller| async move { act.perform(&operations, &teller).await });
             }
-            let number = kinds.iter().filter(|other| **other == kind).count() as u32;
-            let (act, operations) = (act.clone(), operations.clone());
-            stage.caller(
-                numbered(None, kind, number),
-                move |teller| async move { act.perform(&operations, &teller).await },
-            );
         }
+    }
+
+    /// What each caller of a life does, counted from 0.
+    fn callers_of(&self, life: usize) -> Option<&Vec<Vec<Operation>>> {
+        if life == 0 { Some(&self.callers) } else { self.lives.get(life - 1).map(|later| &later.callers) }
+    }
+
+    /// The callers' labels, life by life: numbered through all lives, by the kind of their first call. One that does
+    /// nothing has none.
+    pub fn labels(&self) -> Vec<Vec<Option<String>>> {
+        let mut kinds: Vec<&'static str> = Vec::new();
+        let mut label = |operations: &Vec<Operation>| {
+            let kind = operations.first()?.caller();
+            kinds.push(kind);
+            Some(numbered(None, kind, kinds.iter().filter(|other| **other == kind).count() as u32))
+        };
+        let lives = (0..=self.lives.len()).filter_map(|life| self.callers_of(life));
+        lives.map(|callers| callers.iter().map(&mut label).collect()).collect()
     }
 }
 

@@ -61,9 +61,7 @@ impl Yard {
     /// # Errors
     /// A patch that does not apply, or a copy that does not build.
     pub fn build(&self, name: &str, patches: &[&Path]) -> Result<Program> {
-        for part in COPIED {
-            mirror(&self.root.join(part), &self.work.join(part))?;
-        }
+        self.copy()?;
         for patch in patches {
             // without a repository of its own git would look for these paths in the one around
             let mut apply = git(&self.work, &["apply", "--whitespace=nowarn"]);
@@ -74,12 +72,31 @@ impl Yard {
                 return Err(Error::PatchDoesNotApply { path: patch.to_path_buf(), reason });
             }
         }
-        let engine = self.work.join("engine");
-        let hash = sources::hash(&engine).map_err(Error::io("read", &engine))?;
-        let original = self.root.join("engine");
-        if sources::hash(&original).map_err(Error::io("read", &original))? == hash {
+        let (patched, original) = (self.work.join("engine"), self.root.join("engine"));
+        let hash = |engine: &Path| sources::hash(engine).map_err(Error::io("read", engine));
+        if hash(&original)? == hash(&patched)? {
             return Err(Error::PatchChangesNothing { id: name.to_string() });
         }
+        self.compile(name)
+    }
+
+    /// Builds a fresh copy with the engine of another directory.
+    ///
+    /// # Errors
+    /// When it does not build.
+    pub fn build_engine(&self, name: &str, engine: &Path) -> Result<Program> {
+        self.copy()?;
+        mirror(engine, &self.work.join("engine"))?;
+        self.compile(name)
+    }
+
+    fn copy(&self) -> Result<()> {
+        COPIED.into_iter().try_for_each(|part| mirror(&self.root.join(part), &self.work.join(part)))
+    }
+
+    fn compile(&self, name: &str) -> Result<Program> {
+        let engine = self.work.join("engine");
+        let hash = sources::hash(&engine).map_err(Error::io("read", &engine))?;
         tell!("{name}: building");
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.current_dir(&self.work).args(["build", "--release", "--locked", "--quiet", "--bin", "segsim"]);

@@ -4,6 +4,7 @@ use segment_sim::sweep::Range;
 use segsim::command::sweep::sweep_one;
 use segsim::report::SweepResult;
 use segsim::scenario::SCENARIOS;
+use std::path::Path;
 
 fn in_snapshots(check: impl FnOnce()) {
     let mut settings = insta::Settings::clone_current();
@@ -25,5 +26,7 @@ fn each_scenario_has_its_canonical_report() {
 #[test]
 fn a_failing_sweep_reads_well() {
     let result: SweepResult = serde_json::from_str(include_str!("failing-sweep.json")).unwrap();
-    in_snapshots(|| insta::assert_snapshot!("failing", result.text() + "\n" + &result.failures("segsim")));
+    in_snapshots(|| {
+        insta::assert_snapshot!("failing", result.text() + "\n" + &result.failures("segsim", Path::new("target/plans")))
+    });
 }

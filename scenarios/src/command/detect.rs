@@ -1,15 +1,21 @@
 //! `segsim detect`: how many seeds it takes until something fails, over several seed ranges. `segsim mutants` asks this
 //! of each mutant's binary.
 
+use super::shrink::shrunk;
 use super::{ENGINE, STOP, jobs, scenario};
 use crate::error::Result;
+use crate::plan_file::PlanFile;
 use crate::say;
 use crate::scenario::Scenario;
+use crate::workload::Workload;
+use segment_sim::plan::Plan;
+use segment_sim::shrink::Shrunk;
 use segment_sim::sweep::{Range, sweep};
 use segment_sim::verdict::Verdict;
 use segment_sim::world::{Mode, Worker};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 /// Seed ranges lie so far apart.
@@ -35,6 +41,12 @@ pub struct Arguments {
     /// Sweep so many seeds in one go instead, and count all failures
     #[arg(long, value_name = "N")]
     all: Option<u64>,
+    /// Shrink the first failure of so many seeds into this file instead
+    #[arg(long, value_name = "FILE.json")]
+    shrink: Option<PathBuf>,
+    /// Run these plans instead
+    #[arg(long, value_name = "PLAN.json", num_args = 1..)]
+    plans: Vec<PathBuf>,
     /// List the failures of so many seeds instead
     #[arg(long, value_name = "N")]
     list: Option<u64>,
@@ -85,10 +97,12 @@ pub struct Failure {
 /// Bad input, or a harness that failed.
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let scenario = scenario(&arguments.scenario)?;
-    let detection = match (arguments.all, arguments.list) {
-        (Some(seeds), _) => sweep_all(scenario, seeds)?,
-        (None, Some(seeds)) => list_failures(scenario, seeds)?,
-        (None, None) => first_failures(scenario, arguments)?,
+    let detection = match (arguments.all, arguments.list, &arguments.shrink) {
+        (Some(seeds), ..) => sweep_all(scenario, seeds)?,
+        (None, Some(seeds), _) => list_failures(scenario, seeds)?,
+        (None, None, Some(path)) => shrink_first(scenario, arguments, path)?,
+        (None, None, None) if !arguments.plans.is_empty() => run_plans(&arguments.plans)?,
+        (None, None, None) => first_failures(scenario, arguments)?,
     };
     say!("{}", serde_json::to_string(&detection).expect("a detection is plain data"));
     Ok(Verdict::Pass)
@@ -147,6 +161,38 @@ fn list_failures(scenario: &Scenario, seeds: u64) -> Result<Detection> {
     Ok(detection)
 }
 
+/// The plan of the first failure by an oracle that was asked for, shrunk.
+fn shrink_first(scenario: &Scenario, arguments: &Arguments, path: &Path) -> Result<Detection> {
+    let mut worker = Worker::new()?;
+    let mut detection = Detection::default();
+    for seed in (0..arguments.seeds).take_while(|_| !STOP.load(Ordering::Relaxed)) {
+        let Some(failure) = detection.run(scenario, &mut worker, seed, seed + 1)? else {
+            continue;
+        };
+        if !arguments.by.is_empty() && !arguments.by.contains(&failure.oracle) {
+            continue;
+        }
+        if let Some((Shrunk { plan, .. }, expected)) = shrunk(&scenario.plan(seed, None), |_| {})? {
+            PlanFile::new(plan, expected).write(path)?;
+            detection.list.push(failure);
+        }
+        break;
+    }
+    Ok(detection)
+}
+
+/// Runs plans, and lists those that fail: the how many-th of the list, and its own seed.
+fn run_plans(paths: &[PathBuf]) -> Result<Detection> {
+    let mut worker = Worker::new()?;
+    let mut detection = Detection::default();
+    for (number, path) in (1..).zip(paths) {
+        let plan = PlanFile::read(path)?.plan;
+        let failure = detection.run_plan(scenario(&plan.scenario)?, &mut worker, &plan, number)?;
+        detection.list.extend(failure);
+    }
+    Ok(detection)
+}
+
 impl Default for Detection {
     fn default() -> Detection {
         Detection {
@@ -163,7 +209,17 @@ impl Default for Detection {
 impl Detection {
     /// Runs one seed, counts it, and returns its failure.
     fn run(&mut self, scenario: &Scenario, worker: &mut Worker, seed: u64, seeds: u64) -> Result<Option<Failure>> {
-        let record = scenario.run(worker, &scenario.plan(seed, None), Mode::default())?.record;
+        self.run_plan(scenario, worker, &scenario.plan(seed, None), seeds)
+    }
+
+    fn run_plan(
+        &mut self,
+        scenario: &Scenario,
+        worker: &mut Worker,
+        plan: &Plan<Workload>,
+        seeds: u64,
+    ) -> Result<Option<Failure>> {
+        let record = scenario.run(worker, plan, Mode::default())?.record;
         self.runs += 1;
         let Some(first) = record.violations.first() else {
             return Ok(None);
@@ -172,6 +228,6 @@ impl Detection {
         for violation in &record.violations {
             *self.oracles.entry(violation.oracle.clone()).or_default() += 1;
         }
-        Ok(Some(Failure { seeds, seed, oracle: first.oracle.clone(), race: first.race.clone() }))
+        Ok(Some(Failure { seeds, seed: record.seed, oracle: first.oracle.clone(), race: first.race.clone() }))
     }
 }

@@ -1,13 +1,17 @@
 //! The commands of `segsim`, one file each.
 
 pub mod bench;
+pub mod bisect;
+pub mod corpus;
 pub mod detect;
 pub mod disk;
+pub mod export;
 pub mod list;
 pub mod mutants;
 pub mod progress;
 pub mod repeat;
 pub mod replay;
+pub mod shrink;
 pub mod soak;
 pub mod stability;
 pub mod sweep;

@@ -1,9 +1,13 @@
 //! `segsim mutants`: puts historical bugs back into the engine, one at a time, and shows that the harness catches them.
-#![allow(clippy::disallowed_methods, reason = "writes patches")]
+#![allow(clippy::disallowed_methods, reason = "writes patches, and says how long it takes")]
 
+use super::corpus::fails_on;
 use super::detect::{CRASHES, Detection};
+use super::shrink::operations;
+use crate::corpus::{self, Kept};
 use crate::error::{Error, Result};
 use crate::mutant::{Expectation, Expected, Mutant, read_all};
+use crate::plan_file::PlanFile;
 use crate::report::{grouped, percent};
 use crate::yard::{Program, Yard, absolute, git, last_line, mirror, output, workspace};
 use crate::{say, tell};
@@ -12,6 +16,7 @@ use std::fs;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Instant;
 
 /// Seed ranges, and the most seeds of each.
 const RANGES: u64 = 30;
@@ -29,6 +34,9 @@ pub struct Arguments {
     /// Take the patches from here [default: scenarios/mutants of the workspace]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// Shrink each mutant's first failure by its oracle to DIR/ID.json instead
+    #[arg(long, value_name = "DIR", conflicts_with = "rebase")]
+    shrink: Option<PathBuf>,
     /// Merge the patches with the engine of today (3-way, through git) and rewrite them; run nothing
     #[arg(long)]
     rebase: bool,
@@ -55,10 +63,16 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         return Ok(Verdict::Pass);
     }
     let yard = Yard::new(&root)?;
+    if let Some(directory) = &arguments.shrink {
+        fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
+        mutants.iter().try_for_each(|mutant| shrink(&yard, mutant, &absolute(directory)?))?;
+        return Ok(Verdict::Pass);
+    }
+    let corpus = corpus::read_all(&root.join(corpus::DIRECTORY))?;
     say!("{:<32}{:<28}{:<18}{:<25}{:>7}{:>7}", "mutant", "scenario", "outcome", "oracle", "median", "p95");
     let (mut as_expected, mut broken) = (true, None);
     for mutant in &mutants {
-        match examine(&yard, mutant) {
+        match examine(&yard, mutant, &corpus) {
             Ok(expected) => as_expected &= expected,
             Err(Error::Interrupted) => {
                 say!("{}  interrupted", Verdict::Void.word());
@@ -80,7 +94,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
 }
 
 /// Builds a mutant, prints a row for each scenario, and says whether all are as expected.
-fn examine(yard: &Yard, mutant: &Mutant) -> Result<bool> {
+fn examine(yard: &Yard, mutant: &Mutant, corpus: &[Kept]) -> Result<bool> {
     let program = yard.build(&mutant.id, &[&mutant.path])?;
     let mut as_expected = true;
     for expectation in &mutant.expectations {
@@ -89,7 +103,45 @@ fn examine(yard: &Yard, mutant: &Mutant) -> Result<bool> {
         say!("{:<32}{:<28}{}", mutant.id, expectation.scenario.name, row.text);
         as_expected &= row.as_expected;
     }
+    for kept in corpus.iter().filter(|kept| kept.file.mutant.as_ref() == Some(&mutant.id)) {
+        let (fails, text) = fails_on(&program, kept, mutant)?;
+        say!("{text}");
+        as_expected &= fails;
+    }
     Ok(as_expected)
+}
+
+/// Shrinks the first failure of a mutant in the first scenario that is to catch it.
+fn shrink(yard: &Yard, mutant: &Mutant, directory: &Path) -> Result<()> {
+    let caught = mutant.expectations.iter().find_map(|expectation| match &expectation.outcome {
+        Expected::Caught { first, .. } => Some((expectation.scenario.name, first.join(","))),
+        Expected::Pass(_) => None,
+    });
+    let Some((scenario, by)) = caught else {
+        return Ok(());
+    };
+    let program = yard.build(&mutant.id, &[&mutant.path])?;
+    let path = directory.join(format!("{}.json", mutant.id));
+    let (seeds, start) = ((RANGES * SEEDS_MAX).to_string(), Instant::now());
+    let shrunk = [scenario, "--by", &by, "--seeds", &seeds, "--shrink", &path.to_string_lossy()];
+    let Some(failure) = program.detect(&shrunk)?.list.pop() else {
+        say!("{:<32}{scenario}: {by} finds nothing in {seeds} seeds", mutant.id);
+        return Ok(());
+    };
+    let mut file = PlanFile::read(&path)?;
+    file.mutant = Some(mutant.id.clone());
+    file.write(&path)?;
+    let schedule = &file.plan.schedule;
+    say!(
+        "{:<32}seed {:<7}{} calls, {} injections, {:.1} s: {}",
+        mutant.id,
+        failure.seed,
+        operations(&file.plan.workload),
+        schedule.injections.len() + schedule.crashes.len(),
+        start.elapsed().as_secs_f64(),
+        file.expected.sentence.unwrap_or_default()
+    );
+    Ok(())
 }
 
 struct Row {

@@ -1,25 +1,31 @@
-//! `segsim replay`: one seed again, told in full.
+//! `segsim replay`: one plan again, told in full.
 
-use super::{BaseName, scenario};
-use crate::error::Result;
+use super::{BaseName, ENGINE, scenario};
+use crate::error::{Error, Result};
 use crate::output::say;
+use crate::plan_file::{Expected, PlanFile};
 use crate::scenario::Scenario;
 use crate::story;
-use crate::workload::Workload;
+use crate::tell;
+use crate::workload::{Operation, Workload};
 use segment_sim::decision::Ratio;
-use segment_sim::plan::{Base, Plan};
+use segment_sim::plan::{Action, Base, Moment, Plan, Until};
 use segment_sim::verdict::Verdict;
 use segment_sim::world::{Mode, Worker};
+use std::path::Path;
 
-/// Run one seed again and say what happened
+/// Run one plan, or one seed, again and say what happened
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  segsim replay rotation-vs-eviction 17 --trace\n  \
+                        segsim replay target/plans/rotation-vs-eviction-17.json")]
 pub struct Arguments {
-    /// The scenario
-    scenario: String,
+    /// A plan, or a scenario and a seed
+    #[arg(value_name = "PLAN.json|SCENARIO")]
+    plan: String,
     /// The seed
-    seed: u64,
+    seed: Option<u64>,
     /// The base, if the sweep was given one
-    #[arg(long, value_name = "B")]
+    #[arg(long, value_name = "B", requires = "seed")]
     base: Option<BaseName>,
     /// Print every step
     #[arg(long)]
@@ -31,43 +37,81 @@ pub struct Arguments {
 /// # Errors
 /// Bad input, or a harness that failed.
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
-    let scenario = scenario(&arguments.scenario)?;
-    let (verdict, text) = replay(scenario, arguments.seed, arguments.base.map(Base::from), arguments.trace)?;
+    let (plan, expected) = match arguments.seed {
+        Some(seed) => (scenario(&arguments.plan)?.plan(seed, arguments.base.map(Base::from)), None),
+        None => {
+            let file = read(Path::new(&arguments.plan))?;
+            (file.plan, Some(file.expected))
+        }
+    };
+    let (verdict, text) = replay(scenario(&plan.scenario)?, &plan, expected.as_ref(), arguments.trace)?;
     say(format_args!("{text}"));
     Ok(verdict)
 }
 
-/// The replay of a seed, in words.
+/// Reads a plan, and warns when it was made with another engine.
+///
+/// # Errors
+/// A file that is no plan.
+pub fn read(path: &Path) -> Result<PlanFile> {
+    let name = path.to_string_lossy();
+    if Scenario::named(&name).is_some() && !path.exists() {
+        return Err(Error::SeedMissing { scenario: name.into_owned() });
+    }
+    let file = PlanFile::read(path)?;
+    if file.engine != ENGINE {
+        tell!("segsim: {} was made with engine {}; this one is {ENGINE}", path.display(), file.engine);
+    }
+    Ok(file)
+}
+
+/// The replay of a plan, in words.
 ///
 /// # Errors
 /// A harness that failed.
-pub fn replay(scenario: &Scenario, seed: u64, base: Option<Base>, trace: bool) -> Result<(Verdict, String)> {
-    let plan = scenario.plan(seed, base);
+pub fn replay(
+    scenario: &Scenario,
+    plan: &Plan<Workload>,
+    expected: Option<&Expected>,
+    trace: bool,
+) -> Result<(Verdict, String)> {
     let mut worker = Worker::new()?;
-    let first = scenario.run(&mut worker, &plan, Mode { keep_trace: true, ..Mode::default() })?;
-    let second = scenario.run(&mut worker, &plan, Mode { madsim_seed: 1, ..Mode::default() })?;
-    let mut text = describe(&plan);
+    let first = scenario.run(&mut worker, plan, Mode { keep_trace: true, ..Mode::default() })?;
+    let second = scenario.run(&mut worker, plan, Mode { madsim_seed: 1, ..Mode::default() })?;
+    let mut text = describe(plan);
     if let (true, Some(story)) = (trace, &first.story) {
         text += &story::tell(story);
     }
     let record = &first.record;
-    let verdict = match (record == &second.record, record.violations.is_empty()) {
-        (false, _) => Verdict::Void,
-        (true, true) => Verdict::Pass,
-        (true, false) => Verdict::Fail,
+    let repeats = record == &second.record;
+    let verdict = match record.violations.is_empty() {
+        _ if !repeats => Verdict::Void,
+        false => Verdict::Fail,
+        true if !first.unreached.is_empty() => Verdict::Void,
+        true => Verdict::Pass,
     };
     text += &format!("{}  {} sites, trace {:016x}\n", verdict.word(), record.sites, record.trace_hash);
-    if verdict == Verdict::Void {
+    if !repeats {
         text += &format!("void: a second run differs, trace {:016x}\n", second.record.trace_hash);
+    }
+    for site in &first.unreached {
+        text += &format!("not reached: {site}\n");
     }
     for violation in &record.violations {
         text += &format!("{} at step {}: {}\n", violation.oracle, violation.step, violation.sentence);
+    }
+    let oracle = record.violations.first().map(|violation| violation.oracle.as_str());
+    if let Some(expected) =
+        expected.filter(|expected| (expected.verdict, expected.oracle.as_deref()) != (verdict, oracle))
+    {
+        let by = expected.oracle.as_ref().map(|oracle| format!(" by {oracle}")).unwrap_or_default();
+        text += &format!("when the plan was written it came to {}{by}\n", expected.verdict.word());
     }
     Ok((verdict, text))
 }
 
 /// What a plan is, in a few lines.
-fn describe(plan: &Plan<Workload>) -> String {
+pub(super) fn describe(plan: &Plan<Workload>) -> String {
     let schedule = &plan.schedule;
     let knobs = &schedule.knobs;
     let share = |name: &str, ratio: Ratio| (ratio.hits > 0).then(|| format!("{name} {}/{}", ratio.hits, ratio.of));
@@ -85,7 +129,8 @@ fn describe(plan: &Plan<Workload>) -> String {
     let mut text =
         format!("{} seed {} on base {}; knobs: {knobs}\n", plan.scenario, schedule.seed, schedule.base.name());
     text += &format!("ring of {old}/{current}/{new} with {} segments", plan.workload.segments);
-    let Workload { stored, disk_bytes, .. } = &plan.workload;
+    let workload = &plan.workload;
+    let Workload { stored, disk_bytes, .. } = workload;
     if !stored.is_empty() {
         let place = |(key, number, segment): &(u8, u16, u32)| format!("{key}: content {number} in {segment}");
         text += &format!("; stored {}", stored.iter().map(place).collect::<Vec<_>>().join(", "));
@@ -94,8 +139,44 @@ fn describe(plan: &Plan<Workload>) -> String {
         text += &format!("; a disk of {disk_bytes} bytes");
     }
     text += "; callers:";
-    let lines = plan.workload.callers.iter().map(|operations| {
+    let calls = |operations: &Vec<Operation>| {
         operations.iter().map(|operation| format!("{operation:?}")).collect::<Vec<_>>().join(" then ")
-    });
-    text + " " + &lines.collect::<Vec<_>>().join("; ") + "\n"
+    };
+    let lines = workload.callers.iter().map(calls);
+    text += " ";
+    text += &lines.collect::<Vec<_>>().join("; ");
+    for (number, later) in (2..).zip(&workload.lives) {
+        let callers = later.callers.iter().map(|operations| calls(operations)).collect::<Vec<_>>().join("; ");
+        text += &format!("\nlife {number}: {}", if callers.is_empty() { "no callers" } else { &callers });
+        if let Some([old, current, new]) = later.generations {
+            text += &format!(", ring of {old}/{current}/{new}");
+        }
+        if !later.lost.is_empty() {
+            text += &format!(", files lost at places {:?}", later.lost);
+        }
+    }
+    text += "\n";
+    for injection in &schedule.injections {
+        let what = match &injection.action {
+            Action::Hold(Until::Passed(site)) => format!("held until {site}"),
+            Action::Hold(Until::Steps(steps)) => format!("held for {steps} steps"),
+            Action::Hold(Until::Idle) => "held until nothing else can run".to_string(),
+            Action::Error(errno) => format!("fails: {}", std::io::Error::from_raw_os_error(*errno)),
+            Action::Cancel => "its caller is dropped".to_string(),
+            Action::CancelAfter(steps) => format!("its caller is dropped {steps} steps later"),
+            Action::CancelOnce(site) => format!("its caller is dropped once {site} has passed"),
+            Action::Crash(kind) => format!("{kind:?}"),
+        };
+        text += &format!("  {}: {what}\n", injection.site);
+    }
+    for crash in &schedule.crashes {
+        let at = match &crash.at {
+            Moment::At(site) => format!("at {site}"),
+            Moment::Site(site, nth) => format!("at {site}, time {nth}"),
+            Moment::Step(step) => format!("at step {step}"),
+            Moment::Idle => "when nothing can go on".to_string(),
+        };
+        text += &format!("  {:?} {at}\n", crash.kind);
+    }
+    text
 }

@@ -2,15 +2,16 @@
 #![allow(clippy::disallowed_methods, reason = "a command: it measures itself and writes the report that was asked for")]
 
 use super::progress::Progress;
-use super::{BaseName, ENGINE, STOP, Selection};
+use super::{BaseName, ENGINE, STOP, Selection, scenario};
 use crate::error::{Error, Result};
 use crate::output::say;
-use crate::report::{Measured, Report, SweepRecord, SweepResult, grouped};
+use crate::plan_file::{Expected, PlanFile};
+use crate::report::{Measured, Report, SweepRecord, SweepResult, grouped, plan_path};
 use crate::say;
 use crate::scenario::Scenario;
 use rustix::time::{ClockId, clock_gettime};
 use segment_sim::plan::Base;
-use segment_sim::record::Tally;
+use segment_sim::record::{Group, Tally};
 use segment_sim::sweep::{Range, sweep};
 use segment_sim::verdict::Verdict;
 use segment_sim::world::{Mode, Worker};
@@ -32,6 +33,9 @@ pub struct Arguments {
     /// Also write everything as JSON to this file
     #[arg(long, value_name = "FILE.json")]
     report: Option<PathBuf>,
+    /// Write the plan of each kind of failure to this directory
+    #[arg(long, value_name = "DIR", default_value = "target/plans")]
+    plans: PathBuf,
 }
 
 /// Sweeps, prints, and returns the worst verdict.
@@ -70,9 +74,25 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     }
     let program = std::env::args().next().unwrap_or_else(|| "segsim".to_string());
     for record in &report.sweeps {
-        say(format_args!("{}", record.result.failures(&program)));
+        write_plans(&record.result, arguments)?;
+        say(format_args!("{}", record.result.failures(&program, &arguments.plans)));
     }
     Ok(verdict)
+}
+
+/// Writes the first plan of each group of failures.
+fn write_plans(result: &SweepResult, arguments: &Arguments) -> Result<()> {
+    if result.tally.groups.is_empty() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(&arguments.plans).map_err(Error::io("create", &arguments.plans))?;
+    for Group { oracle, sentence, seed, .. } in result.tally.groups.values() {
+        let plan = scenario(&result.scenario)?.plan(*seed, arguments.base.map(Base::from));
+        let (oracle, sentence) = (Some(oracle.clone()), Some(sentence.clone()));
+        let expected = Expected { verdict: Verdict::Fail, oracle, sentence };
+        PlanFile::new(plan, expected).write(&plan_path(&arguments.plans, &result.scenario, *seed))?;
+    }
+    Ok(())
 }
 
 /// Sweeps one scenario.

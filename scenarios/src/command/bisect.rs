@@ -1,0 +1,120 @@
+//! `segsim bisect`: the commit since which a plan fails.
+//!
+//! Goes through the history of `engine/` alone: each engine is built with the harness of this checkout, so a plan means
+//! the same on all of them. One that does not build with it is skipped, as `git bisect run` does.
+
+use super::STOP;
+use super::replay::read;
+use crate::corpus::Kept;
+use crate::error::{Error, Result};
+use crate::yard::{Yard, absolute, git, last_line, output, workspace};
+use crate::{say, tell};
+use segment_sim::verdict::Verdict;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+/// What `git bisect run` takes as: this one cannot be tested; and as: end here.
+const SKIP: u8 = 125;
+const ABORT: u8 = 128;
+
+/// Find the commit since which a plan fails, through git bisect
+///
+/// The harness stays that of this checkout; the engine is each commit's.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  segsim bisect v0.1..main scenarios/corpus/same-key-17.json")]
+pub struct Arguments {
+    /// A commit on which the plan passes, and one on which it fails
+    #[arg(value_name = "GOOD..BAD")]
+    range: String,
+    /// The plan
+    #[arg(value_name = "PLAN.json")]
+    plan: PathBuf,
+}
+
+/// One step of it
+#[derive(Debug, clap::Args)]
+pub struct StepArguments {
+    /// The workspace whose harness is used
+    root: PathBuf,
+    /// The plan
+    plan: PathBuf,
+}
+
+/// Bisects, and prints the first commit on which the plan fails.
+///
+/// # Errors
+/// A range that git does not know, and the like.
+pub fn run(arguments: &Arguments) -> Result<Verdict> {
+    let root = workspace()?;
+    read(&arguments.plan)?;
+    let plan = absolute(&arguments.plan)?;
+    let wrong = |reason: String| Error::Bisect { range: arguments.range.clone(), reason };
+    let (good, bad) = arguments.range.split_once("..").ok_or_else(|| wrong("a range is GOOD..BAD".to_string()))?;
+    let history = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
+    let work = history.path().join("work");
+    let must = |mut command: std::process::Command| -> Result<Vec<u8>> {
+        let ran = output(&mut command)?;
+        if STOP.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        if ran.status.success() { Ok(ran.stdout) } else { Err(wrong(last_line(&ran.stderr))) }
+    };
+    let mut commits = Vec::new();
+    for name in [good, bad] {
+        let commit =
+            must(git(&root, &["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{name}^{{commit}}")]));
+        let commit = commit.map_err(|_| wrong(format!("git knows no commit {name:?}")))?;
+        commits.push(String::from_utf8_lossy(&commit).trim().to_string());
+    }
+    let mut clone = git(&root, &["clone", "--quiet", "--shared", "."]);
+    clone.arg(&work);
+    must(clone)?;
+    must(git(&work, &["bisect", "start", &commits[1], &commits[0], "--", "engine"]))?;
+    tell!("bisecting {}; each engine takes a build", arguments.range);
+    let program = std::env::current_exe().map_err(Error::io("find", "segsim"))?;
+    let mut steps = git(&work, &["bisect", "run"]);
+    steps.arg(&program).arg("bisect-step").arg(&root).arg(&plan);
+    let told = must(steps)?;
+    let told = String::from_utf8_lossy(&told);
+    let Some(first) = told.lines().find_map(|line| line.strip_suffix(" is the first bad commit")) else {
+        say!("{}  no commit could be told apart: {}", Verdict::Void.word(), last_line(told.as_bytes()));
+        return Ok(Verdict::Void);
+    };
+    let subject = must(git(&work, &["log", "-1", "--format=%h %s", first]))?;
+    say!("{}", String::from_utf8_lossy(&subject).trim());
+    Ok(Verdict::Pass)
+}
+
+/// Builds the engine of the current directory, and says by the exit code whether the plan fails on it.
+pub fn step(arguments: &StepArguments) -> u8 {
+    tried(arguments).unwrap_or_else(|error| {
+        tell!("segsim: {error}");
+        ABORT
+    })
+}
+
+fn tried(arguments: &StepArguments) -> Result<u8> {
+    let yard = Yard::new(&arguments.root)?;
+    let here = std::env::current_dir().map_err(Error::io("find", "."))?;
+    let name = output(&mut git(&here, &["rev-parse", "--short", "HEAD"]))?;
+    let name = String::from_utf8_lossy(&name.stdout).trim().to_string();
+    match yard.build_engine(&name, &here.join("engine")) {
+        Err(Error::MutantDoesNotBuild { .. }) => {
+            tell!("{name}: does not build with this harness, skipped");
+            Ok(SKIP)
+        }
+        Err(error) => Err(error),
+        Ok(program) => {
+            let fails = fails(&program, &arguments.plan)?;
+            tell!("{name}: {}", if fails { "fails" } else { "passes" });
+            Ok(u8::from(fails))
+        }
+    }
+}
+
+fn fails(program: &crate::yard::Program, plan: &Path) -> Result<bool> {
+    let file = read(plan)?;
+    let kept = Kept { name: String::new(), path: plan.to_path_buf(), file };
+    let found = super::corpus::failure_on(program, &kept)?;
+    Ok(found.is_some())
+}

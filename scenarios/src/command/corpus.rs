@@ -1,0 +1,173 @@
+//! `segsim corpus`: the plans that are kept, run on this engine or on their mutants.
+#![allow(clippy::disallowed_methods, reason = "plans are files")]
+
+use crate::corpus::{DIRECTORY, Judged, Kept, judge, read_all};
+use crate::error::{Error, Result};
+use crate::mutant::{self, Mutant, patches};
+use crate::plan_file::PlanFile;
+use crate::say;
+use crate::yard::{Program, Yard, workspace};
+use segment_sim::verdict::Verdict;
+use segment_sim::world::Worker;
+use std::path::{Path, PathBuf};
+
+/// Run the plans that are kept: each passes on this engine and fails on its mutant
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    add: Option<Command>,
+    /// Only this plan, by name or by its mutant; may be given several times [default: all]
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Take the plans from here [default: scenarios/corpus of the workspace]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Build each plan's mutant, and run it there
+    #[arg(long)]
+    on_mutants: bool,
+    /// Patch harmless changes of the engine in besides: the plans must fail all the same
+    #[arg(long, requires = "on_mutants")]
+    drift: bool,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Keep a plan that once failed and passes on this engine
+    Add {
+        /// The plan
+        #[arg(value_name = "PLAN.json")]
+        plan: PathBuf,
+        /// Its name in the corpus [default: that of the file]
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        /// The mutant that it fails on
+        #[arg(long, value_name = "ID")]
+        mutant: Option<String>,
+    },
+}
+
+/// Runs the plans, or keeps one.
+///
+/// # Errors
+/// Bad input, or a harness that failed.
+pub fn run(arguments: &Arguments) -> Result<Verdict> {
+    if let Some(Command::Add { plan, name, mutant }) = &arguments.add {
+        return add(plan, name.as_deref(), mutant.as_deref());
+    }
+    let directory = match &arguments.dir {
+        Some(directory) => directory.clone(),
+        None => workspace()?.join(DIRECTORY),
+    };
+    let mut plans = read_all(&directory)?;
+    let is_named = |kept: &Kept, name: &String| kept.name == *name || kept.file.mutant.as_ref() == Some(name);
+    if let Some(name) = arguments.only.iter().find(|name| !plans.iter().any(|kept| is_named(kept, name))) {
+        return Err(Error::UnknownPlan { name: name.clone(), directory });
+    }
+    plans.retain(|kept| arguments.only.is_empty() || arguments.only.iter().any(|name| is_named(kept, name)));
+    if arguments.on_mutants { on_mutants(&plans, arguments.drift) } else { on_this_engine(&plans) }
+}
+
+fn on_this_engine(plans: &[Kept]) -> Result<Verdict> {
+    let mut worker = Worker::new()?;
+    let mut worst = if plans.is_empty() { Verdict::Void } else { Verdict::Pass };
+    for kept in plans {
+        let judged = judge(&mut worker, &kept.file)?;
+        worst = worst.max(judged.verdict);
+        if judged.verdict != Verdict::Pass {
+            say!("{}", why(kept, &judged));
+        }
+    }
+    say!("{}  {} plans of the corpus", worst.word(), plans.len());
+    Ok(worst)
+}
+
+/// Why a plan does not pass, in a line.
+fn why(kept: &Kept, judged: &Judged) -> String {
+    let word = judged.verdict.word();
+    let Kept { name, path, .. } = kept;
+    match (judged.violations.first(), judged.unreached.first()) {
+        (Some(violation), _) => {
+            format!("{word}  {name}: {}: {} (segsim replay {})", violation.oracle, violation.sentence, path.display())
+        }
+        (None, Some(site)) => format!("{word}  {name}: the run no longer comes to {site}"),
+        (None, None) => format!("{word}  {name}: a second run differs"),
+    }
+}
+
+fn on_mutants(plans: &[Kept], drift: bool) -> Result<Verdict> {
+    let root = workspace()?;
+    let mutants = mutant::read_all(&root.join("scenarios/mutants"))?;
+    let drift = if drift { patches(&root.join("scenarios/drift"))? } else { Vec::new() };
+    let yard = Yard::new(&root)?;
+    let mut verdict = if plans.is_empty() { Verdict::Void } else { Verdict::Pass };
+    for mutant in &mutants {
+        let own: Vec<&Kept> = plans.iter().filter(|kept| kept.file.mutant.as_ref() == Some(&mutant.id)).collect();
+        if own.is_empty() {
+            continue;
+        }
+        let mut all = vec![mutant.path.as_path()];
+        all.extend(drift.iter().map(PathBuf::as_path));
+        let program = yard.build(&mutant.id, &all)?;
+        for kept in own {
+            let (fails, text) = fails_on(&program, kept, mutant)?;
+            verdict = verdict.max(if fails { Verdict::Pass } else { Verdict::Void });
+            say!("{text}");
+        }
+    }
+    say!("{}  {} plans of the corpus, each on its mutant", verdict.word(), plans.len());
+    Ok(verdict)
+}
+
+/// Whether a plan fails on its mutant as it is kept for, and a line that says so.
+///
+/// # Errors
+/// When the mutant's program fails.
+pub fn fails_on(program: &Program, kept: &Kept, mutant: &Mutant) -> Result<(bool, String)> {
+    let found = failure_on(program, kept)?;
+    let fails = found.is_some() && found == kept.file.expected.oracle;
+    let outcome = match (&found, fails) {
+        (Some(oracle), true) => format!("FAIL, as it must  {oracle}"),
+        (Some(oracle), false) => format!("FAIL BY ANOTHER   {oracle}"),
+        (None, _) => "PASS, wrongly".to_string(),
+    };
+    Ok((fails, format!("{:<32}{:<28}{outcome}", mutant.id, format!("corpus/{}", kept.name))))
+}
+
+/// The oracle by which a plan fails on a built engine, if it does.
+///
+/// # Errors
+/// When the program fails.
+pub fn failure_on(program: &Program, kept: &Kept) -> Result<Option<String>> {
+    let path = kept.path.to_string_lossy();
+    let failure = program.detect(&[&kept.file.plan.scenario, "--plans", &path])?.list.pop();
+    Ok(failure.map(|failure| failure.oracle))
+}
+
+fn add(plan: &Path, name: Option<&str>, mutant: Option<&str>) -> Result<Verdict> {
+    let mut file = PlanFile::read(plan)?;
+    if let Some(id) = mutant {
+        let directory = workspace()?.join("scenarios/mutants");
+        let mutants = mutant::read_all(&directory)?;
+        if !mutants.iter().any(|mutant| mutant.id == id) {
+            let known = mutants.iter().map(|mutant| mutant.id.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(Error::UnknownMutant { name: id.to_string(), directory, known });
+        }
+        file.mutant = Some(id.to_string());
+    }
+    let stem = || plan.file_stem().unwrap_or_default().to_string_lossy().replace(".shrunk", "");
+    let name = name.map_or_else(stem, str::to_string);
+    let path = workspace()?.join(DIRECTORY).join(format!("{name}.json"));
+    if name.contains(['/', '\\']) || name.is_empty() || path.exists() {
+        return Err(Error::PlanName { path });
+    }
+    let judged = judge(&mut Worker::new()?, &file)?;
+    if judged.verdict != Verdict::Pass {
+        say!("{}", why(&Kept { name, path: plan.to_path_buf(), file }, &judged));
+        say!("{}  only what passes on this engine is kept", judged.verdict.word());
+        return Ok(judged.verdict);
+    }
+    file.write(&path)?;
+    say!("{}  kept as {}", Verdict::Pass.word(), path.display());
+    Ok(Verdict::Pass)
+}

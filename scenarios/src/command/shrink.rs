@@ -1,0 +1,180 @@
+//! `segsim shrink`: a failing plan made as small as it goes, and the sentence that tells of it.
+
+use super::progress::Progress;
+use super::{STOP, scenario};
+use crate::error::{Error, Result};
+use crate::output::say;
+use crate::plan_file::{Expected, PlanFile};
+use crate::scenario::Scenario;
+use crate::sentence;
+use crate::smaller::{size, smaller};
+use crate::workload::{Operation, Workload};
+use crate::{say, tell};
+use segment_sim::plan::{Action, Injection, Plan, Schedule};
+use segment_sim::shrink::{self, Passed, RUNS_MAX, Ran, Shrinkable, Shrunk, Smaller};
+use segment_sim::site::SiteName;
+use segment_sim::trace::{Event, Trace, What};
+use segment_sim::verdict::Verdict;
+use segment_sim::vocabulary::WINDOWS;
+use segment_sim::world::{Mode, Story, Worker};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+/// Make a failing plan as small as it goes
+///
+/// Takes away callers, calls, artifacts, faults and preemptions as long as the same oracle finds the same damage, and
+/// writes what is left as order: holds "this site until that one", with nothing drawn. The plan that it begins with is
+/// left as it is.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  segsim sweep --scenario same-key             a failure writes its plan, and says where\n  \
+                        segsim shrink target/plans/same-key-17.json  makes target/plans/same-key-17.shrunk.json"
+)]
+pub struct Arguments {
+    /// The plan
+    #[arg(value_name = "PLAN.json")]
+    plan: PathBuf,
+    /// Write the small one here [default: beside it, as PLAN.shrunk.json]
+    #[arg(short, long, value_name = "FILE.json")]
+    output: Option<PathBuf>,
+}
+
+/// Shrinks, writes, and tells.
+///
+/// # Errors
+/// Bad input, or a harness that failed.
+pub fn run(arguments: &Arguments) -> Result<Verdict> {
+    let file = PlanFile::read(&arguments.plan)?;
+    let path = arguments.output.clone().unwrap_or_else(|| beside(&arguments.plan));
+    if path == arguments.plan {
+        return Err(Error::SamePlan { path });
+    }
+    let started = std::time::Instant::now();
+    let bar = Progress::new("shrink", RUNS_MAX, "runs at most");
+    let shrunk = shrunk(&file.plan, |runs| bar.tell(runs, started.elapsed()))?;
+    bar.end();
+    let Some((Shrunk { plan, runs, .. }, expected)) = shrunk else {
+        say!(
+            "{}  {} does not fail on this engine: there is nothing to shrink",
+            Verdict::Void.word(),
+            arguments.plan.display()
+        );
+        return Ok(Verdict::Void);
+    };
+    let Schedule { injections, crashes, .. } = &plan.schedule;
+    say!(
+        "{} -> {} calls, {} injections; {runs} runs, {:.1} s",
+        operations(&file.plan.workload),
+        operations(&plan.workload),
+        injections.len() + crashes.len(),
+        started.elapsed().as_secs_f64()
+    );
+    say(format_args!("{}", super::replay::describe(&plan)));
+    let sentence = expected.sentence.clone().unwrap_or_default();
+    PlanFile { mutant: file.mutant, ..PlanFile::new(plan, expected) }.write(&path)?;
+    say!("{sentence}");
+    let program = std::env::args().next().unwrap_or_else(|| "segsim".to_string());
+    say!("{program} replay {}", path.display());
+    if STOP.load(Ordering::Relaxed) {
+        tell!("interrupted: it may become smaller still");
+    }
+    Ok(Verdict::Fail)
+}
+
+/// The smallest plan found, and what came of it; `None` when the plan does not fail.
+///
+/// # Errors
+/// When the harness fails.
+pub fn shrunk(plan: &Plan<Workload>, progress: impl FnMut(u64)) -> Result<Option<(Shrunk<Workload>, Expected)>> {
+    let scenario = scenario(&plan.scenario)?;
+    let mut runs = Runs { scenario, worker: Worker::new()? };
+    let Some(shrunk) = shrink::shrink(&mut runs, plan, progress)? else {
+        return Ok(None);
+    };
+    let outcome = scenario.run(&mut runs.worker, &shrunk.plan, Mode { keep_trace: true, ..Mode::default() })?;
+    let mut expected = Expected::of(&outcome.record);
+    expected.sentence = outcome.story.as_ref().map(|story| sentence::of(&shrunk.plan, story, &outcome.record));
+    Ok(Some((shrunk, expected)))
+}
+
+/// Calls of all lives.
+pub fn operations(workload: &Workload) -> usize {
+    let callers = workload.lives.iter().flat_map(|life| &life.callers).chain(&workload.callers);
+    callers.map(Vec::<Operation>::len).sum()
+}
+
+/// A caller that was dropped some steps later, dropped once that had passed which came before it.
+fn once(injection: Injection, trace: &Trace, labels: &[String]) -> Injection {
+    let events = trace.events();
+    let name = |event: &Event| SiteName {
+        task: labels[usize::from(event.site.task.0)].clone(),
+        point: event.site.point.to_string(),
+        hit: event.site.hit,
+    };
+    let dropped = events.iter().position(|event| event.what == What::Cancelled && name(event) == injection.site);
+    let before = dropped.and_then(|dropped| events[..dropped].iter().rfind(|event| has_passed(event.what)));
+    match before {
+        Some(event) => Injection { action: Action::CancelOnce(name(event)), ..injection },
+        None => injection,
+    }
+}
+
+fn has_passed(what: What) -> bool {
+    !matches!(what, What::Cancelled | What::Crashed | What::Finished | What::Panicked)
+}
+
+fn beside(path: &Path) -> PathBuf {
+    path.with_extension("shrunk.json")
+}
+
+/// A scenario's runs, as shrinking wants them.
+struct Runs {
+    scenario: &'static Scenario,
+    worker: Worker,
+}
+
+impl Shrinkable for Runs {
+    type Workload = Workload;
+    type Error = segment_engine::Error;
+
+    fn run(&mut self, plan: &Plan<Workload>, keep: bool) -> segment_engine::Result<Ran> {
+        let outcome = self.scenario.run(&mut self.worker, plan, Mode { keep_trace: keep, ..Mode::default() })?;
+        let Story { trace, labels, fired, ends, .. } = outcome.story.unwrap_or_default();
+        let order = trace.events().iter().filter(|event| has_passed(event.what)).map(|event| Passed {
+            site: SiteName {
+                task: labels[usize::from(event.site.task.0)].clone(),
+                point: event.site.point.to_string(),
+                hit: event.site.hit,
+            },
+            task: event.site.task,
+            waits: matches!(event.what, What::Passed | What::Landed | What::Failed(_)),
+        });
+        let order = order.collect();
+        let fired = fired.into_iter().map(|injection| match injection.action {
+            Action::CancelAfter(_) => once(injection, &trace, &labels),
+            _ => injection,
+        });
+        let fired = fired.collect();
+        Ok(Ran { violations: outcome.record.violations, sites: outcome.record.sites, order, fired, ends })
+    }
+
+    fn schedule(&self, seed: u64) -> Schedule {
+        self.scenario.plan(seed, None).schedule
+    }
+
+    fn smaller(&self, workload: &Workload) -> Vec<Smaller<Workload>> {
+        smaller(workload)
+    }
+
+    fn size(&self, workload: &Workload) -> usize {
+        size(workload)
+    }
+
+    fn is_commit(&self, point: &str) -> bool {
+        WINDOWS.iter().any(|window| window.lands.contains(&point))
+    }
+
+    fn is_interrupted(&self) -> bool {
+        STOP.load(Ordering::Relaxed)
+    }
+}

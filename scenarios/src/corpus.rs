@@ -1,0 +1,73 @@
+//! The corpus: small plans that are kept. Each passes on the engine, and fails on the mutant that it names; one that names
+//! none has failed on an engine of the past.
+#![allow(clippy::disallowed_methods, reason = "plans are files")]
+
+use crate::error::{Error, Result};
+use crate::plan_file::PlanFile;
+use crate::scenario::Scenario;
+use segment_sim::site::SiteName;
+use segment_sim::verdict::{Verdict, Violation};
+use segment_sim::world::{Mode, Worker};
+use std::path::{Path, PathBuf};
+
+/// Where it is, in the workspace.
+pub const DIRECTORY: &str = "scenarios/corpus";
+
+/// A plan of the corpus.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// Its name: that of the file, without its ending.
+    pub name: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// The plan.
+    pub file: PlanFile,
+}
+
+/// What came of a kept plan.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// PASS, FAIL, or VOID when it names a site that is not there or does not repeat.
+    pub verdict: Verdict,
+    /// What the oracles found.
+    pub violations: Vec<Violation>,
+    /// Sites that were not reached.
+    pub unreached: Vec<SiteName>,
+}
+
+/// Reads every plan in a directory, in the order of their names.
+///
+/// # Errors
+/// When the directory cannot be read, or one of them is no plan.
+pub fn read_all(directory: &Path) -> Result<Vec<Kept>> {
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(Error::io("read", directory))? {
+        let path = entry.map_err(Error::io("read", directory))?.path();
+        if path.extension().is_some_and(|ending| ending == "json") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    let kept = paths.into_iter().map(|path| {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Kept { name, file: PlanFile::read(&path)?, path })
+    });
+    kept.collect()
+}
+
+/// Runs a plan twice and judges it.
+///
+/// # Errors
+/// When the harness fails.
+pub fn judge(worker: &mut Worker, file: &PlanFile) -> Result<Judged> {
+    let scenario = Scenario::named(&file.plan.scenario).expect("a plan that was read names a scenario");
+    let first = scenario.run(worker, &file.plan, Mode::default())?;
+    let second = scenario.run(worker, &file.plan, Mode { madsim_seed: 1, ..Mode::default() })?;
+    let verdict = match first.record.violations.is_empty() {
+        _ if first.record != second.record => Verdict::Void,
+        false => Verdict::Fail,
+        true if !first.unreached.is_empty() => Verdict::Void,
+        true => Verdict::Pass,
+    };
+    Ok(Judged { verdict, violations: first.record.violations, unreached: first.unreached })
+}

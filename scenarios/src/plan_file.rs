@@ -1,0 +1,161 @@
+//! Plans on disk: JSON, one run each.
+//!
+//! ```json
+//! {
+//!   "format": 1,
+//!   "engine": "0123456789abcdef",
+//!   "expected": { "verdict": "FAIL", "oracle": "save-chain", "sentence": "..." },
+//!   "mutant": "unserialized-ring",
+//!   "plan": { "scenario": "rotation-vs-eviction", "schedule": { ... }, "workload": { ... } }
+//! }
+//! ```
+//!
+//! `engine` is the hash of the engine's sources that the plan was made with; another one is told, and no error. `mutant`
+//! may be absent. An injection reads `{ "site": "evict#1@RingCloned", "action": { "hold": { "passed":
+//! "rotate#1/rotation#1@RingSaved" } } }`; [`segment_sim::plan`] has the rest. Whatever a file holds, reading it ends in a
+//! plan that can be run or in one line: unknown fields are refused by name, and so are numbers that no run could bear.
+#![allow(clippy::disallowed_methods, reason = "plans are files")]
+
+use crate::error::{Error, Result};
+use crate::scenario::Scenario;
+use crate::workload::Workload;
+use segment_sim::plan::{Plan, Schedule};
+use segment_sim::record::Record;
+use segment_sim::verdict::{Verdict, Violation};
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+
+/// The version of the form.
+const FORMAT: u32 = 1;
+
+/// A plan is a few kilobytes; what is larger is something else.
+const BYTES_MAX: u64 = 1 << 20;
+
+/// The most injections, and the most lives of the process.
+const INJECTIONS_MAX: usize = 4096;
+const CRASHES_MAX: usize = 16;
+
+/// A plan, and what is known of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanFile {
+    /// The version of the form: 1.
+    pub format: u32,
+    /// The hash of the engine's sources that it was made with.
+    pub engine: String,
+    /// What came of it then.
+    pub expected: Expected,
+    /// The mutant that it fails on, if it is kept for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mutant: Option<String>,
+    /// The plan.
+    pub plan: Plan<Workload>,
+}
+
+/// What came of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expected {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The oracle that found something first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oracle: Option<String>,
+    /// What it said, or what shrinking made of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sentence: Option<String>,
+}
+
+impl Expected {
+    /// What came of a run.
+    pub fn of(record: &Record) -> Expected {
+        match record.violations.first() {
+            None => Expected { verdict: Verdict::Pass, oracle: None, sentence: None },
+            Some(Violation { oracle, sentence, .. }) => {
+                Expected { verdict: Verdict::Fail, oracle: Some(oracle.clone()), sentence: Some(sentence.clone()) }
+            }
+        }
+    }
+}
+
+impl PlanFile {
+    /// A plan of this engine.
+    pub fn new(plan: Plan<Workload>, expected: Expected) -> PlanFile {
+        PlanFile { format: FORMAT, engine: crate::command::ENGINE.to_string(), expected, mutant: None, plan }
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`Error::Io`], and [`Error::Plan`], which says what is wrong with it.
+    pub fn read(path: &Path) -> Result<PlanFile> {
+        let mut bytes = Vec::new();
+        let file = File::open(path).map_err(Error::io("read", path))?;
+        file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+        PlanFile::parse(&bytes).map_err(|fault| Error::Plan { path: path.to_path_buf(), fault })
+    }
+
+    /// Reads a file's bytes.
+    ///
+    /// # Errors
+    /// What is wrong with them, in one line.
+    pub fn parse(bytes: &[u8]) -> std::result::Result<PlanFile, String> {
+        if bytes.len() as u64 > BYTES_MAX {
+            return Err(format!("it is larger than {BYTES_MAX} bytes"));
+        }
+        let file: PlanFile = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        if file.format != FORMAT {
+            return Err(format!("it has format {}; this segsim reads format {FORMAT}", file.format));
+        }
+        let Some(scenario) = Scenario::named(&file.plan.scenario) else {
+            return Err(format!("no scenario is called {:?}", file.plan.scenario));
+        };
+        check(&file.plan.schedule)?;
+        file.plan.workload.check(scenario.subject, !file.plan.schedule.crashes.is_empty())?;
+        Ok(file)
+    }
+
+    /// Writes it to a file, as a whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let write = || {
+            let mut file = tempfile::NamedTempFile::new_in(directory)?;
+            file.write_all(self.text().as_bytes())?;
+            file.persist(path).map_err(|error| error.error)?;
+            Ok(())
+        };
+        write().map_err(Error::io("write", path))
+    }
+
+    /// It as text.
+    pub fn text(&self) -> String {
+        serde_json::to_string_pretty(self).expect("a plan is plain data") + "\n"
+    }
+}
+
+/// Whether a run can bear it.
+fn check(schedule: &Schedule) -> std::result::Result<(), String> {
+    let Schedule { knobs, injections, crashes, .. } = schedule;
+    for (name, ratio) in knobs.named() {
+        if ratio.hits > ratio.of {
+            return Err(format!("the knob {name} takes {} of {}", ratio.hits, ratio.of));
+        }
+    }
+    if injections.len() > INJECTIONS_MAX {
+        return Err(format!("{} injections are more than {INJECTIONS_MAX}", injections.len()));
+    }
+    if crashes.len() > CRASHES_MAX {
+        return Err(format!("{} crashes are more than {CRASHES_MAX}", crashes.len()));
+    }
+    let mut sites: Vec<_> = injections.iter().map(|injection| &injection.site).collect();
+    sites.sort();
+    match sites.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(format!("two injections at {}", pair[0])),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,172 @@
+//! One sentence for a failing plan: who was where, what came meanwhile, and what is wrong since.
+//!
+//! Built from what the plan's injections did in the run and from what the oracle found. Where the oracle's own sentence
+//! names everybody who was held, it says all there is to say.
+
+use crate::workload::Workload;
+use segment_engine::ring_state::RingRecord;
+use segment_sim::plan::{Action, Crash, CrashKind, Injection, Moment, Plan, Until};
+use segment_sim::record::Record;
+use segment_sim::site::SiteName;
+use segment_sim::trace::Event;
+use segment_sim::world::Story;
+
+/// The sentence of a run of a plan; of one that passes, that it does.
+pub fn of(plan: &Plan<Workload>, story: &Story, record: &Record) -> String {
+    let Some(first) = record.violations.first() else {
+        return "nothing is wrong".to_string();
+    };
+    let mut clauses: Vec<(u64, String)> = Vec::new();
+    for Injection { site, action } in &plan.schedule.injections {
+        let Some(step) = step_of(story, site) else {
+            continue;
+        };
+        let at = state(&site.point);
+        let task = &site.task;
+        let clause = match action {
+            Action::Hold(_) if first.sentence.contains(task.as_str()) && says_all(plan, &first.sentence) => continue,
+            Action::Hold(Until::Passed(until)) => {
+                format!("{task} {at} until {} {}", until.task, deed(story, until))
+            }
+            Action::Hold(Until::Idle | Until::Steps(_)) => format!("{task} {at} for long"),
+            Action::Error(errno) => {
+                let error = std::io::Error::from_raw_os_error(*errno);
+                format!("it fails while {task} {at} ({error})")
+            }
+            Action::Cancel => format!("the caller of {task} is dropped while it {at}"),
+            Action::CancelAfter(steps) => format!("the caller of {task} is dropped {steps} steps later"),
+            Action::CancelOnce(site) => {
+                format!("the caller of {task} is dropped once {} {}", site.task, deed(story, site))
+            }
+            Action::Crash(kind) => format!("{} while {task} {at}", end(*kind)),
+        };
+        clauses.push((step, clause));
+    }
+    for Crash { kind, at } in &plan.schedule.crashes {
+        let clause = match at {
+            Moment::At(site) => format!("{} while {} {}", end(*kind), site.task, state(&site.point)),
+            _ => format!("{} when nothing can go on", end(*kind)),
+        };
+        let step = if let Moment::At(site) = at { step_of(story, site) } else { None };
+        clauses.push((step.unwrap_or(u64::MAX), clause));
+    }
+    clauses.sort();
+    clauses.dedup();
+    let mut sentence = clauses.into_iter().map(|(_, clause)| clause).collect::<Vec<_>>().join(", then ");
+    if !sentence.is_empty() {
+        sentence += ": ";
+    }
+    sentence + &first.sentence
+}
+
+/// Whether a sentence names everybody whom the plan holds.
+fn says_all(plan: &Plan<Workload>, sentence: &str) -> bool {
+    let mut holds = plan.schedule.injections.iter().filter(|injection| matches!(injection.action, Action::Hold(_)));
+    sentence.contains("cloned the ring") && holds.all(|hold| sentence.contains(hold.site.task.as_str()))
+}
+
+fn is_at(story: &Story, event: &Event, site: &SiteName) -> bool {
+    let at = event.site;
+    at.point == site.point && at.hit == site.hit && story.labels[usize::from(at.task.0)] == site.task
+}
+
+fn step_of(story: &Story, site: &SiteName) -> Option<u64> {
+    story.trace.events().iter().find(|event| is_at(story, event, site)).map(|event| event.step)
+}
+
+/// How a life of the process ends.
+fn end(kind: CrashKind) -> &'static str {
+    match kind {
+        CrashKind::Kill => "the process is killed",
+        CrashKind::PowerLoss => "the power fails",
+        CrashKind::Close => "the engine is closed and the power fails",
+    }
+}
+
+/// What a task is at, that has got to a point and not gone on.
+fn state(point: &str) -> String {
+    let state = match point {
+        "Start" => "has not begun",
+        "Sleep" => "sleeps",
+        "RingWanted" => "is about to change the ring",
+        "RingCloned" => "has cloned the ring and waits",
+        "WriteWanted" => "wants the write lock",
+        "WriteLocked" => "holds the write lock",
+        "StripeWanted" => "wants its stripe",
+        "StripeLocked" => "holds its stripe",
+        "SyncJoined" => "has its sync and waits",
+        "RowRead" => "has read the row and waits",
+        "RowLookedUp" => "knows where the bytes are and waits",
+        "RefreshWanted" => "is about to refresh",
+        "RefreshLocked" => "holds the refresh lock",
+        "RotationJoined" => "has its rotation's answer and waits",
+        "EvictorWoken" => "is woken and waits",
+        "EvictorAwaited" => "has waited for the evictor",
+        "RowsScanned" => "has read the rows of a doomed segment and waits",
+        "DiskCreate" => "makes a file",
+        "DiskSyncDirectory" => "syncs the directory",
+        "DiskWrite" => "writes its bytes",
+        "DiskRead" => "reads its bytes",
+        "DiskSync" => "syncs its bytes",
+        "DiskUnlink" => "unlinks a file",
+        "DiskLen" => "asks for a file's length",
+        "DiskFree" => "asks for free space",
+        "DiskList" => "lists the directory",
+        "CatalogSync" => "syncs the catalog",
+        other => return format!("is at {other}"),
+    };
+    state.to_string()
+}
+
+/// What a task has done at a site that others waited for.
+fn deed(story: &Story, site: &SiteName) -> String {
+    let step = step_of(story, site);
+    let deed = match site.point.as_str() {
+        "Start" => "has begun",
+        "RingCloned" | "RingSaved" => {
+            let saved = |(saved, _): &&(u64, RingRecord)| Some(*saved) == step;
+            return match story.saves.iter().position(|save| saved(&save)) {
+                Some(index) => change(story, index),
+                None => "has looked at the ring".to_string(),
+            };
+        }
+        "RowCommitted" => "has committed its row",
+        "RowMoved" => "has moved a row to its copy",
+        "RowsDeleted" => "has deleted rows",
+        "DoomedListed" => "has looked what is doomed",
+        "UnlinkFailed" => "has failed to unlink",
+        "DiskCreate" => "has made a file",
+        "DiskSyncDirectory" => "has synced the directory",
+        "DiskWrite" => "has written its bytes",
+        "DiskRead" => "has read its bytes",
+        "DiskSync" => "has synced its bytes",
+        "DiskUnlink" => "has unlinked a file",
+        "CatalogSync" => "has synced the catalog",
+        other => return format!("has passed {other}"),
+    };
+    deed.to_string()
+}
+
+/// What a save has changed.
+fn change(story: &Story, index: usize) -> String {
+    let Some((_, before)) = index.checked_sub(1).and_then(|before| story.saves.get(before)) else {
+        return "has saved the ring".to_string();
+    };
+    let (old, new) = (&before.ring, &story.saves[index].1.ring);
+    let mut changes = Vec::new();
+    for member in new.members().iter().filter(|member| old.generation_of(member.segment).is_none()) {
+        changes.push(format!("pushed segment {}", member.segment.as_u128()));
+    }
+    let is_old = |segment| old.doomed().iter().any(|doomed| doomed.segment == segment);
+    for doomed in new.doomed().iter().filter(|doomed| !is_old(doomed.segment)) {
+        changes.push(format!("doomed segment {}", doomed.segment.as_u128()));
+    }
+    let is_new = |segment| new.doomed().iter().any(|doomed| doomed.segment == segment);
+    for doomed in old.doomed().iter().filter(|doomed| !is_new(doomed.segment)) {
+        changes.push(format!("taken segment {} off the list", doomed.segment.as_u128()));
+    }
+    match changes.as_slice() {
+        [] => "has saved the ring".to_string(),
+        changes => format!("has {} and saved", changes.join(", ")),
+    }
+}

@@ -1,0 +1,127 @@
+//! What of a workload can go: for shrinking, the workloads that are one thing smaller.
+
+use crate::workload::{Later, Operation, Small, Workload};
+use segment_sim::shrink::Smaller;
+
+/// A call counts as much as so many of the smaller things.
+const OPERATION: usize = 1000;
+
+/// The workloads that are one thing smaller, those that lack most first.
+pub fn smaller(workload: &Workload) -> Vec<Smaller<Workload>> {
+    let mut all = Vec::new();
+    if !workload.lives.is_empty() {
+        let mut less = workload.clone();
+        less.lives.pop();
+        all.push(Smaller { renamed: renamed(workload, &less, |place| Some(place)), workload: less, lives: 1 });
+    }
+    for place in places(workload) {
+        let mut less = workload.clone();
+        callers(&mut less, place.0).remove(place.1);
+        let moved = |other: Place| match other {
+            _ if other == place => None,
+            (life, caller) if life == place.0 && caller > place.1 => Some((life, caller - 1)),
+            _ => Some(other),
+        };
+        all.push(Smaller { renamed: renamed(workload, &less, moved), workload: less, lives: 0 });
+    }
+    for place in places(workload) {
+        let count = callers(&mut workload.clone(), place.0)[place.1].len();
+        for operation in (0..count).rev().filter(|_| count > 1) {
+            let mut less = workload.clone();
+            callers(&mut less, place.0)[place.1].remove(operation);
+            all.push(Smaller { renamed: renamed(workload, &less, Some), workload: less, lives: 0 });
+        }
+    }
+    all.extend(plainer(workload).into_iter().filter(|less| size(less) < size(workload)).map(|less| Smaller {
+        workload: less,
+        renamed: Vec::new(),
+        lives: 0,
+    }));
+    all
+}
+
+/// How much there is to tell of a workload.
+pub fn size(workload: &Workload) -> usize {
+    let Workload { generations, segments, stored, disk_bytes, limits, lives, .. } = workload;
+    let callers = lives.iter().flat_map(|life| &life.callers).chain(&workload.callers);
+    let operations: Vec<Operation> = callers.clone().flatten().copied().collect();
+    let streams = operations.iter().filter(|operation| matches!(operation, Operation::PutStream(..))).count();
+    let changes = lives.iter().map(|life| 1 + usize::from(life.generations.is_some()) + life.lost.len());
+    let rings = generations.iter().sum::<u32>() + segments;
+    OPERATION * operations.len()
+        + 20 * stored.len()
+        + 50 * changes.sum::<usize>()
+        + callers.count()
+        + streams
+        + rings as usize
+        + 10 * usize::from(*disk_bytes > 0)
+        + 10 * usize::from(*limits != Small::default())
+}
+
+/// A caller: in which life, the how many-th.
+type Place = (usize, usize);
+
+fn places(workload: &Workload) -> Vec<Place> {
+    let lives = [workload.callers.len()].into_iter().chain(workload.lives.iter().map(|life| life.callers.len()));
+    lives.enumerate().flat_map(|(life, callers)| (0..callers).map(move |caller| (life, caller))).collect()
+}
+
+fn callers(workload: &mut Workload, life: usize) -> &mut Vec<Vec<Operation>> {
+    if life == 0 { &mut workload.callers } else { &mut workload.lives[life - 1].callers }
+}
+
+/// The labels that are others in the smaller workload; `moved` says where a caller is in it.
+fn renamed(
+    workload: &Workload,
+    less: &Workload,
+    moved: impl Fn(Place) -> Option<Place>,
+) -> Vec<(String, Option<String>)> {
+    let (old, new) = (workload.labels(), less.labels());
+    let mut renamed = Vec::new();
+    for (life, labels) in old.into_iter().enumerate() {
+        for (caller, label) in labels.into_iter().enumerate() {
+            let now = moved((life, caller)).and_then(|(life, caller)| new.get(life)?.get(caller)?.clone());
+            renamed.extend(label.filter(|label| now.as_ref() != Some(label)).map(|label| (label, now)));
+        }
+    }
+    renamed
+}
+
+/// The same calls on less.
+fn plainer(workload: &Workload) -> Vec<Workload> {
+    let mut all = Vec::new();
+    let mut plain = |change: &dyn Fn(&mut Workload)| {
+        let mut less = workload.clone();
+        change(&mut less);
+        all.push(less);
+    };
+    plain(&|less| less.stored.clear());
+    for index in (0..workload.stored.len()).rev() {
+        plain(&|less| _ = less.stored.remove(index));
+    }
+    plain(&|less| less.disk_bytes = 0);
+    plain(&|less| less.limits = Small::default());
+    for (life, later) in workload.lives.iter().enumerate() {
+        plain(&|less| less.lives[life] = Later { callers: later.callers.clone(), ..Later::default() });
+        for index in (0..later.lost.len()).rev() {
+            plain(&|less| _ = less.lives[life].lost.remove(index));
+        }
+    }
+    plain(&|less| less.generations = [1; 3]);
+    for generation in 0..3 {
+        plain(&|less| less.generations[generation] = less.generations[generation].saturating_sub(1).max(1));
+    }
+    plain(&|less| less.segments = 1);
+    plain(&|less| less.segments = less.segments.saturating_sub(1).max(1));
+    plain(&|less| {
+        for operation in
+            less.callers.iter_mut().chain(less.lives.iter_mut().flat_map(|life| &mut life.callers)).flatten()
+        {
+            if let Operation::PutStream(key, content) = *operation {
+                *operation = Operation::Put(key, content);
+            }
+        }
+    });
+    all.retain(|less| less.stored.iter().all(|(.., segment)| *segment <= less.segments));
+    all
+}

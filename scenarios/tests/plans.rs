@@ -1,0 +1,138 @@
+//! Plans on disk: what is written can be read, whatever is read can be run or is refused in a line, and what is kept
+//! still passes.
+
+use proptest::prelude::*;
+use segment_sim::plan::{Action, Injection, Until};
+use segment_sim::verdict::Verdict;
+use segment_sim::world::{Mode, Worker};
+use segsim::command::replay::replay;
+use segsim::corpus;
+use segsim::plan_file::{Expected, PlanFile};
+use segsim::scenario::{SCENARIOS, Scenario};
+use std::fmt::Write;
+use std::path::Path;
+
+const PASS: Expected = Expected { verdict: Verdict::Pass, oracle: None, sentence: None };
+
+fn file(scenario: &str, seed: u64) -> PlanFile {
+    PlanFile::new(Scenario::named(scenario).unwrap().plan(seed, None), PASS)
+}
+
+fn corpus() -> Vec<corpus::Kept> {
+    corpus::read_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus")).unwrap()
+}
+
+#[test]
+fn every_plan_of_a_sweep_survives_its_file() {
+    for scenario in &SCENARIOS {
+        for seed in 0..200 {
+            let file = file(scenario.name, seed);
+            assert_eq!(PlanFile::parse(file.text().as_bytes()).as_ref(), Ok(&file), "{}", file.text());
+        }
+    }
+}
+
+#[test]
+fn a_fault_of_a_file_is_named_in_one_line() {
+    let text = file("put-vs-eviction", 3).text();
+    let faults = [
+        (text.replace("\"seed\"", "\"sead\""), "unknown field `sead`"),
+        (text.replace("\"callers\"", "\"actors\""), "unknown field `actors`"),
+        (text.replace("\"format\": 1", "\"format\": 2"), "format 2"),
+        (text.replace("put-vs-eviction", "put-vs-put"), "no scenario is called \"put-vs-put\""),
+        (text.replace("\"segments\": ", "\"segments\": 9"), "1 to 64 segments"),
+        (text.replace("put-vs-eviction", "concurrent-pushes"), "the ring state alone has no artifacts"),
+        (text[..text.len() / 2].to_string(), "EOF"),
+        (String::new(), "EOF"),
+        ("[".repeat(100_000), "invalid type"),
+    ];
+    for (text, words) in faults {
+        let fault = PlanFile::parse(text.as_bytes()).unwrap_err();
+        assert!(fault.contains(words) && !fault.contains('\n'), "{words}: {fault}");
+    }
+    assert!(PlanFile::parse(&vec![b' '; 2 << 20]).unwrap_err().contains("larger"));
+}
+
+#[test]
+fn a_site_that_is_not_reached_makes_a_plan_void_and_is_named() {
+    let mut file = file("rotation-vs-eviction", 0);
+    for (site, until) in [("evict#9@RingCloned", "evict#1@RingSaved"), ("evict#1@RingCloned", "evict#1@RingSavedd")] {
+        let action = Action::Hold(Until::Passed(until.parse().unwrap()));
+        file.plan.schedule.injections = vec![Injection { site: site.parse().unwrap(), action }];
+        let scenario = Scenario::named("rotation-vs-eviction").unwrap();
+        let (verdict, text) = replay(scenario, &file.plan, None, false).unwrap();
+        assert_eq!(verdict, Verdict::Void, "{text}");
+        let named = if site.contains('9') { site } else { until };
+        assert!(text.contains(&format!("not reached: {named}\n")), "{text}");
+    }
+}
+
+#[test]
+fn every_kept_plan_passes_on_this_engine() {
+    let mut worker = Worker::new().unwrap();
+    for kept in corpus() {
+        let judged = corpus::judge(&mut worker, &kept.file).unwrap();
+        assert_eq!(judged.verdict, Verdict::Pass, "{}: {judged:?}", kept.name);
+    }
+}
+
+#[test]
+fn the_sentences_of_the_corpus_read_well() {
+    let mut text = String::new();
+    for corpus::Kept { name, file, .. } in corpus() {
+        let schedule = &file.plan.schedule;
+        let injections = schedule.injections.len() + schedule.crashes.len();
+        writeln!(text, "{name}: {injections} injections").unwrap();
+        writeln!(text, "  {}", file.expected.sentence.unwrap_or_default()).unwrap();
+    }
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../../snapshots");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!("corpus", text));
+}
+
+/// A plan's text with some of its bytes replaced, numbers mostly by other numbers.
+fn damaged() -> impl Strategy<Value = Vec<u8>> {
+    let scenario = 0..SCENARIOS.len();
+    let edits = proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), any::<bool>()), 1..6);
+    (scenario, 0u64..500, edits, any::<bool>()).prop_map(|(scenario, seed, edits, cut)| {
+        let mut bytes = file(SCENARIOS[scenario].name, seed).text().into_bytes();
+        for (place, byte, is_digit) in edits {
+            let digits: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at].is_ascii_digit()).collect();
+            if is_digit && !digits.is_empty() {
+                bytes[digits[place.index(digits.len())]] = b'0' + byte % 10;
+            } else if cut {
+                bytes.truncate(place.index(bytes.len()));
+                break;
+            } else {
+                let at = place.index(bytes.len());
+                bytes[at] = byte;
+            }
+        }
+        bytes
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_damaged_file_is_refused_or_can_be_run(bytes in damaged()) {
+        thread_local! {
+            static WORKER: std::cell::RefCell<Worker> = std::cell::RefCell::new(Worker::new().unwrap());
+        }
+        if let Ok(file) = PlanFile::parse(&bytes) {
+            let scenario = Scenario::named(&file.plan.scenario).unwrap();
+            let ran = WORKER.with_borrow_mut(|worker| scenario.run(worker, &file.plan, Mode::default()));
+            let record = ran.unwrap().record;
+            let panicked = record.violations.iter().find(|violation| violation.oracle == "panic");
+            prop_assert_eq!(panicked, None, "{}", String::from_utf8_lossy(&bytes));
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_a_plan_or_a_fault(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let _ = PlanFile::parse(&bytes);
+    }
+}
