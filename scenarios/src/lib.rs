@@ -1,13 +1,14 @@
 //! The scenarios of segment-engine and the `segsim` command.
 //!
-//! Read in this order: [`workload`] (what callers do), [`scenario`] (which workloads there are), [`report`], [`story`],
-//! [`plan_file`] (plans on disk), [`smaller`] and [`sentence`] (what shrinking asks), [`export`], [`corpus`] (plans that
-//! are kept), [`command`] (one file a command), [`mutant`] (patches), [`yard`] (where they are built), [`sources`] (which
-//! engine a binary was built from), [`measure`] and [`blobdb`] (what `segsim disk` measures), [`soak`] (what `segsim soak`
-//! kills).
+//! Read in this order: [`workload`] (what callers do), [`scenario`] (which workloads there are), [`report`],
+//! [`confidence`] (what a sweep without a failure says), [`story`], [`plan_file`] (plans on disk), [`smaller`] and
+//! [`sentence`] (what shrinking asks), [`export`], [`corpus`] (plans that are kept), [`command`] (one file a command),
+//! [`mutant`] (patches), [`yard`] (where they are built), [`sources`] (which engine a binary was built from), [`measure`]
+//! and [`blobdb`] (what `segsim disk` measures), [`soak`] (what `segsim soak` kills).
 
 pub mod blobdb;
 pub mod command;
+pub mod confidence;
 pub mod corpus;
 pub mod error;
 pub mod export;

@@ -1,7 +1,9 @@
 //! Reports: pure functions of records. What repeats (`result`) is kept apart from what was measured.
 
+use crate::confidence;
 use crate::scenario::Scenario;
 use segment_sim::record::{Group, SiteTally, Tally};
+use segment_sim::strategy::Strategy;
 use segment_sim::verdict::Verdict;
 use segment_sim::vocabulary::WINDOWS;
 use serde::{Deserialize, Serialize};
@@ -60,8 +62,8 @@ pub struct SweepResult {
     pub from: u64,
     /// Seeds asked for; fewer in the tally were cut short.
     pub seeds: u64,
-    /// The base, if one was given.
-    pub base: Option<String>,
+    /// The strategy of every seed; nothing is the portfolio.
+    pub strategy: Option<Strategy>,
     /// The verdict, and why when it is VOID.
     pub verdict: Verdict,
     /// Why it is VOID.
@@ -83,7 +85,7 @@ pub struct Measured {
 
 impl SweepResult {
     /// Judges a tally.
-    pub fn judge(scenario: &Scenario, from: u64, seeds: u64, base: Option<String>, tally: Tally) -> SweepResult {
+    pub fn judge(scenario: &Scenario, from: u64, seeds: u64, strategy: Option<Strategy>, tally: Tally) -> SweepResult {
         let mut void: Vec<String> = segment_sim::oracle::broken()
             .into_iter()
             .map(|oracle| format!("the oracle {oracle} accepts its bad state or rejects the good one"))
@@ -135,7 +137,7 @@ impl SweepResult {
             (0, false) => Verdict::Void,
             _ => Verdict::Fail,
         };
-        SweepResult { scenario: scenario.name.to_string(), from, seeds, base, verdict, void, tally }
+        SweepResult { scenario: scenario.name.to_string(), from, seeds, strategy, verdict, void, tally }
     }
 
     /// The report in words, without what was measured.
@@ -147,13 +149,12 @@ impl SweepResult {
 
     fn write(&self, text: &mut String) -> std::fmt::Result {
         let tally = &self.tally;
-        let bases: Vec<String> =
-            tally.bases.iter().map(|(base, sum)| format!("{} {}", base.name(), grouped(sum.runs))).collect();
         writeln!(text, "{}  {}", self.scenario, self.verdict.word())?;
-        writeln!(text, "  {} seeds from {}: {}", grouped(tally.runs), self.from, bases.join(", "))?;
         writeln!(
             text,
-            "  {} failed; {} run twice, {} differed; fingerprint {:016x}",
+            "  {} seeds from {}: {} failed; {} run twice, {} differed; fingerprint {:016x}",
+            grouped(tally.runs),
+            self.from,
             grouped(tally.failed),
             grouped(tally.repeated),
             tally.unrepeatable.len(),
@@ -175,28 +176,33 @@ impl SweepResult {
         if !interference.is_empty() {
             writeln!(text, "  {}", interference.join(", "))?;
         }
+        self.write_strategies(text)?;
+        let confidence = confidence::of_seeds(tally);
         if tally.windows.iter().any(|window| window.opened > 0) {
-            writeln!(
-                text,
-                "  {:<18}{:<11}{:>10}{:>11}{:>10}{:>21}{:>21}",
-                "window", "kind", "openings", "arrivals", "landings", "seeds with arrivals", "seeds with landings"
-            )?;
+            let bound = if confidence.is_some() { "fewer than 1 failure in" } else { "" };
+            let line = format!(
+                "  {:<18}{:<11}{:>10}{:>11}{:>10}{:>11}{:>10}{bound:>25}",
+                "window", "kind", "openings", "arrivals", "in seeds", "landings", "in seeds"
+            );
+            writeln!(text, "{}", line.trim_end())?;
         }
         for (window, sum) in WINDOWS.iter().zip(&tally.windows).filter(|(_, sum)| sum.opened > 0) {
             let (arrivals, arrived) = match window.wants {
                 Some(_) => (grouped(sum.count.arrivals), percent(sum.arrived, tally.runs)),
                 None => ("-".to_string(), "-".to_string()),
             };
-            writeln!(
-                text,
-                "  {:<18}{:<11}{:>10}{arrivals:>11}{:>10}{arrived:>21}{:>21}",
+            let bound = confidence.as_ref().map(|_| confidence::of_window(window, sum)).unwrap_or_default();
+            let line = format!(
+                "  {:<18}{:<11}{:>10}{arrivals:>11}{arrived:>10}{:>11}{:>10}{bound:>25}",
                 window.name,
                 if window.exclusive { "exclusive" } else { "optimistic" },
                 grouped(sum.count.openings),
                 grouped(sum.count.landings),
                 percent(sum.landed, tally.runs),
-            )?;
+            );
+            writeln!(text, "{}", line.trim_end())?;
         }
+        write!(text, "{}", confidence.unwrap_or_default())?;
         let crashes: u64 = tally.crash_sites.values().map(|site| site.crashes).sum();
         let usual = tally.crash_sites.iter().filter(|(_, site)| crashes > 0 && is_usual(site, tally));
         if let Some((rarest, least)) = usual.clone().min_by_key(|(_, site)| site.crashes) {
@@ -219,6 +225,29 @@ impl SweepResult {
         Ok(())
     }
 
+    /// What each strategy has yielded, over all windows.
+    fn write_strategies(&self, text: &mut String) -> std::fmt::Result {
+        writeln!(
+            text,
+            "  {:<18}{:>11}{:>10}{:>11}{:>10}{:>11}{:>10}",
+            "strategy", "runs", "failed", "arrivals", "in seeds", "landings", "in seeds"
+        )?;
+        for (strategy, sum) in &self.tally.strategies {
+            writeln!(
+                text,
+                "  {:<18}{:>11}{:>10}{:>11}{:>10}{:>11}{:>10}",
+                strategy.name(),
+                grouped(sum.runs),
+                grouped(sum.failed),
+                grouped(sum.arrivals),
+                percent(sum.arrived, sum.runs),
+                grouped(sum.landings),
+                percent(sum.landed, sum.runs),
+            )?;
+        }
+        Ok(())
+    }
+
     /// The failures, each with its sentence and the commands that repeat and shrink it; `program` is how that is called,
     /// `plans` where their plans are.
     pub fn failures(&self, program: &str, plans: &Path) -> String {
@@ -236,15 +265,15 @@ impl SweepResult {
     }
 
     fn write_group(&self, text: &mut String, group: &Group, program: &str, plans: &Path) -> std::fmt::Result {
-        let Group { runs, oracle, race, seed, base, sentence, oracles } = group;
+        let Group { runs, oracle, race, seed, strategy, sentence, oracles } = group;
         writeln!(text, "{oracle}: {race}")?;
         writeln!(
             text,
-            "  {} of {} seeds of {}, first seed {seed} on base {}",
+            "  {} of {} seeds of {}, first seed {seed} of strategy {}",
             grouped(*runs),
             grouped(self.tally.runs),
             self.scenario,
-            base.name()
+            strategy.name()
         )?;
         let others: Vec<String> = oracles
             .iter()
@@ -255,9 +284,9 @@ impl SweepResult {
             writeln!(text, "  then: {}", others.join(", "))?;
         }
         writeln!(text, "  {sentence}")?;
-        let base = self.base.as_ref().map(|base| format!(" --base {base}")).unwrap_or_default();
+        let given = self.strategy.map(|strategy| format!(" --strategy {}", strategy.name())).unwrap_or_default();
         writeln!(text, "  {program} shrink {}", plan_path(plans, &self.scenario, *seed).display())?;
-        writeln!(text, "  {program} replay {} {seed}{base}", self.scenario)
+        writeln!(text, "  {program} replay {} {seed}{given}", self.scenario)
     }
 }
 
@@ -265,11 +294,12 @@ impl Measured {
     /// The measured part in words.
     pub fn text(&self, tally: &Tally) -> String {
         format!(
-            "  {} runs/s, {} points per CPU second; {:.1} s on {} threads\n",
+            "  {} runs/s, {} points per CPU second; {:.1} s on {} threads; {}\n",
             grouped((tally.runs as f64 / self.wall_seconds.max(1e-9)) as u64),
             grouped((tally.sites as f64 / self.cpu_seconds.max(1e-9)) as u64),
             self.wall_seconds,
-            self.jobs
+            self.jobs,
+            confidence::longer(self.wall_seconds)
         )
     }
 }

@@ -4,8 +4,8 @@ use crate::generate;
 use crate::workload::{Subject, Workload};
 use segment_engine::Result;
 use segment_sim::decision::Decisions;
-use segment_sim::plan::{Base, CrashKind, Plan};
-use segment_sim::strategy::{self, CrashWhen, Crashes, Options};
+use segment_sim::plan::{CrashKind, Plan};
+use segment_sim::strategy::{self, CrashWhen, Crashes, Options, Strategy};
 use segment_sim::vocabulary::{CRASH_SITES, CRASH_SITES_OF_OPEN};
 use segment_sim::world::{Mode, Outcome, Reopen, Stage, Worker};
 use std::future::Future;
@@ -341,11 +341,11 @@ impl Scenario {
         SCENARIOS.iter().find(|scenario| scenario.name == name)
     }
 
-    /// The plan of a seed. Without a base each seed gets its own.
-    pub fn plan(&self, seed: u64, base: Option<Base>) -> Plan<Workload> {
+    /// The plan of a seed. `None` is the portfolio: each seed gets a strategy of its own.
+    pub fn plan(&self, seed: u64, strategy: Option<Strategy>) -> Plan<Workload> {
         Plan {
             scenario: self.name.to_string(),
-            schedule: strategy::schedule(seed, self.options(base)),
+            schedule: strategy::schedule(seed, self.options(strategy)),
             workload: (self.generate)(&Decisions::new(seed, self.name)),
         }
     }
@@ -355,9 +355,9 @@ impl Scenario {
         self.crashes.is_some_and(|crashes| crashes.when != CrashWhen::Idle)
     }
 
-    fn options(&self, base: Option<Base>) -> Options {
+    fn options(&self, strategy: Option<Strategy>) -> Options {
         let Scenario { cancels, fills, breaks, crashes, .. } = *self;
-        Options { base, cancels, fills, breaks, crashes }
+        Options { strategy, cancels, fills, breaks, crashes }
     }
 
     /// Makes the run of a plan.

@@ -51,7 +51,7 @@ fn workload() -> impl Strategy<Value = Workload> {
 
 fn plan(scenario: &Scenario, seed: u64, workload: Workload) -> Plan<Workload> {
     let schedule =
-        strategy::schedule(seed, Options { base: None, cancels: true, fills: true, breaks: false, crashes: None });
+        strategy::schedule(seed, Options { strategy: None, cancels: true, fills: true, breaks: false, crashes: None });
     Plan { scenario: scenario.name.to_string(), schedule, workload }
 }
 

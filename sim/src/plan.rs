@@ -154,8 +154,8 @@ impl Moment {
 pub enum Base {
     /// The parked site with the best hash of (seed, site): partial-order sampling (Yuan, Yang, Gu, CAV 2018).
     Keyed,
-    /// The task with the best priority; a few change sites send their task to the back: PCT (Burckhardt et al.,
-    /// ASPLOS 2010).
+    /// The task with the best priority; at a few change sites a task gets one below all first ones: PCT (Burckhardt
+    /// et al., ASPLOS 2010).
     Priority,
     /// The last task runs on until it is blocked, then the next one: no preemption but by holds.
     Sequential,
@@ -182,6 +182,9 @@ pub struct Knobs {
     /// A site is held for some steps or until nothing else can run.
     #[serde(skip_serializing_if = "Ratio::is_never")]
     pub hold: Ratio,
+    /// So is a site at which a window opens, if `hold` does not take it.
+    #[serde(skip_serializing_if = "Ratio::is_never")]
+    pub hold_opening: Ratio,
     /// A slow operation (an unlink) is held.
     #[serde(skip_serializing_if = "Ratio::is_never")]
     pub slow: Ratio,
@@ -197,7 +200,7 @@ pub struct Knobs {
     /// A caller is dropped at the site.
     #[serde(skip_serializing_if = "Ratio::is_never")]
     pub cancel: Ratio,
-    /// Base `priority`: the task goes to the back.
+    /// Base `priority`: the task goes behind all that were not changed.
     #[serde(skip_serializing_if = "Ratio::is_never")]
     pub change: Ratio,
 }
@@ -209,10 +212,11 @@ impl Knobs {
     }
 
     /// Each of them, by name.
-    pub fn named(&self) -> [(&'static str, Ratio); 7] {
-        let Knobs { hold, slow, fail, full, broken, cancel, change } = *self;
+    pub fn named(&self) -> [(&'static str, Ratio); 8] {
+        let Knobs { hold, hold_opening, slow, fail, full, broken, cancel, change } = *self;
         [
             ("hold", hold),
+            ("hold opening", hold_opening),
             ("slow", slow),
             ("fail", fail),
             ("full", full),

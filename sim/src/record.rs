@@ -2,6 +2,7 @@
 
 use crate::interference::Interference;
 use crate::plan::Base;
+use crate::strategy::Strategy;
 use crate::verdict::Violation;
 use crate::window::WindowCount;
 use serde::{Deserialize, Serialize};
@@ -54,8 +55,8 @@ pub struct Tally {
     pub departed: u64,
     /// Each window, in the order of the vocabulary.
     pub windows: Vec<WindowTally>,
-    /// Each base.
-    pub bases: BTreeMap<Base, BaseTally>,
+    /// Each strategy.
+    pub strategies: BTreeMap<Strategy, StrategyTally>,
     /// Each kind of interference.
     pub interference: BTreeMap<String, Seen>,
     /// How often the process ended at each kind of site, of those where it could.
@@ -81,13 +82,21 @@ pub struct WindowTally {
     pub landed: u64,
 }
 
-/// One base over many runs.
+/// What one strategy has yielded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BaseTally {
+pub struct StrategyTally {
     /// Runs.
     pub runs: u64,
     /// Runs with a violation.
     pub failed: u64,
+    /// Tasks that arrived, summed over all windows.
+    pub arrivals: u64,
+    /// Tasks that landed, summed over all windows.
+    pub landings: u64,
+    /// Runs in which another task arrived at some window.
+    pub arrived: u64,
+    /// Runs in which another task landed in some window.
+    pub landed: u64,
 }
 
 /// A kind of site at which the process can end.
@@ -119,8 +128,8 @@ pub struct Group {
     pub race: String,
     /// The lowest seed.
     pub seed: u64,
-    /// The base that this seed ran on.
-    pub base: Base,
+    /// The strategy of this seed.
+    pub strategy: Strategy,
     /// Its first violation, in one sentence.
     pub sentence: String,
     /// In how many of the runs each oracle found something, not only the first.
@@ -148,8 +157,17 @@ impl Tally {
                 landed: u64::from(count.landings > 0),
             });
         }
-        let base = self.bases.entry(record.base).or_default();
-        base.runs += 1;
+        let sum = |of: fn(&WindowCount) -> u64| record.windows.iter().map(of).sum::<u64>();
+        let (arrivals, landings) = (sum(|count| count.arrivals), sum(|count| count.landings));
+        let strategy = Strategy::on(record.base);
+        self.strategies.entry(strategy).or_default().add(&StrategyTally {
+            runs: 1,
+            failed: u64::from(!record.violations.is_empty()),
+            arrivals,
+            landings,
+            arrived: u64::from(arrivals > 0),
+            landed: u64::from(landings > 0),
+        });
         for (name, times) in record.interference.seen() {
             if !self.interference.contains_key(name) {
                 self.interference.insert(name.to_string(), Seen::default());
@@ -170,14 +188,13 @@ impl Tally {
         }
         if let Some(first) = record.violations.first() {
             self.failed += 1;
-            base.failed += 1;
             let oracles = record.violations.iter().map(|violation| (violation.oracle.clone(), 1)).collect();
             self.add_group(Group {
                 runs: 1,
                 oracle: first.oracle.clone(),
                 race: first.race.clone(),
                 seed: record.seed,
-                base: record.base,
+                strategy,
                 sentence: first.sentence.clone(),
                 oracles,
             });
@@ -206,10 +223,8 @@ impl Tally {
         for (sum, window) in self.windows.iter_mut().zip(&other.windows) {
             sum.add(window);
         }
-        for (base, tally) in other.bases {
-            let sum = self.bases.entry(base).or_default();
-            sum.runs += tally.runs;
-            sum.failed += tally.failed;
+        for (strategy, tally) in other.strategies {
+            self.strategies.entry(strategy).or_default().add(&tally);
         }
         for (name, seen) in other.interference {
             let sum = self.interference.entry(name).or_default();
@@ -238,8 +253,19 @@ impl Tally {
             *sum.oracles.entry(oracle).or_default() += runs;
         }
         if group.seed < sum.seed {
-            (sum.seed, sum.base, sum.sentence) = (group.seed, group.base, group.sentence);
+            (sum.seed, sum.strategy, sum.sentence) = (group.seed, group.strategy, group.sentence);
         }
+    }
+}
+
+impl StrategyTally {
+    fn add(&mut self, other: &StrategyTally) {
+        self.runs += other.runs;
+        self.failed += other.failed;
+        self.arrivals += other.arrivals;
+        self.landings += other.landings;
+        self.arrived += other.arrived;
+        self.landed += other.landed;
     }
 }
 
@@ -257,6 +283,7 @@ impl WindowTally {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::strategy::Strategy; // and not proptest's
     use proptest::prelude::*;
 
     fn record(seed: u64) -> Record {
@@ -299,6 +326,19 @@ mod tests {
             merged.merge(sum(left));
             prop_assert_eq!(merged, sum(&seeds));
         }
+    }
+
+    #[test]
+    fn each_strategy_has_its_own_yield() {
+        let mut tally = Tally::default();
+        (0..12).for_each(|seed| tally.add(&record(seed)));
+        // seeds 0, 3, 6 and 9 fail, all on base keyed, with 0, 3, 2 and 1 arrivals
+        let keyed = StrategyTally { runs: 4, failed: 4, arrivals: 6, landings: 0, arrived: 3, landed: 0 };
+        assert_eq!(tally.strategies[&Strategy::Keyed], keyed);
+        assert_eq!(
+            tally.strategies.values().map(|sum| (sum.runs, sum.failed)).collect::<Vec<_>>(),
+            [(4, 4), (4, 0), (4, 0)]
+        );
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! How a seed becomes a schedule.
 //!
-//! Each seed gets a base and a subset of the knobs (swarm testing: Groce et al., ISSTA 2012): what is off in a seed
-//! cannot crowd out what is on.
+//! Each seed gets a strategy and a subset of the knobs (swarm testing: Groce et al., ISSTA 2012): what is off in a seed
+//! cannot crowd out what is on. A portfolio splits the seeds over the strategies: none is best at everything.
 
 use crate::decision::{Decisions, Ratio};
 use crate::plan::{Base, Crash, CrashKind, Knobs, Moment, Schedule};
+use serde::{Deserialize, Serialize};
 
 /// Crashes at a step come before this one; a life that does not take so many ends when nothing can go on.
 const CRASH_STEP_MAX: u64 = 160;
@@ -15,11 +16,67 @@ const EARLY_STEP_MAX: u64 = 24;
 /// Crashes at a kind of site are mostly at its first time, and else at one of so many.
 const CRASH_NTH_MAX: u64 = 3;
 
-/// What a strategy may use.
+/// The sites of a usual run: a priority seed of depth d changes priorities at (d - 1) out of so many. PCT picks d - 1
+/// steps; here each site draws for itself, so that d - 1 are expected and a new point moves no other change.
+const SITES_USUAL: u32 = 100;
+
+/// The depths of priority seeds.
+const DEPTHS: [u32; 4] = [2, 3, 5, 8];
+
+/// A way to look for races.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    /// Any order: base `keyed`.
+    Keyed,
+    /// Any order of the tasks and a few changes: base `priority`, with a depth for each seed.
+    Priority,
+    /// A few holds on the sequential base, most of them where a window opens.
+    Holds,
+}
+
+impl Strategy {
+    /// Every strategy. A portfolio gives them the seeds in turn.
+    pub const ALL: [Strategy; 3] = [Strategy::Keyed, Strategy::Priority, Strategy::Holds];
+
+    /// The strategy of a seed of a portfolio.
+    pub fn of(seed: u64) -> Strategy {
+        Strategy::ALL[(seed % 3) as usize]
+    }
+
+    /// The strategy that runs on a base.
+    pub fn on(base: Base) -> Strategy {
+        match base {
+            Base::Keyed => Strategy::Keyed,
+            Base::Priority => Strategy::Priority,
+            Base::Sequential => Strategy::Holds,
+        }
+    }
+
+    /// The base that it runs on.
+    pub fn base(self) -> Base {
+        match self {
+            Strategy::Keyed => Base::Keyed,
+            Strategy::Priority => Base::Priority,
+            Strategy::Holds => Base::Sequential,
+        }
+    }
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Strategy::Keyed => "keyed",
+            Strategy::Priority => "priority",
+            Strategy::Holds => "holds",
+        }
+    }
+}
+
+/// What a schedule may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// The base of every seed; `None` takes each in turn.
-    pub base: Option<Base>,
+    /// The strategy of every seed; `None` is the portfolio.
+    pub strategy: Option<Strategy>,
     /// Callers may be dropped.
     pub cancels: bool,
     /// Writes may meet a full disk that is not.
@@ -91,15 +148,21 @@ impl Crashes {
 /// The schedule of a seed.
 pub fn schedule(seed: u64, options: Options) -> Schedule {
     let decisions = Decisions::new(seed, "strategy");
-    let base = options.base.unwrap_or(Base::ALL[(seed % 3) as usize]);
+    let strategy = options.strategy.unwrap_or(Strategy::of(seed));
     let pick = |name: &str, choices: &[Ratio]| choices[decisions.between(name, 0, choices.len() as u64 - 1) as usize];
-    let holds = match base {
+    let (hold, hold_opening) = match strategy {
         // nothing but holds preempts it
-        Base::Sequential => pick("hold", &[Ratio::new(2, 100), Ratio::new(5, 100), Ratio::new(15, 100)]),
-        Base::Keyed | Base::Priority => pick("hold", &[Ratio::NEVER, Ratio::NEVER, Ratio::new(3, 100)]),
+        Strategy::Holds => (
+            pick("hold", &[Ratio::NEVER, Ratio::new(2, 100), Ratio::new(5, 100)]),
+            pick("hold opening", &[Ratio::new(10, 100), Ratio::new(20, 100), Ratio::new(40, 100)]),
+        ),
+        Strategy::Keyed | Strategy::Priority => {
+            (pick("hold", &[Ratio::NEVER, Ratio::NEVER, Ratio::new(3, 100)]), Ratio::NEVER)
+        }
     };
     let knobs = Knobs {
-        hold: holds,
+        hold,
+        hold_opening,
         slow: pick("slow", &[Ratio::NEVER, Ratio::new(1, 2), Ratio::new(1, 1)]),
         fail: pick("fail", &[Ratio::NEVER, Ratio::NEVER, Ratio::NEVER, Ratio::new(1, 4)]),
         full: if options.fills {
@@ -117,18 +180,19 @@ pub fn schedule(seed: u64, options: Options) -> Schedule {
         } else {
             Ratio::NEVER
         },
-        change: match base {
-            Base::Priority => pick("change", &[Ratio::new(2, 100), Ratio::new(5, 100), Ratio::new(10, 100)]),
-            Base::Keyed | Base::Sequential => Ratio::NEVER,
+        change: match strategy {
+            Strategy::Priority => pick("change", &DEPTHS.map(|depth| Ratio::new(depth - 1, SITES_USUAL))),
+            Strategy::Keyed | Strategy::Holds => Ratio::NEVER,
         },
     };
     let crashes = options.crashes.map_or_else(Vec::new, |crashes| crashes.of(&decisions));
-    Schedule { seed, base, knobs, injections: Vec::new(), crashes }
+    Schedule { seed, base: strategy.base(), knobs, injections: Vec::new(), crashes }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     const CRASHES: Crashes = Crashes {
         kinds: &[CrashKind::Kill, CrashKind::PowerLoss],
@@ -137,19 +201,42 @@ mod tests {
         sites: &[("put@A", 1), ("put@B", 2)],
         later_sites: &[("open@A", 1)],
     };
-    const ALL: Options = Options { base: None, cancels: true, fills: true, breaks: true, crashes: Some(CRASHES) };
+    const ALL: Options = Options { strategy: None, cancels: true, fills: true, breaks: true, crashes: Some(CRASHES) };
 
     #[test]
-    fn three_seeds_in_a_row_take_the_three_bases() {
-        let bases: Vec<Base> = (30..33).map(|seed| schedule(seed, ALL).base).collect();
-        assert_eq!(bases, Base::ALL);
+    fn three_seeds_in_a_row_take_the_three_strategies_and_a_given_one_takes_all() {
+        let of = |strategy| (30..33).map(move |seed| schedule(seed, Options { strategy, ..ALL }).base);
+        assert!(of(None).eq(Base::ALL));
+        for strategy in Strategy::ALL {
+            assert!(of(Some(strategy)).all(|base| Strategy::on(base) == strategy));
+        }
+    }
+
+    #[test]
+    fn every_depth_is_drawn_and_other_strategies_change_nothing() {
+        let depths: BTreeSet<u32> = (0..100).map(|seed| schedule(3 * seed + 1, ALL).knobs.change.hits + 1).collect();
+        assert!(depths.into_iter().eq(DEPTHS));
+        let others = (0..100).filter(|seed| seed % 3 != 1);
+        assert!(others.map(|seed| schedule(seed, ALL).knobs.change).all(|change| change == Ratio::NEVER));
+    }
+
+    #[test]
+    fn holds_are_few_and_most_of_them_where_a_window_opens() {
+        for seed in 0..100 {
+            let Knobs { hold, hold_opening, .. } = schedule(seed, ALL).knobs;
+            let is_holds = Strategy::of(seed) == Strategy::Holds;
+            assert_eq!(hold_opening.hits > 0, is_holds);
+            assert!(hold.hits * 20 <= hold.of, "{hold:?}");
+            assert!(!is_holds || 2 * hold.hits * hold_opening.of <= hold_opening.hits * hold.of);
+        }
     }
 
     #[test]
     fn every_knob_is_off_in_some_seeds_and_on_in_others() {
         let schedules: Vec<Schedule> = (0..200).map(|seed| schedule(seed, ALL)).collect();
-        let knobs: [fn(&Knobs) -> Ratio; 6] = [
+        let knobs: [fn(&Knobs) -> Ratio; 7] = [
             |knobs| knobs.hold,
+            |knobs| knobs.hold_opening,
             |knobs| knobs.slow,
             |knobs| knobs.fail,
             |knobs| knobs.full,
@@ -160,7 +247,7 @@ mod tests {
             assert!(schedules.iter().any(|schedule| knob(&schedule.knobs).hits == 0));
             assert!(schedules.iter().any(|schedule| knob(&schedule.knobs).hits > 0));
         }
-        let without = Options { base: None, cancels: false, fills: false, breaks: false, crashes: None };
+        let without = Options { strategy: None, cancels: false, fills: false, breaks: false, crashes: None };
         assert!((0..200).all(|seed| schedule(seed, without).knobs.cancel == Ratio::NEVER));
         assert!((0..200).all(|seed| schedule(seed, without).crashes.is_empty()));
     }

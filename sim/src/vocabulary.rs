@@ -195,7 +195,7 @@ pub const CRASH_SITES: &[(&str, u64)] = &[
     ("rotation@WriteLocked", 1),
     ("rotation@DiskFree", 1),
     ("rotation@DiskCreate", 1),
-    ("rotation@DiskSyncDirectory", 8),
+    ("rotation@DiskSyncDirectory", 14),
     ("rotation@RingWanted", 1),
     ("rotation@RingCloned", 1),
     ("evict@Start", 1),

@@ -60,6 +60,13 @@ pub struct WindowPoint {
     lands: u16,
 }
 
+impl WindowPoint {
+    /// Whether a task that gets here opens a window.
+    pub fn opens(self) -> bool {
+        self.opens != 0
+    }
+}
+
 impl Windows {
     /// None open yet.
     pub fn new(kinds: &'static [Window]) -> Windows {

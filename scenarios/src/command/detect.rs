@@ -2,7 +2,7 @@
 //! of each mutant's binary.
 
 use super::shrink::shrunk;
-use super::{ENGINE, STOP, jobs, scenario};
+use super::{ENGINE, STOP, StrategyName, jobs, scenario};
 use crate::error::Result;
 use crate::plan_file::PlanFile;
 use crate::say;
@@ -10,6 +10,7 @@ use crate::scenario::Scenario;
 use crate::workload::Workload;
 use segment_sim::plan::Plan;
 use segment_sim::shrink::Shrunk;
+use segment_sim::strategy::Strategy;
 use segment_sim::sweep::{Range, sweep};
 use segment_sim::verdict::Verdict;
 use segment_sim::world::{Mode, Worker};
@@ -50,6 +51,9 @@ pub struct Arguments {
     /// List the failures of so many seeds instead
     #[arg(long, value_name = "N")]
     list: Option<u64>,
+    /// How seeds look for races
+    #[arg(long, alias = "base", value_name = "S", value_enum, default_value_t = StrategyName::Portfolio)]
+    strategy: StrategyName,
 }
 
 /// What was detected.
@@ -97,9 +101,10 @@ pub struct Failure {
 /// Bad input, or a harness that failed.
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let scenario = scenario(&arguments.scenario)?;
+    let strategy = arguments.strategy.strategy();
     let detection = match (arguments.all, arguments.list, &arguments.shrink) {
-        (Some(seeds), ..) => sweep_all(scenario, seeds)?,
-        (None, Some(seeds), _) => list_failures(scenario, seeds)?,
+        (Some(seeds), ..) => sweep_all(scenario, seeds, strategy)?,
+        (None, Some(seeds), _) => list_failures(scenario, seeds, strategy)?,
         (None, None, Some(path)) => shrink_first(scenario, arguments, path)?,
         (None, None, None) if !arguments.plans.is_empty() => run_plans(&arguments.plans)?,
         (None, None, None) => first_failures(scenario, arguments)?,
@@ -118,7 +123,8 @@ fn first_failures(scenario: &Scenario, arguments: &Arguments) -> Result<Detectio
                 return Ok(detection);
             }
             let seed = range * RANGE_STRIDE + index;
-            let Some(failure) = detection.run(scenario, &mut worker, seed, index + 1)? else {
+            let plan = scenario.plan(seed, arguments.strategy.strategy());
+            let Some(failure) = detection.run(scenario, &mut worker, &plan, index + 1)? else {
                 continue;
             };
             if arguments.by.is_empty() || arguments.by.contains(&failure.oracle) {
@@ -136,10 +142,10 @@ fn first_failures(scenario: &Scenario, arguments: &Arguments) -> Result<Detectio
     Ok(detection)
 }
 
-fn sweep_all(scenario: &Scenario, seeds: u64) -> Result<Detection> {
+fn sweep_all(scenario: &Scenario, seeds: u64, strategy: Option<Strategy>) -> Result<Detection> {
     let range = Range { from: 0, seeds, jobs: jobs(None) };
     let run = |worker: &mut Worker, seed, _| {
-        Ok::<_, segment_engine::Error>(scenario.run(worker, &scenario.plan(seed, None), Mode::default())?.record)
+        Ok::<_, segment_engine::Error>(scenario.run(worker, &scenario.plan(seed, strategy), Mode::default())?.record)
     };
     let tally = sweep(range, &STOP, |_| {}, Worker::new, run)?;
     let mut oracles = BTreeMap::new();
@@ -151,11 +157,11 @@ fn sweep_all(scenario: &Scenario, seeds: u64) -> Result<Detection> {
     Ok(Detection { runs: tally.runs, failed: tally.failed, oracles, ..Detection::default() })
 }
 
-fn list_failures(scenario: &Scenario, seeds: u64) -> Result<Detection> {
+fn list_failures(scenario: &Scenario, seeds: u64, strategy: Option<Strategy>) -> Result<Detection> {
     let mut worker = Worker::new()?;
     let mut detection = Detection::default();
     for seed in (0..seeds).take_while(|_| !STOP.load(Ordering::Relaxed)) {
-        let failure = detection.run(scenario, &mut worker, seed, seed + 1)?;
+        let failure = detection.run(scenario, &mut worker, &scenario.plan(seed, strategy), seed + 1)?;
         detection.list.extend(failure);
     }
     Ok(detection)
@@ -166,13 +172,14 @@ fn shrink_first(scenario: &Scenario, arguments: &Arguments, path: &Path) -> Resu
     let mut worker = Worker::new()?;
     let mut detection = Detection::default();
     for seed in (0..arguments.seeds).take_while(|_| !STOP.load(Ordering::Relaxed)) {
-        let Some(failure) = detection.run(scenario, &mut worker, seed, seed + 1)? else {
+        let plan = scenario.plan(seed, arguments.strategy.strategy());
+        let Some(failure) = detection.run(scenario, &mut worker, &plan, seed + 1)? else {
             continue;
         };
         if !arguments.by.is_empty() && !arguments.by.contains(&failure.oracle) {
             continue;
         }
-        if let Some((Shrunk { plan, .. }, expected)) = shrunk(&scenario.plan(seed, None), |_| {})? {
+        if let Some((Shrunk { plan, .. }, expected)) = shrunk(&plan, |_| {})? {
             PlanFile::new(plan, expected).write(path)?;
             detection.list.push(failure);
         }
@@ -187,7 +194,7 @@ fn run_plans(paths: &[PathBuf]) -> Result<Detection> {
     let mut detection = Detection::default();
     for (number, path) in (1..).zip(paths) {
         let plan = PlanFile::read(path)?.plan;
-        let failure = detection.run_plan(scenario(&plan.scenario)?, &mut worker, &plan, number)?;
+        let failure = detection.run(scenario(&plan.scenario)?, &mut worker, &plan, number)?;
         detection.list.extend(failure);
     }
     Ok(detection)
@@ -207,12 +214,16 @@ impl Default for Detection {
 }
 
 impl Detection {
-    /// Runs one seed, counts it, and returns its failure.
-    fn run(&mut self, scenario: &Scenario, worker: &mut Worker, seed: u64, seeds: u64) -> Result<Option<Failure>> {
-        self.run_plan(scenario, worker, &scenario.plan(seed, None), seeds)
+    /// Seeds to detection in the worst of the best so many percent of the ranges; `None` if nothing is detected there.
+    pub fn seeds_at(&self, percent: usize) -> Option<u64> {
+        let mut seeds: Vec<u64> =
+            self.ranges.iter().flat_map(|range| &range.detected).map(|first| first.seeds).collect();
+        seeds.sort_unstable();
+        seeds.get((self.ranges.len() * percent).div_ceil(100).saturating_sub(1)).copied()
     }
 
-    fn run_plan(
+    /// Runs one plan, counts it, and returns its failure, found after so many `seeds`.
+    fn run(
         &mut self,
         scenario: &Scenario,
         worker: &mut Worker,

@@ -19,7 +19,7 @@ pub mod sweep;
 use crate::error::{Error, Result};
 use crate::scenario::{SCENARIOS, Scenario};
 use crate::tell;
-use segment_sim::plan::Base;
+use segment_sim::strategy::Strategy;
 use segment_sim::sweep::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -41,23 +41,28 @@ pub fn stop_on_interrupt() {
     let _ = ctrlc::set_handler(handler);
 }
 
-/// A base on the command line.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub enum BaseName {
+/// A strategy on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum StrategyName {
     /// The best hash of (seed, site) goes next.
     Keyed,
     /// The best task goes next; a few sites send theirs to the back.
     Priority,
-    /// No preemption but by holds.
-    Sequential,
+    /// No preemption but by a few holds, most of them where a window opens.
+    #[value(alias = "sequential")]
+    Holds,
+    /// Seeds are split over the others.
+    Portfolio,
 }
 
-impl From<BaseName> for Base {
-    fn from(name: BaseName) -> Base {
-        match name {
-            BaseName::Keyed => Base::Keyed,
-            BaseName::Priority => Base::Priority,
-            BaseName::Sequential => Base::Sequential,
+impl StrategyName {
+    /// `None` is the portfolio.
+    fn strategy(self) -> Option<Strategy> {
+        match self {
+            StrategyName::Keyed => Some(Strategy::Keyed),
+            StrategyName::Priority => Some(Strategy::Priority),
+            StrategyName::Holds => Some(Strategy::Holds),
+            StrategyName::Portfolio => None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `segsim replay`: one plan again, told in full.
 
-use super::{BaseName, ENGINE, scenario};
+use super::{ENGINE, StrategyName, scenario};
 use crate::error::{Error, Result};
 use crate::output::say;
 use crate::plan_file::{Expected, PlanFile};
@@ -24,9 +24,9 @@ pub struct Arguments {
     plan: String,
     /// The seed
     seed: Option<u64>,
-    /// The base, if the sweep was given one
-    #[arg(long, value_name = "B", requires = "seed")]
-    base: Option<BaseName>,
+    /// The strategy that the sweep was given
+    #[arg(long, alias = "base", value_name = "S", value_enum, requires = "seed", default_value_t = StrategyName::Portfolio)]
+    strategy: StrategyName,
     /// Print every step
     #[arg(long)]
     trace: bool,
@@ -38,7 +38,7 @@ pub struct Arguments {
 /// Bad input, or a harness that failed.
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let (plan, expected) = match arguments.seed {
-        Some(seed) => (scenario(&arguments.plan)?.plan(seed, arguments.base.map(Base::from)), None),
+        Some(seed) => (scenario(&arguments.plan)?.plan(seed, arguments.strategy.strategy()), None),
         None => {
             let file = read(Path::new(&arguments.plan))?;
             (file.plan, Some(file.expected))
@@ -117,6 +117,7 @@ pub(super) fn describe(plan: &Plan<Workload>) -> String {
     let share = |name: &str, ratio: Ratio| (ratio.hits > 0).then(|| format!("{name} {}/{}", ratio.hits, ratio.of));
     let shares = [
         share("holds", knobs.hold),
+        share("holds where a window opens", knobs.hold_opening),
         share("slow unlinks", knobs.slow),
         share("failed unlinks", knobs.fail),
         share("full disk", knobs.full),
@@ -125,9 +126,13 @@ pub(super) fn describe(plan: &Plan<Workload>) -> String {
     ];
     let shares: Vec<String> = shares.into_iter().flatten().collect();
     let [old, current, new] = plan.workload.generations;
+    let depth = match schedule.base {
+        Base::Priority => format!(" of depth {}", knobs.change.hits + 1),
+        Base::Keyed | Base::Sequential => String::new(),
+    };
     let knobs = if shares.is_empty() { "none".to_string() } else { shares.join(", ") };
-    let mut text =
-        format!("{} seed {} on base {}; knobs: {knobs}\n", plan.scenario, schedule.seed, schedule.base.name());
+    let (scenario, seed, base) = (&plan.scenario, schedule.seed, schedule.base.name());
+    let mut text = format!("{scenario} seed {seed} on base {base}{depth}; knobs: {knobs}\n");
     text += &format!("ring of {old}/{current}/{new} with {} segments", plan.workload.segments);
     let workload = &plan.workload;
     let Workload { stored, disk_bytes, .. } = workload;

@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "a command: it measures itself and writes the report that was asked for")]
 
 use super::progress::Progress;
-use super::{BaseName, ENGINE, STOP, Selection, scenario};
+use super::{ENGINE, STOP, Selection, StrategyName, scenario};
 use crate::error::{Error, Result};
 use crate::output::say;
 use crate::plan_file::{Expected, PlanFile};
@@ -10,8 +10,8 @@ use crate::report::{Measured, Report, SweepRecord, SweepResult, grouped, plan_pa
 use crate::say;
 use crate::scenario::Scenario;
 use rustix::time::{ClockId, clock_gettime};
-use segment_sim::plan::Base;
 use segment_sim::record::{Group, Tally};
+use segment_sim::strategy::Strategy;
 use segment_sim::sweep::{Range, sweep};
 use segment_sim::verdict::Verdict;
 use segment_sim::world::{Mode, Worker};
@@ -27,9 +27,9 @@ const OTHER_MADSIM_SEED: u64 = 0x5e95;
 pub struct Arguments {
     #[command(flatten)]
     selection: Selection,
-    /// Run every seed on this base [default: each seed has its own]
-    #[arg(long, value_name = "B")]
-    base: Option<BaseName>,
+    /// How seeds look for races
+    #[arg(long, alias = "base", value_name = "S", value_enum, default_value_t = StrategyName::Portfolio)]
+    strategy: StrategyName,
     /// Also write everything as JSON to this file
     #[arg(long, value_name = "FILE.json")]
     report: Option<PathBuf>,
@@ -50,7 +50,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     }
     let mut sweeps = Vec::new();
     for scenario in scenarios {
-        let record = sweep_one(scenario, range, arguments.base.map(Base::from))?;
+        let record = sweep_one(scenario, range, arguments.strategy.strategy())?;
         say(format_args!("{}{}", record.result.text(), record.measured.text(&record.result.tally)));
         sweeps.push(record);
         if STOP.load(Ordering::Relaxed) {
@@ -87,7 +87,7 @@ fn write_plans(result: &SweepResult, arguments: &Arguments) -> Result<()> {
     }
     std::fs::create_dir_all(&arguments.plans).map_err(Error::io("create", &arguments.plans))?;
     for Group { oracle, sentence, seed, .. } in result.tally.groups.values() {
-        let plan = scenario(&result.scenario)?.plan(*seed, arguments.base.map(Base::from));
+        let plan = scenario(&result.scenario)?.plan(*seed, arguments.strategy.strategy());
         let (oracle, sentence) = (Some(oracle.clone()), Some(sentence.clone()));
         let expected = Expected { verdict: Verdict::Fail, oracle, sentence };
         PlanFile::new(plan, expected).write(&plan_path(&arguments.plans, &result.scenario, *seed))?;
@@ -99,7 +99,7 @@ fn write_plans(result: &SweepResult, arguments: &Arguments) -> Result<()> {
 ///
 /// # Errors
 /// A harness that failed.
-pub fn sweep_one(scenario: &Scenario, range: Range, base: Option<Base>) -> Result<SweepRecord> {
+pub fn sweep_one(scenario: &Scenario, range: Range, strategy: Option<Strategy>) -> Result<SweepRecord> {
     let (wall, cpu) = (Instant::now(), cpu_time());
     let bar = Progress::new(scenario.name, range.seeds, "seeds");
     let tally: Tally = sweep(
@@ -110,7 +110,7 @@ pub fn sweep_one(scenario: &Scenario, range: Range, base: Option<Base>) -> Resul
         |worker, seed, again| {
             let madsim_seed = if again { OTHER_MADSIM_SEED } else { 0 };
             let mode = Mode { madsim_seed, ..Mode::default() };
-            Ok(scenario.run(worker, &scenario.plan(seed, base), mode)?.record)
+            Ok(scenario.run(worker, &scenario.plan(seed, strategy), mode)?.record)
         },
     )?;
     bar.end();
@@ -119,8 +119,7 @@ pub fn sweep_one(scenario: &Scenario, range: Range, base: Option<Base>) -> Resul
         cpu_seconds: (cpu_time() - cpu).as_secs_f64(),
         jobs: range.jobs,
     };
-    let base = base.map(|base| base.name().to_string());
-    let result = SweepResult::judge(scenario, range.from, range.seeds, base, tally);
+    let result = SweepResult::judge(scenario, range.from, range.seeds, strategy, tally);
     Ok(SweepRecord { result, measured })
 }
 

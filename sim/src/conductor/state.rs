@@ -290,6 +290,7 @@ impl State {
             Some(Action::Hold(until)) => Some(until.clone()),
             Some(_) => None,
             None if self.takes(knobs.hold, Question::Hold, &visit)
+                || (visit.window.opens() && self.takes(knobs.hold_opening, Question::Hold, &visit))
                 || (slow && self.takes(knobs.slow, Question::Hold, &visit)) =>
             {
                 Some(if self.takes(HOLD_IDLE, Question::HoldIdle, &visit) {
@@ -522,10 +523,10 @@ impl State {
         }
     }
 
-    /// Base `priority`: a few sites send their task to the back.
+    /// Base `priority`: at a few sites a task gets a priority below all first ones, drawn by that site.
     fn demote(&mut self, visit: &Visit) {
         if self.schedule.base == Base::Priority && self.takes(self.schedule.knobs.change, Question::Change, visit) {
-            self.task_mut(visit.site.task).rank = (1 << 63) + self.step;
+            self.task_mut(visit.site.task).rank = 1 << 63 | self.decisions.draw(Question::Rank, visit.key) >> 1;
         }
     }
 
