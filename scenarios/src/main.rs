@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 use segment_sim::verdict::Verdict;
 use segsim::command::{
     bench, bisect, corpus, detect, disk, export, list, mutants, repeat, replay, shrink, soak, stability,
-    stop_on_interrupt, sweep,
+    stop_on_interrupt, sweep, yields,
 };
 use segsim::error::{Error, Result};
 use segsim::output::LOST;
@@ -53,6 +53,7 @@ enum Command {
     Export(export::Arguments),
     Bisect(bisect::Arguments),
     Mutants(mutants::Arguments),
+    Yields(yields::Arguments),
     Repeat(repeat::Arguments),
     Stability(stability::Arguments),
     Bench(bench::Arguments),
@@ -107,6 +108,7 @@ fn run(command: &Command) -> Result<Verdict> {
         Command::Bisect(arguments) => bisect::run(arguments),
         Command::BisectStep(_) => unreachable!("it has exit codes of its own"),
         Command::Mutants(arguments) => mutants::run(arguments),
+        Command::Yields(arguments) => yields::run(arguments),
         Command::Repeat(arguments) => repeat::run(arguments),
         Command::Stability(arguments) => stability::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),

@@ -15,6 +15,7 @@ pub mod shrink;
 pub mod soak;
 pub mod stability;
 pub mod sweep;
+pub mod yields;
 
 use crate::error::{Error, Result};
 use crate::scenario::{SCENARIOS, Scenario};

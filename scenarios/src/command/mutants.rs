@@ -49,15 +49,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let root = workspace()?;
     let directory = arguments.dir.clone().unwrap_or_else(|| root.join("scenarios/mutants"));
-    let mut mutants = read_all(&directory)?;
-    if let Some(unknown) = arguments.only.iter().find(|id| !mutants.iter().any(|mutant| mutant.id == **id)) {
-        return Err(Error::UnknownMutant {
-            name: unknown.clone(),
-            directory,
-            known: mutants.iter().map(|mutant| mutant.id.as_str()).collect::<Vec<_>>().join(", "),
-        });
-    }
-    mutants.retain(|mutant| arguments.only.is_empty() || arguments.only.contains(&mutant.id));
+    let mutants = select(directory, &arguments.only)?;
     if arguments.rebase {
         mutants.iter().try_for_each(|mutant| rebase(&root, mutant))?;
         return Ok(Verdict::Pass);
@@ -91,6 +83,20 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let count = mutants.len();
     say!("{}  {count} mutants; median and p95 are seeds to detection over {RANGES} seed ranges", verdict.word());
     Ok(verdict)
+}
+
+/// The mutants of these ids in a directory; all where none is named.
+pub(super) fn select(directory: PathBuf, only: &[String]) -> Result<Vec<Mutant>> {
+    let mut mutants = read_all(&directory)?;
+    if let Some(unknown) = only.iter().find(|id| !mutants.iter().any(|mutant| mutant.id == **id)) {
+        return Err(Error::UnknownMutant {
+            name: unknown.clone(),
+            directory,
+            known: mutants.iter().map(|mutant| mutant.id.as_str()).collect::<Vec<_>>().join(", "),
+        });
+    }
+    mutants.retain(|mutant| only.is_empty() || only.contains(&mutant.id));
+    Ok(mutants)
 }
 
 /// Builds a mutant, prints a row for each scenario, and says whether all are as expected.
@@ -188,17 +194,13 @@ fn row(program: &Program, expectation: &Expectation) -> Result<Row> {
 /// before that (a landing in an exclusive window may do no damage yet), but not a stall or a panic.
 fn caught(detection: &Detection, median_max: Option<u64>) -> Row {
     let ranges = &detection.ranges;
-    let mut seeds: Vec<u64> = ranges.iter().flat_map(|range| &range.detected).map(|failure| failure.seeds).collect();
     let mut oracles: Vec<&str> =
         ranges.iter().flat_map(|range| &range.detected).map(|failure| failure.oracle.as_str()).collect();
     oracles.sort_unstable();
     oracles.dedup();
-    let missed = ranges.len() - seeds.len();
-    seeds.sort_unstable();
+    let missed = ranges.iter().filter(|range| range.detected.is_none()).count();
     // a range without a detection takes longer than any with one
-    seeds.resize(ranges.len(), SEEDS_MAX);
-    let at = |percent: usize| seeds.get((seeds.len() * percent).div_ceil(100).saturating_sub(1)).copied().unwrap_or(0);
-    let (median, p95) = (at(50), at(95));
+    let [median, p95] = [50, 95].map(|percent| detection.seeds_at(percent).unwrap_or(SEEDS_MAX));
     let mut otherwise = ranges.iter().flat_map(|range| &range.otherwise);
     let crash = otherwise.clone().find(|failure| CRASHES.contains(&failure.oracle.as_str()));
     let (outcome, detail) = match (missed, crash, otherwise.next()) {
