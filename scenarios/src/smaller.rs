@@ -12,7 +12,7 @@ pub fn smaller(workload: &Workload) -> Vec<Smaller<Workload>> {
     if !workload.lives.is_empty() {
         let mut less = workload.clone();
         less.lives.pop();
-        all.push(Smaller { renamed: renamed(workload, &less, |place| Some(place)), workload: less, lives: 1 });
+        all.push(Smaller { renamed: renamed(workload, &less, Some), workload: less, lives: 1 });
     }
     for place in places(workload) {
         let mut less = workload.clone();

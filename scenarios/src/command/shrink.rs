@@ -1,4 +1,5 @@
 //! `segsim shrink`: a failing plan made as small as it goes, and the sentence that tells of it.
+#![allow(clippy::disallowed_methods, reason = "a command: it measures itself")]
 
 use super::progress::Progress;
 use super::{STOP, scenario};
