@@ -62,7 +62,7 @@ pub fn test(file: &PlanFile, name: &str) -> Option<String> {
 pub fn passes(scenario: &str, schedule: Schedule, workload: Workload) {
     assert!(Scenario::named(scenario).is_some(), "{scenario} is no scenario");
     let plan = Plan { scenario: scenario.to_string(), schedule, workload };
-    let file = PlanFile::new(plan, Expected { verdict: Verdict::Pass, oracle: None, sentence: None });
+    let file = PlanFile::new(plan, Expected::pass());
     let judged = Worker::new().map_err(Into::into).and_then(|mut worker| judge(&mut worker, &file));
     let judged = judged.unwrap_or_else(|error| panic!("the harness failed: {error}"));
     if let Some(violation) = judged.violations.first() {

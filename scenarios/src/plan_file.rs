@@ -21,6 +21,7 @@ use crate::scenario::Scenario;
 use crate::workload::Workload;
 use segment_sim::plan::{Plan, Schedule};
 use segment_sim::record::Record;
+use segment_sim::site::SiteName;
 use segment_sim::verdict::{Verdict, Violation};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -66,16 +67,28 @@ pub struct Expected {
     /// What it said, or what shrinking made of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sentence: Option<String>,
+    /// Sites that only the engine has on which the plan failed: elsewhere it does without them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only_there: Vec<SiteName>,
 }
 
 impl Expected {
+    /// Nothing fails.
+    pub fn pass() -> Expected {
+        Expected { verdict: Verdict::Pass, oracle: None, sentence: None, only_there: Vec::new() }
+    }
+
+    /// A failure.
+    pub fn fail(oracle: &str, sentence: &str) -> Expected {
+        let (oracle, sentence) = (Some(oracle.to_string()), Some(sentence.to_string()));
+        Expected { verdict: Verdict::Fail, oracle, sentence, only_there: Vec::new() }
+    }
+
     /// What came of a run.
     pub fn of(record: &Record) -> Expected {
         match record.violations.first() {
-            None => Expected { verdict: Verdict::Pass, oracle: None, sentence: None },
-            Some(Violation { oracle, sentence, .. }) => {
-                Expected { verdict: Verdict::Fail, oracle: Some(oracle.clone()), sentence: Some(sentence.clone()) }
-            }
+            None => Expected::pass(),
+            Some(Violation { oracle, sentence, .. }) => Expected::fail(oracle, sentence),
         }
     }
 }

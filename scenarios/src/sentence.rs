@@ -21,30 +21,32 @@ pub fn of(plan: &Plan<Workload>, story: &Story, record: &Record) -> String {
         let Some(step) = step_of(story, site) else {
             continue;
         };
-        let at = state(&site.point);
+        let doing = doing(&site.point);
         let task = &site.task;
         let clause = match action {
             Action::Hold(_) if first.sentence.contains(task.as_str()) && says_all(plan, &first.sentence) => continue,
             Action::Hold(Until::Passed(until)) => {
-                format!("{task} {at} until {} {}", until.task, deed(story, until))
+                format!("{task}, {doing}, waits until {} {}", until.task, deed(story, until))
             }
-            Action::Hold(Until::Idle | Until::Steps(_)) => format!("{task} {at} for long"),
+            Action::Hold(Until::Idle | Until::Steps(_)) => format!("{task}, {doing}, waits for long"),
             Action::Error(errno) => {
-                let error = std::io::Error::from_raw_os_error(*errno);
-                format!("it fails while {task} {at} ({error})")
+                let error = std::io::Error::from_raw_os_error(*errno).to_string();
+                // the number says nothing that the words do not
+                let error = error.split(" (").next().unwrap_or_default().to_lowercase();
+                format!("{task} fails {doing}: {error}")
             }
-            Action::Cancel => format!("the caller of {task} is dropped while it {at}"),
+            Action::Cancel => format!("the caller of {task} is dropped with it {doing}"),
             Action::CancelAfter(steps) => format!("the caller of {task} is dropped {steps} steps later"),
             Action::CancelOnce(site) => {
                 format!("the caller of {task} is dropped once {} {}", site.task, deed(story, site))
             }
-            Action::Crash(kind) => format!("{} while {task} {at}", end(*kind)),
+            Action::Crash(kind) => format!("{} with {task} {doing}", end(*kind)),
         };
         clauses.push((step, clause));
     }
     for Crash { kind, at } in &plan.schedule.crashes {
         let clause = match at {
-            Moment::At(site) => format!("{} while {} {}", end(*kind), site.task, state(&site.point)),
+            Moment::At(site) => format!("{} with {} {}", end(*kind), site.task, doing(&site.point)),
             _ => format!("{} when nothing can go on", end(*kind)),
         };
         let step = if let Moment::At(site) = at { step_of(story, site) } else { None };
@@ -83,39 +85,40 @@ fn end(kind: CrashKind) -> &'static str {
     }
 }
 
-/// What a task is at, that has got to a point and not gone on.
-fn state(point: &str) -> String {
-    let state = match point {
-        "Start" => "has not begun",
-        "Sleep" => "sleeps",
-        "RingWanted" => "is about to change the ring",
-        "RingCloned" => "has cloned the ring and waits",
-        "WriteWanted" => "wants the write lock",
-        "WriteLocked" => "holds the write lock",
-        "StripeWanted" => "wants its stripe",
-        "StripeLocked" => "holds its stripe",
-        "SyncJoined" => "has its sync and waits",
-        "RowRead" => "has read the row and waits",
-        "RowLookedUp" => "knows where the bytes are and waits",
-        "RefreshWanted" => "is about to refresh",
-        "RefreshLocked" => "holds the refresh lock",
-        "RotationJoined" => "has its rotation's answer and waits",
-        "EvictorWoken" => "is woken and waits",
-        "EvictorAwaited" => "has waited for the evictor",
-        "RowsScanned" => "has read the rows of a doomed segment and waits",
-        "DiskCreate" => "makes a file",
-        "DiskSyncDirectory" => "syncs the directory",
-        "DiskWrite" => "writes its bytes",
-        "DiskRead" => "reads its bytes",
-        "DiskSync" => "syncs its bytes",
-        "DiskUnlink" => "unlinks a file",
-        "DiskLen" => "asks for a file's length",
-        "DiskFree" => "asks for free space",
-        "DiskList" => "lists the directory",
-        "CatalogSync" => "syncs the catalog",
-        other => return format!("is at {other}"),
+/// What a task is about that has got to a point and not gone on.
+fn doing(point: &str) -> String {
+    let doing = match point {
+        "Start" => "about to begin",
+        "Sleep" => "asleep",
+        "RingWanted" => "about to change the ring",
+        "RingCloned" => "with its clone of the ring",
+        "WriteWanted" => "about to take the write lock",
+        "WriteLocked" => "holding the write lock",
+        "StripeWanted" => "about to take its stripe lock",
+        "StripeLocked" => "holding its stripe lock",
+        "SyncJoined" => "back from its sync",
+        "RowRead" => "with the row that it read",
+        "RowLookedUp" => "knowing where the bytes are",
+        "RefreshWanted" => "about to refresh",
+        "RefreshLocked" => "holding the refresh lock",
+        "RotationJoined" => "back from its rotation",
+        "EvictorWoken" => "just woken",
+        "EvictorAwaited" => "back from its wait for the evictor",
+        "RowsScanned" => "with the rows of a doomed segment",
+        "DiskCreate" => "making a file",
+        "DiskSyncDirectory" => "syncing the directory",
+        "DiskWrite" => "writing its bytes",
+        "DiskRead" => "reading its bytes",
+        "DiskSync" => "syncing its bytes",
+        "DiskUnlink" => "unlinking a file",
+        "DiskLen" => "asking for a file's length",
+        "DiskFree" => "asking for free space",
+        "DiskList" => "listing the directory",
+        "CatalogCommit" => "committing to the catalog",
+        "CatalogSync" => "syncing the catalog",
+        other => return format!("at {other}"),
     };
-    state.to_string()
+    doing.to_string()
 }
 
 /// What a task has done at a site that others waited for.
@@ -130,6 +133,9 @@ fn deed(story: &Story, site: &SiteName) -> String {
                 None => "has looked at the ring".to_string(),
             };
         }
+        "WriteLocked" => "has taken the write lock",
+        "StripeLocked" => "has taken its stripe lock",
+        "RefreshLocked" => "has taken the refresh lock",
         "RowCommitted" => "has committed its row",
         "RowMoved" => "has moved a row to its copy",
         "RowsDeleted" => "has deleted rows",

@@ -12,10 +12,8 @@ use segsim::scenario::{SCENARIOS, Scenario};
 use std::fmt::Write;
 use std::path::Path;
 
-const PASS: Expected = Expected { verdict: Verdict::Pass, oracle: None, sentence: None };
-
 fn file(scenario: &str, seed: u64) -> PlanFile {
-    PlanFile::new(Scenario::named(scenario).unwrap().plan(seed, None), PASS)
+    PlanFile::new(Scenario::named(scenario).unwrap().plan(seed, None), Expected::pass())
 }
 
 fn corpus() -> Vec<corpus::Kept> {

@@ -3,13 +3,16 @@
 
 use crate::corpus::{DIRECTORY, Judged, Kept, judge, read_all};
 use crate::error::{Error, Result};
-use crate::mutant::{self, Mutant, patches};
+use crate::mutant::{self, Mutant};
 use crate::plan_file::PlanFile;
 use crate::say;
 use crate::yard::{Program, Yard, workspace};
 use segment_sim::verdict::Verdict;
 use segment_sim::world::Worker;
 use std::path::{Path, PathBuf};
+
+/// A point and an operation that change nothing.
+const DRIFT: &str = "scenarios/drift/operation.patch";
 
 /// Run the plans that are kept: each passes on this engine and fails on its mutant
 #[derive(Debug, clap::Args)]
@@ -26,7 +29,7 @@ pub struct Arguments {
     /// Build each plan's mutant, and run it there
     #[arg(long)]
     on_mutants: bool,
-    /// Patch harmless changes of the engine in besides: the plans must fail all the same
+    /// Patch a point and a disk operation that change nothing in besides: the plans must fail all the same
     #[arg(long, requires = "on_mutants")]
     drift: bool,
 }
@@ -98,7 +101,7 @@ fn why(kept: &Kept, judged: &Judged) -> String {
 fn on_mutants(plans: &[Kept], drift: bool) -> Result<Verdict> {
     let root = workspace()?;
     let mutants = mutant::read_all(&root.join("scenarios/mutants"))?;
-    let drift = if drift { patches(&root.join("scenarios/drift"))? } else { Vec::new() };
+    let drift = drift.then(|| root.join(DRIFT));
     let yard = Yard::new(&root)?;
     let mut verdict = if plans.is_empty() { Verdict::Void } else { Verdict::Pass };
     for mutant in &mutants {
@@ -106,9 +109,8 @@ fn on_mutants(plans: &[Kept], drift: bool) -> Result<Verdict> {
         if own.is_empty() {
             continue;
         }
-        let mut all = vec![mutant.path.as_path()];
-        all.extend(drift.iter().map(PathBuf::as_path));
-        let program = yard.build(&mutant.id, &all)?;
+        let patches: Vec<&Path> = [&mutant.path].into_iter().chain(&drift).map(PathBuf::as_path).collect();
+        let program = yard.build(&mutant.id, &patches)?;
         for kept in own {
             let (fails, text) = fails_on(&program, kept, mutant)?;
             verdict = verdict.max(if fails { Verdict::Pass } else { Verdict::Void });
@@ -161,13 +163,22 @@ fn add(plan: &Path, name: Option<&str>, mutant: Option<&str>) -> Result<Verdict>
     if name.contains(['/', '\\']) || name.is_empty() || path.exists() {
         return Err(Error::PlanName { path });
     }
-    let judged = judge(&mut Worker::new()?, &file)?;
+    let mut worker = Worker::new()?;
+    let mut judged = judge(&mut worker, &file)?;
+    if judged.verdict == Verdict::Void && file.mutant.is_some() {
+        // what the mutant has besides
+        file.expected.only_there.extend(judged.unreached);
+        judged = judge(&mut worker, &file)?;
+    }
     if judged.verdict != Verdict::Pass {
         say!("{}", why(&Kept { name, path: plan.to_path_buf(), file }, &judged));
         say!("{}  only what passes on this engine is kept", judged.verdict.word());
         return Ok(judged.verdict);
     }
     file.write(&path)?;
+    for site in &file.expected.only_there {
+        say!("only the mutant comes to {site}");
+    }
     say!("{}  kept as {}", Verdict::Pass.word(), path.display());
     Ok(Verdict::Pass)
 }
