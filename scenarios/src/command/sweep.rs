@@ -88,7 +88,11 @@ fn write_plans(result: &SweepResult, arguments: &Arguments) -> Result<()> {
     std::fs::create_dir_all(&arguments.plans).map_err(Error::io("create", &arguments.plans))?;
     for Group { oracle, sentence, seed, .. } in result.tally.groups.values() {
         let plan = scenario(&result.scenario)?.plan(*seed, arguments.strategy.strategy());
-        PlanFile::new(plan, Expected::fail(oracle, sentence)).write(&plan_path(&arguments.plans, &result.scenario, *seed))?;
+        PlanFile::new(plan, Expected::fail(oracle, sentence)).write(&plan_path(
+            &arguments.plans,
+            &result.scenario,
+            *seed,
+        ))?;
     }
     Ok(())
 }
