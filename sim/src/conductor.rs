@@ -9,11 +9,13 @@
 
 mod crash;
 mod meaning;
+mod points;
 mod state;
 mod task;
 mod wait;
 
 pub use meaning::Vocabulary;
+pub use points::Points;
 pub use task::panic_message;
 
 use crate::confined::Confined;
@@ -24,7 +26,7 @@ use crate::plan::{CrashKind, Injection, Schedule};
 use crate::site::{SiteName, TaskId, has_kind};
 use crate::trace::{Trace, What};
 use crate::window::{Window, WindowCount, Windows};
-use state::{Kind, POINT_SLOTS, POINTS_USUAL, State, Visit};
+use state::{Kind, State, Visit};
 use std::cell::RefMut;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -146,6 +148,12 @@ impl Conductor {
     /// A conductor for one run, which keeps the trace's events or only their hash. Until [`Conductor::conduct`] nothing
     /// parks and every operation lands at once.
     pub fn new(schedule: &Schedule, vocabulary: &'static Vocabulary, keep_trace: bool) -> Conductor {
+        Conductor::knowing(Points::new(vocabulary), schedule, keep_trace)
+    }
+
+    /// The same, with the points that earlier runs have come to: nothing has to be looked up again.
+    pub fn knowing(points: Points, schedule: &Schedule, keep_trace: bool) -> Conductor {
+        let vocabulary = points.vocabulary();
         let mut injected = BTreeMap::new();
         let mut awaited = BTreeSet::new();
         for Injection { site, action } in &schedule.injections {
@@ -162,8 +170,7 @@ impl Conductor {
             reached: BTreeSet::new(),
             conducting: false,
             is_over: false,
-            points: Vec::with_capacity(POINTS_USUAL),
-            point_slots: [0; POINT_SLOTS],
+            points,
             tasks: Vec::with_capacity(TASKS_USUAL),
             waiting: Vec::with_capacity(TASKS_USUAL),
             to_cancel: Vec::new(),
@@ -173,7 +180,6 @@ impl Conductor {
             step: 0,
             now_ms: 0,
             trace: Trace::new(keep_trace),
-            vocabulary,
             windows: Windows::new(vocabulary.windows),
             locks: Locks::new(vocabulary.locks),
             ended: 0,
@@ -346,6 +352,13 @@ impl Conductor {
     /// Takes the trace out, at the end of a run.
     pub fn take_trace(&self) -> Trace {
         std::mem::take(&mut self.state().trace)
+    }
+
+    /// Takes the points out, at the end of a run.
+    pub fn take_points(&self) -> Points {
+        let mut state = self.state();
+        let none = Points::new(state.points.vocabulary());
+        std::mem::replace(&mut state.points, none)
     }
 
     /// Everything that the plan did to the run, knobs included, as injections by name. Kept with the trace.

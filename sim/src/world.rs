@@ -9,7 +9,7 @@
 mod lives;
 
 use crate::catalog::{KeptCommit, SimCatalog, Store, Written};
-use crate::conductor::{Conductor, Role, panic_message};
+use crate::conductor::{Conductor, Points, Role, panic_message};
 use crate::confined::Confined;
 use crate::disk::SimDisk;
 use crate::history::{Answer, Key, Putting};
@@ -34,9 +34,10 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// What runs on one thread, one after the other, share: an open database.
+/// What runs on one thread, one after the other, share: an open database, and what need not be looked up again.
 pub struct Worker {
     store: Store,
+    points: Points,
     /// The executor, its seed, and how many runs it has had.
     executor: Option<(Runtime, u64, u32)>,
 }
@@ -153,7 +154,7 @@ impl Worker {
     /// When RocksDB cannot be opened.
     pub fn new() -> Result<Worker> {
         quiet_panics_of_runs();
-        Ok(Worker { store: Store::open()?, executor: None })
+        Ok(Worker { store: Store::open()?, points: Points::new(&VOCABULARY), executor: None })
     }
 
     /// Makes one run. `cast` opens the engine and puts the callers on the stage, `reopen` does so after a crash, in a task
@@ -170,7 +171,8 @@ impl Worker {
         reopen: Option<Reopen>,
     ) -> Result<Outcome> {
         let (runtime, mut runs) = self.executor(mode.madsim_seed);
-        let conductor = Conductor::new(schedule, &VOCABULARY, mode.keep_trace);
+        let points = std::mem::replace(&mut self.points, Points::new(&VOCABULARY));
+        let conductor = Conductor::knowing(points, schedule, mode.keep_trace);
         let watch = Watch::new(setting.limits.ring, setting.steps_max);
         let parts = Parts {
             disk: SimDisk::new(conductor.clone(), watch.history().clone()),
@@ -213,7 +215,9 @@ impl Worker {
         drop(quiet);
         let Written { rows, commits, kept, .. } = env.parts.catalog.take_written();
         self.store.emptied(rows, commits)?;
-        ran.map(|()| stage.outcome(schedule, setting, mode, kept.unwrap_or_default()))
+        let outcome = ran.map(|()| stage.outcome(schedule, setting, mode, kept.unwrap_or_default()));
+        self.points = env.parts.conductor.take_points();
+        outcome
     }
 }
 

@@ -97,8 +97,9 @@ impl State {
 
     /// Each of these points that the task has been at, with its kind.
     pub(super) fn sites_met(&self, task: &Task, points: &[&'static str]) -> impl Iterator<Item = String> {
-        let met = self.points.iter().zip(&task.hits).filter(|(point, hits)| **hits > 0 && points.contains(&point.name));
-        met.map(|(point, _)| kind_of_site(task, point.name))
+        let met =
+            self.points.known().iter().zip(&task.hits).filter(|(_, hits)| **hits > 0).map(|(point, _)| point.name);
+        met.filter(|name| points.contains(name)).map(|name| kind_of_site(task, name))
     }
 }
 

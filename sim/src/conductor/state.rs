@@ -1,11 +1,11 @@
 //! What the conductor knows: the tasks, what waits, and which of it goes next.
 
 use super::crash::Killed;
-use super::meaning::Meaning;
+use super::points::{POINTS_USUAL, Point, Points};
 use super::task::Conducted;
 use super::{
     CANCEL_AT_ONCE, CANCEL_STEPS_MAX, ERRNO_FULL, ERRNO_IO, End, Failure, HOLD_IDLE, HOLD_STEPS_MAX, Landing,
-    OperationTraits, Role, Vocabulary,
+    OperationTraits, Role,
 };
 use crate::decision::{Decisions, Question, Ratio, below};
 use crate::interference::{self, Interference};
@@ -30,9 +30,7 @@ pub(super) struct State {
     pub(super) crash_keys: Vec<Option<u64>>,
     pub(super) conducting: bool,
     pub(super) is_over: bool,
-    pub(super) points: Vec<Point>,
-    /// The number of the last point whose name is stored there, by its address.
-    pub(super) point_slots: [u8; POINT_SLOTS],
+    pub(super) points: Points,
     pub(super) tasks: Vec<Task>,
     pub(super) waiting: Vec<Waiting>,
     /// Callers that are to be dropped: when, and where that was decided.
@@ -43,7 +41,6 @@ pub(super) struct State {
     pub(super) step: u64,
     pub(super) now_ms: u64,
     pub(super) trace: Trace,
-    pub(super) vocabulary: &'static Vocabulary,
     pub(super) windows: Windows,
     pub(super) locks: Locks,
     pub(super) ended: usize,
@@ -60,13 +57,6 @@ pub(super) struct State {
     pub(super) fired: Option<Vec<Injection>>,
     /// Where each life has ended; nowhere, when nothing could go on.
     pub(super) ends: Vec<Option<SiteName>>,
-}
-
-/// A point that some task has been at, and what it is to windows and locks: looked up by name once a visit.
-pub(super) struct Point {
-    pub(super) name: &'static str,
-    window: WindowPoint,
-    lock: LockPoint,
 }
 
 pub(super) struct Task {
@@ -236,8 +226,7 @@ impl State {
 
     /// Numbers a task's visit of a point.
     pub(super) fn visit(&mut self, task: TaskId, point: &'static str) -> Visit {
-        let number = self.number(point);
-        let Point { window, lock, .. } = self.points[number];
+        let (number, Point { window, lock, .. }) = self.points.number(point);
         let state = &mut self.tasks[usize::from(task.0)];
         if state.hits.len() <= number {
             state.hits.resize(number + 1, 0);
@@ -250,26 +239,10 @@ impl State {
     /// The answer to a question about the running task's next visit of a point.
     pub(super) fn foresee(&mut self, point: &'static str, question: Question) -> Option<u64> {
         let task = self.current.filter(|_| self.conducting)?;
-        let number = self.number(point);
+        let (number, _) = self.points.number(point);
         let task = self.task(task);
         let hit = task.hits.get(number).copied().unwrap_or_default() + 1;
         Some(self.decisions.draw(question, site_key(task.key, point, hit)))
-    }
-
-    /// The number of a point in this run.
-    fn number(&mut self, point: &'static str) -> usize {
-        // the same name is mostly at the same place in memory, and was looked up before
-        let slot = &mut self.point_slots[point.as_ptr().addr() / 4 % POINT_SLOTS];
-        if self.points.get(usize::from(*slot)).is_some_and(|known| std::ptr::eq(known.name, point)) {
-            return usize::from(*slot);
-        }
-        let number = self.points.iter().position(|known| known.name == point).unwrap_or_else(|| {
-            let Meaning { window, lock } = self.vocabulary.meaning(point);
-            self.points.push(Point { name: point, window, lock });
-            self.points.len() - 1
-        });
-        *slot = u8::try_from(number).unwrap_or(u8::MAX);
-        number
     }
 
     /// The running task has got to a point: it parks there, passes without parking, or hands in an operation.
@@ -569,9 +542,3 @@ impl State {
 
 /// Where a new task is parked.
 const START: &str = "Start";
-
-/// Different points of a usual run.
-pub(super) const POINTS_USUAL: usize = 32;
-
-/// Places for the numbers of points that were looked up.
-pub(super) const POINT_SLOTS: usize = 64;
