@@ -102,6 +102,8 @@ impl Yard {
         cargo.current_dir(&self.work).args(["build", "--release", "--locked", "--quiet", "--bin", "segsim"]);
         // its own, whatever the caller's cargo uses
         cargo.env("CARGO_TARGET_DIR", &self.target);
+        // it runs for seconds and takes a minute to link as a release: what that gains of speed is not had back
+        cargo.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
         let built = output(&mut cargo)?;
         if STOP.load(Ordering::Relaxed) {
             return Err(Error::Interrupted);
