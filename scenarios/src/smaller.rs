@@ -1,10 +1,15 @@
 //! What of a workload can go: for shrinking, the workloads that are one thing smaller.
 
-use crate::workload::{Later, Operation, Small, Workload};
+use crate::workload::{Later, Operation, SEGMENT_BYTES, Small, Workload, content};
+use segment_sim::history::Key;
 use segment_sim::shrink::Smaller;
 
 /// A call counts as much as so many of the smaller things.
 const OPERATION: usize = 1000;
+
+/// About what a put takes of the disk beside its bytes, in the catalog's log, and how many sizes of a disk are tried.
+const ROOM_OF_PUT: u64 = 60;
+const DISKS: u64 = 6;
 
 /// The workloads that are one thing smaller, those that lack most first.
 pub fn smaller(workload: &Workload) -> Vec<Smaller<Workload>> {
@@ -12,30 +17,31 @@ pub fn smaller(workload: &Workload) -> Vec<Smaller<Workload>> {
     if !workload.lives.is_empty() {
         let mut less = workload.clone();
         less.lives.pop();
-        all.push(Smaller { renamed: renamed(workload, &less, Some), workload: less, lives: 1 });
+        all.push(Smaller { renamed: renamed(workload, &less, Some), workload: less, lives: 1, is_variant: false });
     }
     for place in places(workload) {
         let mut less = workload.clone();
-        callers(&mut less, place.0).remove(place.1);
+        let gone = callers(&mut less, place.0).remove(place.1);
         let moved = |other: Place| match other {
             _ if other == place => None,
             (life, caller) if life == place.0 && caller > place.1 => Some((life, caller - 1)),
             _ => Some(other),
         };
-        all.push(Smaller { renamed: renamed(workload, &less, moved), workload: less, lives: 0 });
+        all.extend(without(workload, less, &gone, moved));
     }
     for place in places(workload) {
         let count = callers(&mut workload.clone(), place.0)[place.1].len();
         for operation in (0..count).rev().filter(|_| count > 1) {
             let mut less = workload.clone();
-            callers(&mut less, place.0)[place.1].remove(operation);
-            all.push(Smaller { renamed: renamed(workload, &less, Some), workload: less, lives: 0 });
+            let gone = callers(&mut less, place.0)[place.1].remove(operation);
+            all.extend(without(workload, less, &[gone], Some));
         }
     }
     all.extend(plainer(workload).into_iter().filter(|less| size(less) < size(workload)).map(|less| Smaller {
         workload: less,
         renamed: Vec::new(),
         lives: 0,
+        is_variant: false,
     }));
     all
 }
@@ -85,6 +91,49 @@ fn renamed(
         }
     }
     renamed
+}
+
+/// A workload that lacks these calls; and, where that was one put, those in which its artifact is there before the run.
+fn without(
+    workload: &Workload,
+    less: Workload,
+    gone: &[Operation],
+    moved: impl Fn(Place) -> Option<Place>,
+) -> Vec<Smaller<Workload>> {
+    let smaller = |less: Workload, is_variant| Smaller {
+        renamed: renamed(workload, &less, &moved),
+        workload: less,
+        lives: 0,
+        is_variant,
+    };
+    let mut all = vec![smaller(less.clone(), false)];
+    if let [Operation::Put(key, number) | Operation::PutStream(key, number)] = *gone {
+        all.extend(done_before(&less, key, number).map(|before| smaller(before, true)));
+    }
+    all
+}
+
+/// The workloads in which an artifact that was put is there before the run instead, in a segment that has room for it. On
+/// a disk that runs full, also with the room taken away that the put took beside its bytes: a little of it, or more.
+fn done_before(workload: &Workload, key: Key, number: u16) -> impl Iterator<Item = Workload> {
+    let stored = workload.stored.iter().filter(|(other, ..)| *other != key).copied().collect::<Vec<_>>();
+    let bytes_of = |number| content(number).len() as u64;
+    let has_room = |segment: &u32| {
+        let there = stored.iter().filter(|(.., other)| other == segment).map(|(_, number, _)| bytes_of(*number));
+        there.sum::<u64>() + bytes_of(number) <= SEGMENT_BYTES
+    };
+    let segments: Vec<u32> = (1..=workload.segments).rev().filter(has_room).collect();
+    let disks: Vec<u64> = match workload.disk_bytes {
+        0 => vec![0],
+        bytes => (0..DISKS).map(|less| bytes.saturating_sub(less * ROOM_OF_PUT).max(1)).collect(),
+    };
+    let less = workload.clone();
+    segments.into_iter().flat_map(move |segment| {
+        let mut stored = stored.clone();
+        stored.push((key, number, segment));
+        let less = Workload { stored, ..less.clone() };
+        disks.clone().into_iter().map(move |disk_bytes| Workload { disk_bytes, ..less.clone() })
+    })
 }
 
 /// The same calls on less.

@@ -17,6 +17,7 @@ pub const RUNS_MAX: u64 = 60_000;
 
 /// Seeds on which a smaller workload is tried, and those that a race in the smallest is looked for on again.
 const SEEDS_OF_WORKLOAD: u64 = 600;
+const SEEDS_OF_VARIANT: u64 = 12;
 const SEEDS_OF_ORDER: u64 = 2_000;
 
 /// Failing schedules of the smallest workload that are turned into order.
@@ -59,6 +60,8 @@ pub struct Smaller<W> {
     pub renamed: Vec<(String, Option<String>)>,
     /// Later lives of the process that are gone from the end.
     pub lives: usize,
+    /// It is one of many that are alike: it is tried on few other seeds.
+    pub is_variant: bool,
 }
 
 /// What a run came to.
@@ -203,8 +206,18 @@ impl<S: Shrinkable, P: FnMut(u64)> Search<'_, S, P> {
     /// Takes away what callers do, as far as the failure stays.
     fn shrink_workload(&mut self, best: &mut Plan<S::Workload>, seeds: u64) -> Result<(), S::Error> {
         'smaller: loop {
-            for smaller in self.subject.smaller(&best.workload) {
-                if let Some(plan) = self.on_less(best, smaller, seeds)? {
+            let smaller = self.subject.smaller(&best.workload);
+            // what the plan itself still fails on costs one run, what needs another seed hundreds
+            for smaller in &smaller {
+                let less = on_less(best, smaller);
+                if self.fails(&less)? {
+                    *best = less;
+                    continue 'smaller;
+                }
+            }
+            for smaller in &smaller {
+                let seeds = if smaller.is_variant { SEEDS_OF_VARIANT } else { seeds };
+                if let Some(plan) = self.on_other_seeds(&on_less(best, smaller), seeds)? {
                     *best = plan;
                     continue 'smaller;
                 }
@@ -213,20 +226,8 @@ impl<S: Shrinkable, P: FnMut(u64)> Search<'_, S, P> {
         }
     }
 
-    /// The plan, or another, on a smaller workload.
-    fn on_less(
-        &mut self,
-        plan: &Plan<S::Workload>,
-        smaller: Smaller<S::Workload>,
-        seeds: u64,
-    ) -> Result<Option<Plan<S::Workload>>, S::Error> {
-        let mut less = Plan { workload: smaller.workload, ..plan.clone() };
-        rename(&mut less.schedule, &smaller.renamed);
-        let lives = less.schedule.crashes.len().saturating_sub(smaller.lives);
-        less.schedule.crashes.truncate(lives);
-        if self.fails(&less)? {
-            return Ok(Some(less));
-        }
+    /// A plan that fails on the workload of this one, from another seed.
+    fn on_other_seeds(&mut self, less: &Plan<S::Workload>, seeds: u64) -> Result<Option<Plan<S::Workload>>, S::Error> {
         for seed in 0..seeds {
             let schedule = self.schedule(seed, less.schedule.crashes.len());
             if let Some(found) = self.settled(Plan { schedule, ..less.clone() })? {
@@ -351,6 +352,15 @@ impl<S: Shrinkable, P: FnMut(u64)> Search<'_, S, P> {
         }
         Ok(())
     }
+}
+
+/// The plan on a smaller workload.
+fn on_less<W: Clone>(plan: &Plan<W>, smaller: &Smaller<W>) -> Plan<W> {
+    let mut less = Plan { workload: smaller.workload.clone(), ..plan.clone() };
+    rename(&mut less.schedule, &smaller.renamed);
+    let lives = less.schedule.crashes.len().saturating_sub(smaller.lives);
+    less.schedule.crashes.truncate(lives);
+    less
 }
 
 /// What the plan did but end the process.

@@ -75,6 +75,7 @@ impl Shrinkable for Adders {
             workload: workload - 1,
             renamed: vec![(format!("add#{workload}"), None)],
             lives: 0,
+            is_variant: false,
         });
         fewer.into_iter().collect()
     }
