@@ -12,7 +12,7 @@ use crate::sources;
 use crate::tell;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::Ordering;
 
 /// What of the workspace is copied.
@@ -24,6 +24,8 @@ pub struct Yard {
     root: PathBuf,
     work: PathBuf,
     target: PathBuf,
+    /// The directory of RocksDB's archive, where the caller's cargo has not been told of one.
+    archive: Option<PathBuf>,
     /// Held as long as the yard: two runs in one checkout would build each other's patches.
     _lock: fs::File,
 }
@@ -53,7 +55,14 @@ impl Yard {
             tell!("waiting for another run of mutants in this checkout");
             lock.lock().map_err(Error::io("lock", &path))?;
         }
-        Ok(Yard { root: root.to_path_buf(), work: yard.join("work"), target: yard.join("target"), _lock: lock })
+        let archive = archive(root)?;
+        Ok(Yard {
+            root: root.to_path_buf(),
+            work: yard.join("work"),
+            target: yard.join("target"),
+            archive,
+            _lock: lock,
+        })
     }
 
     /// Applies the patches to a fresh copy, one after the other, and builds it.
@@ -104,6 +113,9 @@ impl Yard {
         cargo.env("CARGO_TARGET_DIR", &self.target);
         // it runs for seconds and takes a minute to link as a release: what that gains of speed is not had back
         cargo.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+        if let Some(archive) = &self.archive {
+            cargo.env("ROCKSDB_LIB_DIR", archive).env("ROCKSDB_STATIC", "1");
+        }
         let built = output(&mut cargo)?;
         if STOP.load(Ordering::Relaxed) {
             return Err(Error::Interrupted);
@@ -121,6 +133,21 @@ impl Yard {
             engine: format!("{hash:016x}"),
         })
     }
+}
+
+/// The directory of RocksDB's archive that `ci/rocksdb` keeps, and makes where it is missing: a target directory of its
+/// own would build RocksDB once more, for ten minutes. `None` where the environment names one, or there is no such script.
+fn archive(root: &Path) -> Result<Option<PathBuf>> {
+    let script = root.join("ci/rocksdb");
+    if std::env::var_os("ROCKSDB_LIB_DIR").is_some() || !script.is_file() {
+        return Ok(None);
+    }
+    let told = output(Command::new(&script).stderr(Stdio::inherit()))?;
+    if !told.status.success() {
+        let command = script.display().to_string();
+        return Err(Error::Process { command, status: told.status, last_words: last_line(&told.stdout) });
+    }
+    Ok(Some(PathBuf::from(last_line(&told.stdout))))
 }
 
 impl Program {

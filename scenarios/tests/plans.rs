@@ -31,6 +31,23 @@ fn every_plan_of_a_sweep_survives_its_file() {
 }
 
 #[test]
+fn the_plan_in_the_docs_has_every_field_and_can_be_run() {
+    let docs = include_str!("../../docs/plans.md");
+    let (_, example) = docs.split_once("```json\n").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    let file = PlanFile::parse(example.as_bytes()).unwrap();
+    let scenario = Scenario::named(&file.plan.scenario).unwrap();
+    let outcome = scenario.run(&mut Worker::new().unwrap(), &file.plan, Mode::default()).unwrap();
+    assert_eq!(outcome.record.violations, []);
+    // every field that a plan can have, and no other
+    let written: serde_json::Value = serde_json::from_str(&file.text()).unwrap();
+    let names = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    for name in [&written, &written["plan"]["schedule"], &written["plan"]["workload"]].into_iter().flat_map(names) {
+        assert!(docs.contains(&format!("`{name}`")) || name == "plan" || name == "schedule", "{name}");
+    }
+}
+
+#[test]
 fn a_fault_of_a_file_is_named_in_one_line() {
     let text = file("put-vs-eviction", 3).text();
     let faults = [
