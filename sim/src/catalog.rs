@@ -239,8 +239,9 @@ impl Catalog for SimCatalog {
         let logged = self.written.borrow_mut().log.is_some().then(|| batch.clone());
         let commit = self.catalog.commit(batch, requires)?;
         if commit == Commit::Buffered {
+            let site = begun.site();
             self.conductor.changed(begun, content, |pulse| {
-                self.watch.committed(pulse, &changes);
+                self.watch.committed(pulse, site, &changes);
                 if let Some(batch) = logged {
                     let number = self.watch.history().borrow_mut().commits;
                     self.written.borrow_mut().log.get_or_insert_default().push((number, batch));

@@ -23,7 +23,7 @@ use crate::decision::{Decisions, Question, Ratio};
 use crate::interference::Interference;
 use crate::locks::{LockFacts, Locks};
 use crate::plan::{CrashKind, Injection, Schedule};
-use crate::site::{SiteName, TaskId, has_kind};
+use crate::site::{Site, SiteName, TaskId, has_kind};
 use crate::trace::{Trace, What};
 use crate::window::{Window, WindowCount, Windows};
 use state::{Kind, State, Visit};
@@ -115,6 +115,13 @@ pub struct Begun {
     visit: Option<Visit>,
     /// How it comes out.
     pub landing: Landing,
+}
+
+impl Begun {
+    /// Where it begins, if a task under the conductor does.
+    pub fn site(&self) -> Option<Site> {
+        self.visit.as_ref().map(|visit| visit.site)
+    }
 }
 
 /// The run at one moment, seen while the conductor's state is borrowed: whoever looks must not call the conductor.
@@ -292,6 +299,11 @@ impl Conductor {
     /// The answer to a question about the running task's next visit of a point, if it runs under the conductor.
     pub fn foresee(&self, point: &'static str, question: Question) -> Option<u64> {
         self.state().foresee(point, question)
+    }
+
+    /// The running task's next visit of a point, if it runs under the conductor.
+    pub fn coming(&self, point: &'static str) -> Option<Site> {
+        self.state().coming(point)
     }
 
     /// The running task begins something that takes effect at once.

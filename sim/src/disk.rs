@@ -34,6 +34,13 @@ impl SimDisk {
         SimDisk { conductor, history }
     }
 
+    /// Takes down which segment the operation is about that is handed in next, if that is kept.
+    fn touch(&self, point: &'static str, segment: SegmentId) {
+        if let Some(lineage) = &mut self.history.borrow_mut().lineage {
+            lineage.touched.extend(self.conductor.coming(point).map(|site| (site, segment)));
+        }
+    }
+
     /// Hands in an operation that has its effect or none.
     async fn submit<T: Send + 'static>(
         &self,
@@ -41,6 +48,9 @@ impl SimDisk {
         (verb, segment): (&'static str, Option<SegmentId>),
         effect: impl FnOnce(&mut History) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        if let Some(segment) = segment {
+            self.touch(point, segment);
+        }
         let history = self.history.clone();
         let effect = move |landing| {
             let mut history = history.borrow_mut();
@@ -63,6 +73,7 @@ impl SimDisk {
         segment: SegmentId,
         effect: impl FnOnce(&mut History, Option<Inode>, Landing) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        self.touch(point, segment);
         let is_open = self.conductor.foresee(point, Question::Open).is_some_and(|draw| draw & 1 == 0);
         let history = self.history.clone();
         let open = if is_open { history.borrow_mut().files.open(segment) } else { None };
@@ -81,6 +92,7 @@ impl SimDisk {
 
 impl Disk for SimDisk {
     async fn create(&self, segment: SegmentId) -> Result<()> {
+        self.touch("DiskCreate", segment);
         let (history, creator) = (self.history.clone(), self.conductor.current());
         let effect = move |landing| {
             let mut history = history.borrow_mut();
@@ -207,6 +219,7 @@ impl Disk for SimDisk {
     }
 
     async fn unlink(&self, segment: SegmentId) -> Result<()> {
+        self.touch("DiskUnlink", segment);
         let history = self.history.clone();
         let effect = move |landing| {
             let mut history = history.borrow_mut();

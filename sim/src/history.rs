@@ -6,6 +6,7 @@ pub use image::Image;
 
 use crate::files::Files;
 use crate::interference::Interference;
+use crate::lineage::Lineage;
 use crate::site::TaskId;
 use segment_engine::catalog::Table;
 use segment_engine::error::ManifestFault;
@@ -235,6 +236,8 @@ pub struct History {
     pub overwritten: Vec<Key>,
     /// Counts the changes that an oracle of every step may want to see.
     pub changes: u64,
+    /// Kept with the trace: what befell each segment. No oracle looks at it.
+    pub lineage: Option<Lineage>,
 }
 
 impl History {

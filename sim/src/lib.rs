@@ -2,7 +2,7 @@
 //!
 //! Read in this order. The core, which knows nothing of the engine: [`site`], [`decision`], [`plan`], [`strategy`],
 //! [`trace`], [`interference`], [`window`], [`locks`], [`conductor`], [`verdict`], [`record`], [`sweep`], [`shrink`].
-//! The engine's surroundings: [`vocabulary`], [`files`], [`history`], [`disk`], [`catalog`], [`oracle`], [`watch`], [`world`].
+//! The engine's surroundings: [`vocabulary`], [`files`], [`history`], [`lineage`], [`disk`], [`catalog`], [`oracle`], [`watch`], [`world`].
 
 #[cfg(not(all(madsim, tokio_unstable)))]
 compile_error!(
@@ -18,6 +18,7 @@ pub mod disk;
 pub mod files;
 pub mod history;
 pub mod interference;
+pub mod lineage;
 pub mod locks;
 pub mod oracle;
 pub mod plan;

@@ -154,6 +154,17 @@ pub fn shrink<S: Shrinkable>(
     Ok(Some(Shrunk { plan, ran, runs: search.runs }))
 }
 
+/// The same plan with everything by name that its knobs did in a run, and its knobs off; those that change priorities stay.
+pub fn settled<W>(mut plan: Plan<W>, fired: &[Injection], ends: &[Option<SiteName>]) -> Plan<W> {
+    let change = plan.schedule.knobs.change;
+    plan.schedule.knobs = Knobs { change, ..Knobs::default() };
+    plan.schedule.injections = beside_crashes(fired);
+    end_at(&mut plan.schedule.crashes, ends);
+    plan.schedule.injections.sort_by(|one, other| one.site.cmp(&other.site));
+    plan.schedule.injections.dedup_by(|one, other| one.site == other.site);
+    plan
+}
+
 struct Search<'a, S, P> {
     subject: &'a mut S,
     failure: Failure,
@@ -190,16 +201,11 @@ impl<S: Shrinkable, P: FnMut(u64)> Search<'_, S, P> {
     }
 
     /// The same plan with everything that its knobs did by name, and its knobs off; `None` when that does not fail.
-    fn settled(&mut self, mut plan: Plan<S::Workload>) -> Result<Option<Plan<S::Workload>>, S::Error> {
+    fn settled(&mut self, plan: Plan<S::Workload>) -> Result<Option<Plan<S::Workload>>, S::Error> {
         let Some(ran) = self.run(&plan, true)? else {
             return Ok(None);
         };
-        let change = plan.schedule.knobs.change;
-        plan.schedule.knobs = Knobs { change, ..Knobs::default() };
-        plan.schedule.injections = beside_crashes(&ran.fired);
-        end_at(&mut plan.schedule.crashes, &ran.ends);
-        plan.schedule.injections.sort_by(|one, other| one.site.cmp(&other.site));
-        plan.schedule.injections.dedup_by(|one, other| one.site == other.site);
+        let plan = settled(plan, &ran.fired, &ran.ends);
         Ok(self.fails(&plan)?.then_some(plan))
     }
 

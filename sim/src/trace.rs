@@ -14,6 +14,15 @@ pub struct Event {
     pub what: What,
 }
 
+/// A task that came to a site and waits there, or an operation that was handed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// The step it happened in.
+    pub step: u64,
+    /// Where.
+    pub site: Site,
+}
+
 /// What happened at a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
@@ -42,13 +51,14 @@ pub enum What {
 pub struct Trace {
     keep: bool,
     events: Vec<Event>,
+    arrivals: Vec<Arrival>,
     hash: u64,
 }
 
 impl Trace {
     /// No events yet. Unless they are to be kept, only their hash is.
     pub fn new(keep: bool) -> Trace {
-        Trace { keep, events: Vec::new(), hash: 0 }
+        Trace { keep, events: Vec::new(), arrivals: Vec::new(), hash: 0 }
     }
 
     /// Adds an event; `key` is the number of its site.
@@ -73,9 +83,21 @@ impl Trace {
         self.hash = xxh3_64_with_seed(&event, self.hash.wrapping_add(code));
     }
 
+    /// Takes down who waits where. It is no event: when it goes on, that is one.
+    pub fn arrive(&mut self, step: u64, site: Site) {
+        if self.keep {
+            self.arrivals.push(Arrival { step, site });
+        }
+    }
+
     /// The events so far, if they are kept.
     pub fn events(&self) -> &[Event] {
         &self.events
+    }
+
+    /// Who has waited where so far, in order, if that is kept.
+    pub fn arrivals(&self) -> &[Arrival] {
+        &self.arrivals
     }
 
     /// The hash of all events, each on top of those before it: equal for equal runs on any machine.

@@ -6,7 +6,7 @@ use crate::confined::Confined;
 use crate::history::{Answer, Change, History, Save};
 use crate::locks::LockFacts;
 use crate::oracle::{Finding, Tasks, View, When, asked_at};
-use crate::site::{TaskId, kind};
+use crate::site::{Site, TaskId, kind};
 use crate::verdict::Violation;
 use crate::vocabulary::STATE_LOCK;
 use segment_engine::catalog::Require;
@@ -120,13 +120,14 @@ impl Watch {
         history.save(save);
     }
 
-    /// Something was committed by the running task.
-    pub fn committed(&self, pulse: Pulse<'_>, changes: &[Change]) {
+    /// Something was committed by the running task, there.
+    pub fn committed(&self, pulse: Pulse<'_>, site: Option<Site>, changes: &[Change]) {
         let mut history = self.history.borrow_mut();
         history.commits += 1;
         if changes.is_empty() {
             return;
         }
+        history.keep_moves(site, changes);
         history.change(changes);
         history.changes += 1;
         history.see(pulse.step());
@@ -197,6 +198,21 @@ impl Watch {
         seen.lock_changes = pulse.lock_changes();
         if is_new || locks != LockFacts::default() {
             self.ask(When::Step, &View { published: seen.unsaved(), locks, ..self.view(&history, &pulse) });
+        }
+    }
+
+    /// Whether it is kept what befell each segment.
+    pub fn keeps_lineage(&self) -> bool {
+        self.history.borrow_mut().lineage.is_some()
+    }
+
+    /// Takes down what memory, catalog and directory say, if that is kept.
+    pub fn see(&self, pulse: Pulse<'_>, published: Option<&Arc<RingRecord>>) {
+        let mut history = self.history.borrow_mut();
+        if let Some(mut lineage) = history.lineage.take() {
+            let holder = pulse.holder(STATE_LOCK);
+            lineage.see(history.views(pulse.step(), published, holder, |task| pulse.is_alive(task)));
+            history.lineage = Some(lineage);
         }
     }
 

@@ -13,6 +13,7 @@ use crate::conductor::{Conductor, Points, Role, panic_message};
 use crate::confined::Confined;
 use crate::disk::SimDisk;
 use crate::history::{Answer, Key, Putting};
+use crate::lineage::Lineage;
 use crate::plan::{Injection, Schedule};
 use crate::record::Record;
 use crate::site::SiteName;
@@ -122,6 +123,8 @@ pub struct Story {
     pub fired: Vec<Injection>,
     /// Where each life of the process ended but the last; nowhere, when nothing could go on.
     pub ends: Vec<Option<SiteName>>,
+    /// What befell each segment.
+    pub lineage: Lineage,
 }
 
 /// Where a scenario puts its callers. Clones are the same.
@@ -188,7 +191,11 @@ impl Worker {
             watch: watch.clone(),
         };
         let env = SimEnv { parts: Arc::new(parts) };
-        watch.history().borrow_mut().files.may_lose_power = reopen.is_some();
+        {
+            let mut history = watch.history().borrow_mut();
+            history.files.may_lose_power = reopen.is_some();
+            history.lineage = mode.keep_trace.then(Lineage::default);
+        }
         let stage = Stage { env: env.clone(), watch, ring: Arc::default(), engine: Arc::default() };
         let quiet = Quiet::on();
         let run = async {
@@ -317,7 +324,8 @@ impl Stage {
 
     fn outcome(&self, schedule: &Schedule, setting: &Setting, mode: Mode, commits: Vec<KeptCommit>) -> Outcome {
         let conductor = &self.env.parts.conductor;
-        let history = self.watch.history().borrow_mut();
+        let mut history = self.watch.history().borrow_mut();
+        let lineage = history.lineage.take().unwrap_or_default();
         let trace = conductor.take_trace();
         let furnished = setting.limits.ring.segments().min(setting.segments as usize);
         let record = conductor.look(|pulse| Record {
@@ -339,6 +347,7 @@ impl Stage {
             saves: history.saves.iter().map(|save| (save.step, save.record.clone())).collect(),
             fired: conductor.take_fired(),
             ends: conductor.take_ends(),
+            lineage: Lineage { savers: history.saves.iter().map(|save| save.task).collect(), ..lineage },
         });
         Outcome { record, unreached: conductor.unreached(), story, commits }
     }

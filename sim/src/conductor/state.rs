@@ -236,13 +236,18 @@ impl State {
         Visit { site: Site { task, point, hit }, key: site_key(state.key, point, hit), window, lock }
     }
 
-    /// The answer to a question about the running task's next visit of a point.
-    pub(super) fn foresee(&mut self, point: &'static str, question: Question) -> Option<u64> {
+    /// The running task's next visit of a point.
+    pub(super) fn coming(&mut self, point: &'static str) -> Option<Site> {
         let task = self.current.filter(|_| self.conducting)?;
         let (number, _) = self.points.number(point);
-        let task = self.task(task);
-        let hit = task.hits.get(number).copied().unwrap_or_default() + 1;
-        Some(self.decisions.draw(question, site_key(task.key, point, hit)))
+        let hit = self.task(task).hits.get(number).copied().unwrap_or_default() + 1;
+        Some(Site { task, point, hit })
+    }
+
+    /// The answer to a question about the running task's next visit of a point.
+    pub(super) fn foresee(&mut self, point: &'static str, question: Question) -> Option<u64> {
+        let Site { task, point, hit } = self.coming(point)?;
+        Some(self.decisions.draw(question, site_key(self.task(task).key, point, hit)))
     }
 
     /// The running task has got to a point: it parks there, passes without parking, or hands in an operation.
@@ -286,6 +291,7 @@ impl State {
             self.fire(visit.site, Action::Hold(until));
             hold
         });
+        self.trace.arrive(self.step, visit.site);
         self.next_ticket += 1;
         self.waiting.push(Waiting { ticket: self.next_ticket, visit, rank, hold, kind });
         self.next_ticket

@@ -66,11 +66,16 @@ impl Stage {
     fn conduct(&self, steps_max: u64) {
         let (watch, ring) = (self.watch.clone(), self.ring.clone());
         let mut seen = Seen::default();
+        let keeps_lineage = watch.keeps_lineage();
         let between = move |pulse: Pulse<'_>| {
             if pulse.crashed().is_some() {
                 return Proceed::Stop;
             }
-            watch.after_step(&mut seen, pulse, ring.borrow_mut().as_ref().map(|ring| ring.snapshot()));
+            let published = ring.borrow_mut().as_ref().map(|ring| ring.snapshot());
+            if keeps_lineage {
+                watch.see(pulse, published.as_ref());
+            }
+            watch.after_step(&mut seen, pulse, published);
             if pulse.step() > steps_max { Proceed::Stop } else { Proceed::On }
         };
         self.env.parts.conductor.conduct(between, |woken| thread_rng().gen_range(0..woken));
@@ -109,7 +114,10 @@ impl Stage {
                 }
             }
         }
-        parts.conductor.look(|pulse| self.watch.crashed(pulse, survived));
+        parts.conductor.look(|pulse| {
+            self.watch.crashed(pulse, survived);
+            self.watch.see(pulse, None);
+        });
         Ok(())
     }
 
