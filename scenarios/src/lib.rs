@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`workload`] (what callers do), [`scenario`] (which workloads there are), [`report`],
 //! [`confidence`] (what a sweep without a failure says), [`story`], [`plan_file`] (plans on disk), [`smaller`] and
-//! [`sentence`] (what shrinking asks), [`export`], [`corpus`] (plans that are kept), [`command`] (one file a command),
+//! [`sentence`] (what shrinking asks), [`explain`] (a run drawn), [`export`], [`corpus`] (plans that are kept), [`command`] (one file a command),
 //! [`mutant`] (patches), [`yard`] (where they are built), [`sources`] (which engine a binary was built from), [`measure`]
 //! and [`blobdb`] (what `segsim disk` measures), [`soak`] (what `segsim soak` kills).
 
@@ -11,6 +11,7 @@ pub mod command;
 pub mod confidence;
 pub mod corpus;
 pub mod error;
+pub mod explain;
 pub mod export;
 mod generate;
 pub mod measure;

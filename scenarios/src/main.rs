@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use segment_sim::verdict::Verdict;
 use segsim::command::{
-    bench, bisect, corpus, detect, disk, export, list, mutants, repeat, replay, shrink, soak, stability,
+    bench, bisect, corpus, detect, disk, explain, export, list, mutants, repeat, replay, shrink, soak, stability,
     stop_on_interrupt, sweep, yields,
 };
 use segsim::error::{Error, Result};
@@ -34,6 +34,7 @@ Examples:
   segsim sweep --scenario rotation-vs-eviction --seeds 100000
   segsim replay rotation-vs-eviction 17 --trace   one seed, step by step
   segsim shrink target/plans/same-key-17.json     a failing plan, made small and told in a sentence
+  segsim explain target/plans/same-key-17.shrunk.json --html page.html
   segsim mutants --only unserialized-ring         put a known bug back and catch it
 
 Exit codes:
@@ -48,6 +49,7 @@ enum Command {
     List,
     Sweep(sweep::Arguments),
     Replay(replay::Arguments),
+    Explain(explain::Arguments),
     Shrink(shrink::Arguments),
     Corpus(corpus::Arguments),
     Export(export::Arguments),
@@ -102,6 +104,7 @@ fn run(command: &Command) -> Result<Verdict> {
         Command::List => Ok(list::run()),
         Command::Sweep(arguments) => sweep::run(arguments),
         Command::Replay(arguments) => replay::run(arguments),
+        Command::Explain(arguments) => explain::run(arguments),
         Command::Shrink(arguments) => shrink::run(arguments),
         Command::Corpus(arguments) => corpus::run(arguments),
         Command::Export(arguments) => export::run(arguments),

@@ -29,12 +29,7 @@ pub fn of(plan: &Plan<Workload>, story: &Story, record: &Record) -> String {
                 format!("{task}, {doing}, waits until {} {}", until.task, deed(story, until))
             }
             Action::Hold(Until::Idle | Until::Steps(_)) => format!("{task}, {doing}, waits for long"),
-            Action::Error(errno) => {
-                let error = std::io::Error::from_raw_os_error(*errno).to_string();
-                // the number says nothing that the words do not
-                let error = error.split(" (").next().unwrap_or_default().to_lowercase();
-                format!("{task} fails {doing}: {error}")
-            }
+            Action::Error(errno) => format!("{task} fails {doing}: {}", error_words(*errno)),
             Action::Cancel => format!("the caller of {task} is dropped with it {doing}"),
             Action::CancelAfter(steps) => format!("the caller of {task} is dropped {steps} steps later"),
             Action::CancelOnce(site) => {
@@ -76,8 +71,14 @@ fn step_of(story: &Story, site: &SiteName) -> Option<u64> {
     story.trace.events().iter().find(|event| is_at(story, event, site)).map(|event| event.step)
 }
 
+/// An error without its number, which says nothing that the words do not.
+pub(crate) fn error_words(errno: i32) -> String {
+    let error = std::io::Error::from_raw_os_error(errno).to_string();
+    error.split(" (").next().unwrap_or_default().to_lowercase()
+}
+
 /// How a life of the process ends.
-fn end(kind: CrashKind) -> &'static str {
+pub(crate) fn end(kind: CrashKind) -> &'static str {
     match kind {
         CrashKind::Kill => "the process is killed",
         CrashKind::PowerLoss => "the power fails",

@@ -33,6 +33,11 @@ fn bad_input_is_told_on_stderr_and_exits_with_3() {
         (&["sweep", "--report", "/no/such/directory/report.json"], "cannot write"),
         (&["replay", "concurrent-pushes"], "give a seed"),
         (&["replay", "nowhere", "1"], "no scenario"),
+        (&["explain", "concurrent-pushes"], "give a seed"),
+        (&["explain", "nowhere", "1"], "no scenario"),
+        (&["explain", "no-such-plan.json"], "cannot read no-such-plan.json"),
+        (&["explain", "concurrent-pushes", "1", "--html", "/no/such/directory/page.html"], "cannot write /no/such"),
+        (&["explain", "concurrent-pushes", "1", "--perfetto", "/dev/full"], "cannot write /dev/full"),
         (&["replay", "concurrent-pushes", "18446744073709551616"], "18446744073709551616"),
         (&["mutants", "--only", "nothing"], "no mutant \"nothing\""),
         (&["mutants", "--dir", "/no/such/directory"], "cannot read /no/such/directory"),
@@ -117,6 +122,27 @@ fn replay_repeats_what_the_sweep_saw() {
     let text = stdout(&output);
     assert!(text.contains("RingCloned") && text.contains("version 2 on 1") && text.contains("PASS"), "{text}");
     assert_eq!(stdout(&segsim(&arguments)), text);
+}
+
+#[test]
+fn explain_writes_what_it_is_asked_for_and_never_over_the_plan() {
+    let directory = tempfile::tempdir().unwrap();
+    let [plan, page, trace] = ["plan.json", "page.html", "trace.json"].map(|name| directory.path().join(name));
+    std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/evicts-active.json"), &plan).unwrap();
+    let text = std::fs::read(&plan).unwrap();
+    let [plan_, page_, trace_] = [&plan, &page, &trace].map(|path| path.to_str().unwrap());
+    let output = segsim(&["explain", plan_, "--html", page_, "--perfetto", trace_]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(stdout(&output).starts_with("PASS"), "{}", stdout(&output));
+    assert!(std::fs::read_to_string(&page).unwrap().starts_with("<!doctype html>"));
+    assert!(std::fs::read_to_string(&trace).unwrap().contains("traceEvents"));
+    let same = directory.path().join(".").join("plan.json");
+    for option in ["--html", "--perfetto", "--json"] {
+        let output = segsim(&["explain", plan_, option, same.to_str().unwrap()]);
+        assert_eq!((code(&output), stdout(&output)), (3, String::new()));
+        assert!(stderr(&output).contains("is the plan itself"), "{}", stderr(&output));
+    }
+    assert_eq!(std::fs::read(&plan).unwrap(), text);
 }
 
 #[test]

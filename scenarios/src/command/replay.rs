@@ -12,7 +12,7 @@ use segment_sim::decision::Ratio;
 use segment_sim::plan::{Action, Base, Moment, Plan, Until};
 use segment_sim::site::SiteName;
 use segment_sim::verdict::Verdict;
-use segment_sim::world::{Mode, Worker};
+use segment_sim::world::{Mode, Outcome, Worker};
 use std::path::Path;
 
 /// Run one plan, or one seed, again and say what happened
@@ -20,17 +20,40 @@ use std::path::Path;
 #[command(after_help = "Examples:\n  segsim replay rotation-vs-eviction 17 --trace\n  \
                         segsim replay target/plans/rotation-vs-eviction-17.json")]
 pub struct Arguments {
-    /// A plan, or a scenario and a seed
-    #[arg(value_name = "PLAN.json|SCENARIO")]
-    plan: String,
-    /// The seed
-    seed: Option<u64>,
-    /// The strategy that the sweep was given
-    #[arg(long, alias = "base", value_name = "S", value_enum, requires = "seed", default_value_t = StrategyName::Portfolio)]
-    strategy: StrategyName,
+    #[command(flatten)]
+    chosen: Chosen,
     /// Print every step
     #[arg(long)]
     trace: bool,
+}
+
+/// One run, as it is named on the command line.
+#[derive(Debug, clap::Args)]
+pub struct Chosen {
+    /// A plan, or a scenario and a seed
+    #[arg(value_name = "PLAN.json|SCENARIO")]
+    pub plan: String,
+    /// The seed
+    pub seed: Option<u64>,
+    /// The strategy that the sweep was given
+    #[arg(long, alias = "base", value_name = "S", value_enum, requires = "seed", default_value_t = StrategyName::Portfolio)]
+    pub strategy: StrategyName,
+}
+
+impl Chosen {
+    /// Its plan, and what came of it when it was written.
+    ///
+    /// # Errors
+    /// A scenario that does not exist, or a file that is no plan.
+    pub fn read(&self) -> Result<(Plan<Workload>, Option<Expected>)> {
+        match self.seed {
+            Some(seed) => Ok((scenario(&self.plan)?.plan(seed, self.strategy.strategy()), None)),
+            None => {
+                let file = read(Path::new(&self.plan))?;
+                Ok((file.plan, Some(file.expected)))
+            }
+        }
+    }
 }
 
 /// Replays, prints, and returns the verdict.
@@ -38,13 +61,7 @@ pub struct Arguments {
 /// # Errors
 /// Bad input, or a harness that failed.
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
-    let (plan, expected) = match arguments.seed {
-        Some(seed) => (scenario(&arguments.plan)?.plan(seed, arguments.strategy.strategy()), None),
-        None => {
-            let file = read(Path::new(&arguments.plan))?;
-            (file.plan, Some(file.expected))
-        }
-    };
+    let (plan, expected) = arguments.chosen.read()?;
     let (verdict, text) = replay(scenario(&plan.scenario)?, &plan, expected.as_ref(), arguments.trace)?;
     say(format_args!("{text}"));
     Ok(verdict)
@@ -85,19 +102,13 @@ pub fn replay(
     }
     let record = &first.record;
     let repeats = record == &second.record;
-    let is_only_there = |site: &&SiteName| expected.is_some_and(|expected| expected.only_there.contains(site));
-    let verdict = match record.violations.is_empty() {
-        _ if !repeats => Verdict::Void,
-        false => Verdict::Fail,
-        true if !first.unreached.iter().all(|site| is_only_there(&site)) => Verdict::Void,
-        true => Verdict::Pass,
-    };
+    let verdict = judge(&first, &second, expected);
     text += &format!("{}  {} sites, trace {:016x}\n", verdict.word(), record.sites, record.trace_hash);
     if !repeats {
         text += &format!("void: a second run differs, trace {:016x}\n", second.record.trace_hash);
     }
     for site in &first.unreached {
-        let why = if is_only_there(&site) { ", which only the engine has that it failed on" } else { "" };
+        let why = if is_only_there(expected, site) { ", which only the engine has that it failed on" } else { "" };
         text += &format!("not reached: {site}{why}\n");
     }
     for violation in &record.violations {
@@ -111,6 +122,21 @@ pub fn replay(
         text += &format!("when the plan was written it came to {}{by}\n", expected.verdict.word());
     }
     Ok((verdict, text))
+}
+
+/// The verdict of a plan that was run twice.
+pub(super) fn judge(first: &Outcome, second: &Outcome, expected: Option<&Expected>) -> Verdict {
+    match first.record.violations.is_empty() {
+        _ if first.record != second.record => Verdict::Void,
+        false => Verdict::Fail,
+        true if !first.unreached.iter().all(|site| is_only_there(expected, site)) => Verdict::Void,
+        true => Verdict::Pass,
+    }
+}
+
+/// Whether only the engine has this site on which the plan failed.
+fn is_only_there(expected: Option<&Expected>, site: &SiteName) -> bool {
+    expected.is_some_and(|expected| expected.only_there.contains(site))
 }
 
 /// What a plan is, in a few lines.

@@ -76,6 +76,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     say!("{sentence}");
     let program = std::env::args().next().unwrap_or_else(|| "segsim".to_string());
     say!("{program} replay {}", path.display());
+    say!("{program} explain {} --html {}", path.display(), path.with_extension("html").display());
     if STOP.load(Ordering::Relaxed) {
         tell!("interrupted: it may become smaller still");
     }

@@ -1,0 +1,144 @@
+//! `segsim explain`: one run drawn, on the terminal and as a page.
+#![allow(clippy::disallowed_methods, reason = "a command: it writes files")]
+
+use super::replay::{Chosen, describe, judge};
+use super::{ENGINE, scenario};
+use crate::error::{Error, Result};
+use crate::explain::twin::{self, Twin};
+use crate::explain::{Explained, Told, page, perfetto, race, terminal};
+use crate::output::say;
+use crate::plan_file::Expected;
+use crate::sentence;
+use crate::workload::Workload;
+use segment_sim::plan::Plan;
+use segment_sim::verdict::Verdict;
+use segment_sim::world::{Mode, Outcome, Story, Worker};
+use std::path::{Path, PathBuf};
+
+/// Explain one run: its race, its rings, and the lineage of its segments
+///
+/// Shows which task was where when it mattered, what each save changed, where each segment stood, and, beside a failure,
+/// the run without its decisive injection. A plan that segsim shrink has made small reads best.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    segsim explain target/plans/same-key-17.shrunk.json --html same-key-17.html\n  \
+    segsim explain rotation-vs-eviction 17 --all")]
+pub struct Arguments {
+    #[command(flatten)]
+    chosen: Chosen,
+    /// Print every moment of every task, and not the race alone
+    #[arg(long)]
+    all: bool,
+    /// Write one page that needs nothing else
+    #[arg(long, value_name = "FILE.html")]
+    html: Option<PathBuf>,
+    /// Write a trace for ui.perfetto.dev or chrome://tracing
+    #[arg(long, value_name = "FILE.json")]
+    perfetto: Option<PathBuf>,
+    /// Write everything that is shown, as JSON
+    #[arg(long, value_name = "FILE.json")]
+    json: Option<PathBuf>,
+}
+
+/// Explains, writes, prints, and returns the verdict.
+///
+/// # Errors
+/// Bad input, a file that cannot be written, or a harness that failed.
+pub fn run(arguments: &Arguments) -> Result<Verdict> {
+    let Arguments { chosen, all, html, perfetto, json } = arguments;
+    let outputs = [html, perfetto, json].into_iter().flatten();
+    if chosen.seed.is_none()
+        && let Some(path) = outputs.into_iter().find(|path| is_same(path, Path::new(&chosen.plan)))
+    {
+        return Err(Error::SamePlan { path: path.clone() });
+    }
+    let (plan, expected) = chosen.read()?;
+    let explained = explain(&plan, expected.as_ref(), command(chosen))?;
+    let write = |path: &Option<PathBuf>, text: fn(&Explained) -> String| match path {
+        Some(path) => std::fs::write(path, text(&explained)).map_err(Error::io("write", path)),
+        None => Ok(()),
+    };
+    write(html, page::html)?;
+    write(perfetto, perfetto::json)?;
+    write(json, |explained| serde_json::to_string(explained).expect("it is plain data") + "\n")?;
+    say(format_args!("{}", terminal::text(&explained, *all)));
+    Ok(explained.verdict)
+}
+
+/// Runs a plan, and if it fails looks for its twin.
+///
+/// # Errors
+/// A harness that failed.
+pub fn explain(plan: &Plan<Workload>, expected: Option<&Expected>, command: String) -> Result<Explained> {
+    let scenario = scenario(&plan.scenario)?;
+    let mut worker = Worker::new()?;
+    let first = scenario.run(&mut worker, plan, Mode { keep_trace: true, ..Mode::default() })?;
+    let second = scenario.run(&mut worker, plan, Mode { madsim_seed: 1, ..Mode::default() })?;
+    let story = story_of(&first);
+    let mut run = Told::of(&plan.schedule, &first, story);
+    race::mark(&mut run, &plan.schedule);
+    let twin = beside(&mut worker, plan, &first, &run)?;
+    Ok(Explained {
+        engine: ENGINE.to_string(),
+        scenario: plan.scenario.clone(),
+        seed: plan.schedule.seed,
+        verdict: judge(&first, &second, expected),
+        sentence: sentence::of(plan, story, &first.record),
+        command,
+        plan: describe(plan).lines().map(str::to_string).collect(),
+        unreached: first.unreached.iter().map(ToString::to_string).collect(),
+        run,
+        twin,
+    })
+}
+
+/// The run without the decisive injection.
+fn beside(worker: &mut Worker, plan: &Plan<Workload>, first: &Outcome, run: &Told) -> Result<Twin> {
+    let scenario = scenario(&plan.scenario)?;
+    let is_failure = !first.record.violations.is_empty();
+    let alone = |tried| Ok(Twin::Alone { why: twin::why_alone(is_failure, tried) });
+    if !is_failure {
+        return alone(0);
+    }
+    let mut named = plan.clone();
+    if twin::is_drawn(plan) {
+        let story = story_of(first);
+        named = twin::settled(plan, &story.fired, &story.ends);
+        let again = scenario.run(worker, &named, Mode::default())?;
+        if again.record.violations.is_empty() {
+            return Ok(Twin::Alone {
+                why: "what the knobs of the plan did cannot be written down by name".to_string(),
+            });
+        }
+    }
+    let candidates = twin::candidates(&named);
+    let tried = candidates.len();
+    for candidate in candidates {
+        let outcome = scenario.run(worker, &candidate.plan, Mode { keep_trace: true, ..Mode::default() })?;
+        if outcome.record.violations.is_empty() {
+            let mut told = Told::of(&candidate.plan.schedule, &outcome, story_of(&outcome));
+            race::mark_like(&mut told, run);
+            let parts_at = twin::parts_at(run, &told);
+            return Ok(Twin::Beside { without: candidate.without, run: Box::new(told), parts_at });
+        }
+    }
+    alone(tried)
+}
+
+fn story_of(outcome: &Outcome) -> &Story {
+    outcome.story.as_ref().expect("the trace was kept")
+}
+
+/// The command that repeats the run.
+fn command(chosen: &Chosen) -> String {
+    let program = std::env::args().next().unwrap_or_else(|| "segsim".to_string());
+    let Chosen { plan, seed, strategy } = chosen;
+    let seed = seed.map(|seed| format!(" {seed}")).unwrap_or_default();
+    let strategy = strategy.strategy().map(|strategy| format!(" --strategy {}", strategy.name())).unwrap_or_default();
+    format!("{program} replay {plan}{seed}{strategy}")
+}
+
+/// Whether both paths lead to one file that is there.
+fn is_same(one: &Path, other: &Path) -> bool {
+    one == other || one.canonicalize().ok().zip(other.canonicalize().ok()).is_some_and(|(one, other)| one == other)
+}

@@ -1,0 +1,216 @@
+//! A run explained on a terminal: its race as a graph of lanes, the rings, the lineage, and where the twin parts.
+
+use super::lanes::{Happened, Lane, Moment};
+use super::lineage::{At, Segment, Stretch};
+use super::spans::{Doing, Span};
+use super::twin::Twin;
+use super::{Explained, Told};
+use segment_sim::verdict::Verdict;
+use std::fmt::{self, Write};
+
+/// Lanes that are drawn: what is in later ones is told and has no line.
+const LANES_MAX: usize = 32;
+
+/// The whole of it. `is_all` shows every moment and every lane, and not the race alone.
+pub fn text(explained: &Explained, is_all: bool) -> String {
+    let mut text = String::new();
+    write(&mut text, explained, is_all).expect("writing to a string does not fail");
+    text
+}
+
+fn write(text: &mut String, explained: &Explained, is_all: bool) -> fmt::Result {
+    let Explained { verdict, sentence, run, twin, plan, unreached, .. } = explained;
+    writeln!(text, "{}  {sentence}", verdict.word())?;
+    for line in plan {
+        writeln!(text, "{line}")?;
+    }
+    for site in unreached {
+        writeln!(text, "not reached: {site}")?;
+    }
+    for violation in &run.violations {
+        writeln!(text, "{} at step {}: {}", violation.oracle, violation.step, violation.sentence)?;
+    }
+    writeln!(text)?;
+    let parts = match twin {
+        Twin::Beside { parts_at, .. } => Some(parts_at.0),
+        Twin::Alone { .. } => None,
+    };
+    write_graph(text, run, is_all, parts)?;
+    writeln!(text)?;
+    write_rings(text, run)?;
+    writeln!(text)?;
+    write_lineage(text, run)?;
+    match twin {
+        Twin::Beside { without, run: beside, parts_at } => {
+            writeln!(text, "\ntwin  passes without {without}")?;
+            let at = |told: &Told, place: usize| match told.moments.get(place) {
+                Some(moment) => format!("step {}: {}", moment.step, words(moment)),
+                None => "its end".to_string(),
+            };
+            writeln!(text, "  they part here at {}", at(run, parts_at.0))?;
+            writeln!(text, "       in the twin at {}", at(beside, parts_at.1))?;
+        }
+        Twin::Alone { why } if *verdict == Verdict::Fail => writeln!(text, "\ntwin  none: {why}")?,
+        Twin::Alone { .. } => {}
+    }
+    writeln!(text, "\n{}", explained.command)
+}
+
+/// What happened at a moment, with its site.
+pub fn words(moment: &Moment) -> String {
+    let Moment { site, what, says, .. } = moment;
+    let how = match what {
+        Happened::Passed => "goes on",
+        Happened::Noted => "noted",
+        Happened::Landed => "landed",
+        Happened::Cloned | Happened::Held | Happened::Failed | Happened::Committed | Happened::Dropped => "",
+        Happened::Crashed | Happened::Finished | Happened::Panicked => "",
+    };
+    [site.as_str(), how, says].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+fn write_graph(text: &mut String, run: &Told, is_all: bool, parts: Option<usize>) -> fmt::Result {
+    let has_brief = run.moments.iter().any(|moment| moment.is_brief);
+    let is_shown = |moment: &Moment| is_all || !has_brief || moment.is_brief;
+    let mut lanes: Vec<usize> =
+        (0..run.lanes.len()).filter(|lane| run.moments.iter().any(|m| m.lane == *lane && is_shown(m))).collect();
+    lanes.truncate(LANES_MAX);
+    let width = lanes.iter().map(|lane| run.label(*lane).chars().count()).max().unwrap_or(0);
+    let mut hidden = 0;
+    for (place, moment) in run.moments.iter().enumerate() {
+        if !is_shown(moment) {
+            hidden += 1;
+            continue;
+        }
+        write_hidden(text, &mut hidden, run, &lanes, moment.step)?;
+        let graph: String = lanes.iter().map(|lane| format!("{} ", glyph(run, *lane, moment))).collect();
+        let race = if moment.is_race { "*" } else { " " };
+        let point = if moment.point == "end" { "" } else { moment.site.split_once('@').map_or("", |(_, at)| at) };
+        let label = run.label(moment.lane);
+        let says = if moment.says.is_empty() { how(moment.what) } else { &moment.says };
+        let found = if moment.found.is_empty() { String::new() } else { format!("  !! {}", moment.found.join(", ")) };
+        let parted = if parts == Some(place) { "  <- the twin parts here" } else { "" };
+        let line = format!("{:>6} {race}{graph} {label:<width$}  {point:<14} {says}{found}{parted}", moment.step);
+        writeln!(text, "{}", line.trim_end())?;
+    }
+    write_hidden(text, &mut hidden, run, &lanes, run.steps)?;
+    writeln!(text, "        o moment  * of the race  | there  H held by the plan  : waits for a lock  # holds one")
+}
+
+fn how(what: Happened) -> &'static str {
+    match what {
+        Happened::Noted => "noted",
+        Happened::Landed => "landed",
+        _ => "",
+    }
+}
+
+fn write_hidden(text: &mut String, hidden: &mut usize, run: &Told, lanes: &[usize], step: u64) -> fmt::Result {
+    if *hidden > 0 {
+        let graph: String = lanes.iter().map(|lane| format!("{} ", line_at(run, *lane, step))).collect();
+        writeln!(text, "        {graph} .. {hidden} more")?;
+        *hidden = 0;
+    }
+    Ok(())
+}
+
+fn glyph(run: &Told, lane: usize, moment: &Moment) -> char {
+    match moment.lane == lane {
+        true if moment.is_race => '*',
+        true => 'o',
+        false => line_at(run, lane, moment.step),
+    }
+}
+
+/// What a lane's line looks like just before a step.
+fn line_at(run: &Told, lane: usize, step: u64) -> char {
+    let Lane { from, to, .. } = &run.lanes[lane];
+    if step <= *from || to.is_some_and(|to| to < step) {
+        return ' ';
+    }
+    let over = |span: &&Span| span.lane == lane && span.from < step && step <= span.to;
+    let doing = run.spans.iter().filter(over).map(|span| span.kind);
+    match doing.max() {
+        Some(Doing::Held) => 'H',
+        Some(Doing::LockWait) => ':',
+        Some(Doing::Locks) => '#',
+        _ => '|',
+    }
+}
+
+fn write_rings(text: &mut String, run: &Told) -> fmt::Result {
+    writeln!(text, "rings")?;
+    let who = |lane: Option<usize>| lane.map_or("", |lane| run.label(lane));
+    let width = run.saves.iter().map(|save| who(save.lane).chars().count()).max().unwrap_or(0);
+    for save in &run.saves {
+        let base = match (save.is_left_by_crash, save.is_stale) {
+            (true, _) => "left by the crash".to_string(),
+            (_, true) => format!("on {} STALE", save.base),
+            _ => String::new(),
+        };
+        let changes: Vec<String> = save.changes.iter().map(super::rings::Change::words).collect();
+        let line = format!(
+            "{:>6}  {:<width$}  version {} {base:<10} {}  {}",
+            save.step,
+            who(save.lane),
+            save.version,
+            save.line(),
+            changes.join(", ")
+        );
+        writeln!(text, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+fn write_lineage(text: &mut String, run: &Told) -> fmt::Result {
+    let heads =
+        ["segment", "created", "sealed", "in ring", "doomed", "rows del", "unlink", "unlinked", "disk", "RocksDB"];
+    let line = |cells: &[String]| {
+        let cells: Vec<String> = cells.iter().map(|cell| format!("{cell:>8}")).collect();
+        format!("  {}", cells.join(" ")).trim_end().to_string()
+    };
+    writeln!(text, "lineage (by step)")?;
+    writeln!(text, "{}", line(&heads.map(str::to_string)))?;
+    for segment in &run.segments {
+        writeln!(text, "{}", line(&cells(segment)))?;
+    }
+    for segment in &run.segments {
+        let stretches = [segment.first_disagreement(), segment.first_illegal()];
+        let told = |stretch: &Stretch| format!("{} from step {}: {}", stretch.class.word(), stretch.from, stretch.why);
+        let mut words: Vec<String> = stretches.into_iter().flatten().map(told).collect();
+        words.dedup();
+        if !words.is_empty() {
+            writeln!(text, "  segment {} is {}", segment.number, words.join("; then "))?;
+        }
+    }
+    Ok(())
+}
+
+/// A segment's row: the steps of each thing that befell it.
+fn cells(segment: &Segment) -> [String; 10] {
+    let steps = |at: &[At]| at.iter().map(|at| at.step.to_string()).collect::<Vec<_>>().join(",");
+    let before = |at: &[At]| match (segment.was_there, steps(at)) {
+        (true, later) if later.is_empty() => "before".to_string(),
+        (true, later) => format!("before,{later}"),
+        (false, later) => later,
+    };
+    let rocksdb = match (segment.in_rocksdb.as_str(), segment.rows) {
+        ("", 0) => "-".to_string(),
+        (list, 0) => list.to_string(),
+        (list, rows) => format!("{list} {rows}r"),
+    };
+    let failed = segment.unlink_failed.iter().map(|at| format!("{}x", at.step));
+    let unlinks = segment.unlink_begun.iter().map(|at| at.step.to_string()).chain(failed).collect::<Vec<_>>().join(",");
+    [
+        segment.number.to_string(),
+        before(&segment.created),
+        steps(&segment.sealed),
+        before(&segment.in_ring),
+        steps(&segment.doomed),
+        steps(&segment.rows_deleted),
+        unlinks,
+        steps(&segment.unlinked),
+        segment.on_disk.map_or("-".to_string(), |bytes| format!("{bytes} B")),
+        rocksdb,
+    ]
+}
