@@ -1,4 +1,4 @@
-//! What the parent looks at after a kill: first the directory as it is, then through an engine, then once more.
+//! What the parent looks at after a kill or a power loss: first the directory as it is, then through an engine, then once more.
 
 use crate::error::{Error, Result};
 use crate::soak::child::LIMITS;
@@ -28,7 +28,7 @@ pub struct Inspection {
     pub left: Survey,
 }
 
-/// Looks at a directory after a kill, and leaves it closed.
+/// Looks at a directory after a kill or a power loss, and leaves it closed.
 ///
 /// # Errors
 /// No threads can be started.
@@ -68,22 +68,22 @@ fn on_a_runtime(
 }
 
 async fn steps(directory: &Path, model: &Model, seed: u64, found: &mut Inspection) -> std::result::Result<(), String> {
-    let env = LocalEnv::open(directory).map_err(told("the data directory after the kill"))?;
+    let env = LocalEnv::open(directory).map_err(told("the data directory after the end"))?;
     let mut strays = BTreeSet::new();
-    for disagreement in Engine::verify(&env).await.map_err(told("verify after the kill"))? {
+    for disagreement in Engine::verify(&env).await.map_err(told("verify after the end"))? {
         match disagreement {
-            Disagreement::StrayFile(segment) if model.is_unfinished(segment) => {
+            Disagreement::StrayFile(segment) if model.may_be_stray(segment) => {
                 strays.insert(segment);
             }
-            other => found.violations.push(format!("verify after the kill: {other}")),
+            other => found.violations.push(format!("verify after the end: {other}")),
         }
     }
     let before = Survey::read(&env)?;
     found.violations.extend(model.judge(&before));
     if !found.violations.is_empty() {
-        return Ok(()); // as the kill left it
+        return Ok(()); // as it was left
     }
-    let engine = Engine::open(env.clone(), LIMITS).await.map_err(told("the open after the kill"))?;
+    let engine = Engine::open(env.clone(), LIMITS).await.map_err(told("the open after the end"))?;
     found.mended = engine.repairs().iter().map(Mend::from).collect();
     found.violations.extend(wrong_repairs(engine.repairs(), before.ring.as_ref(), &strays));
     // before the gets: they have artifacts copied
@@ -118,7 +118,7 @@ fn wrong_repairs(repairs: &[Repair], ring: Option<&Ring>, strays: &BTreeSet<Segm
             Repair::LostSegment { .. } | Repair::LostArtifacts { .. } => false,
         };
         if !was_left {
-            wrong.push(format!("the open mended {repair:?}, which the kill did not leave"));
+            wrong.push(format!("the open mended {repair:?}, which was not left"));
         }
     }
     wrong.extend(left.iter().map(|(segment, why)| format!("segment {segment} {why}, and the open told no repair")));

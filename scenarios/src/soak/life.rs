@@ -3,7 +3,8 @@
 
 use crate::error::{Error, Result};
 use crate::soak::contents::Draws;
-use crate::soak::model::{Hits, Model};
+use crate::soak::model::Model;
+use crate::soak::under_way::{Death, Hits};
 use crate::soak::wire::Told;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -134,6 +135,6 @@ impl Home<'_> {
         if let Some(last) = String::from_utf8_lossy(&said).lines().last() {
             model.violated(format!("a child's last words were: {last}"));
         }
-        Ok(model.died())
+        Ok(model.died(Death::Killed))
     }
 }

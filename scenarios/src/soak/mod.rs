@@ -1,6 +1,7 @@
 //! What `segsim soak` is made of, in reading order: what is put, the lines that a child tells, its surroundings that tell
-//! them, the child, its life and death; what a changing value may be, a directory on disk, what both must agree on, what
-//! the parent knows, and what it looks at after a kill; and the cache of a device that loses its power.
+//! them, the child, its life and death; what is under way in it, what a changing value may be, a directory on disk, what
+//! both must agree on, what the parent knows, and what it looks at after a kill; and the cache of a device that loses its
+//! power.
 
 pub mod child;
 pub mod contents;
@@ -12,4 +13,5 @@ pub mod model;
 pub mod register;
 pub mod survey;
 pub mod telling;
+pub mod under_way;
 pub mod wire;

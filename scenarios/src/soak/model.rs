@@ -1,52 +1,18 @@
 //! What the parent knows, from the lines alone: what every key, row and ring may be now, and what is under way.
 //!
 //! A killed process loses nothing that it has written, so what is on disk after a kill is the last told state or one that
-//! was under way then. Absent is a key whose segment has left the ring, and no other. Does not verify which segments had to
+//! was under way then. After a power loss it is that, or an earlier one that no later state was durable over; and a file
+//! that was unlinked may be back. Absent is a key whose segment has left the ring, and no other. Does not verify which segments had to
 //! leave; the simulation does.
 
 use crate::soak::contents::{Content, KEYS, key, key_number};
 use crate::soak::judge::{Key, wrong_step};
 use crate::soak::register::{End, Register};
 use crate::soak::survey::Survey;
+use crate::soak::under_way::{Death, Hits, Life, Stage};
 use crate::soak::wire::{Answer, Mend, Ring, Told};
 use segment_engine::SegmentId;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// What a kill hit.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Hits {
-    /// A put that was begun and not answered.
-    pub put: bool,
-    /// A rotation, between its file and its ring.
-    pub rotation: bool,
-    /// An eviction, between its first row and the end of its doom.
-    pub eviction: bool,
-    /// A recovery.
-    pub recovery: bool,
-    /// An open of the catalog, before any recovery.
-    pub opening: bool,
-}
-
-/// How far a child has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Stage {
-    #[default]
-    Born,
-    Opening,
-    Recovering,
-    Serving,
-}
-
-/// What is under way in the child that lives now.
-#[derive(Clone, Debug, Default)]
-struct Life {
-    stage: Stage,
-    puts: BTreeMap<u64, u32>,
-    rows: BTreeMap<u64, u32>,
-    saving: Option<Ring>,
-    rotating: BTreeSet<SegmentId>,
-    is_evicting: bool,
-}
 
 /// Everything that was told since the last settled state.
 #[derive(Clone, Debug)]
@@ -57,6 +23,10 @@ pub struct Model {
     ring: Register<Option<Ring>>,
     /// Segments whose file was begun and that no ring has named yet, in this life or an earlier one.
     unfinished: BTreeSet<SegmentId>,
+    /// Segments that have ever had a file.
+    had: BTreeSet<SegmentId>,
+    /// Whether the power was lost since the last settled state.
+    is_power_lost: bool,
     acked: u64,
     mended: BTreeMap<Mend, u64>,
     violations: Vec<String>,
@@ -71,6 +41,8 @@ impl Model {
             keys: BTreeMap::new(),
             ring: Register::settled(None),
             unfinished: BTreeSet::new(),
+            had: BTreeSet::new(),
+            is_power_lost: false,
             acked: 0,
             mended: BTreeMap::new(),
             violations: Vec::new(),
@@ -79,7 +51,7 @@ impl Model {
         model
     }
 
-    /// From now on the directory is so: whatever was under way has ended.
+    /// From now on the directory is so: whatever was under way has ended, and what is there is durable.
     pub fn settle(&mut self, survey: &Survey) {
         let keys = (0..KEYS).map(|number| {
             let place = survey.shown(&key(number));
@@ -89,6 +61,8 @@ impl Model {
         self.keys = keys.collect();
         self.ring = Register::settled(survey.ring.clone());
         self.unfinished.clear();
+        self.had.extend(survey.ring.iter().flat_map(|ring| ring.members.iter().chain(&ring.doomed)));
+        self.is_power_lost = false;
     }
 
     /// Puts that were answered, of all rounds.
@@ -111,9 +85,9 @@ impl Model {
         self.violations.push(sentence);
     }
 
-    /// Whether a rotation may have left this file behind.
-    pub fn is_unfinished(&self, segment: SegmentId) -> bool {
-        self.unfinished.contains(&segment)
+    /// Whether a rotation may have left this file behind, or a power loss may have brought it back.
+    pub fn may_be_stray(&self, segment: SegmentId) -> bool {
+        self.unfinished.contains(&segment) || (self.is_power_lost && self.had.contains(&segment))
     }
 
     /// The same content with its number, if it is one that may be there.
@@ -132,7 +106,8 @@ impl Model {
             Told::Mended(mend) => {
                 *self.mended.entry(mend).or_default() += 1;
                 if !mend.is_legal() {
-                    self.violations.push(format!("a child's open mended {}, which no kill leaves", mend.name()));
+                    self.violations
+                        .push(format!("a child's open mended {}, which no kill and no power loss leaves", mend.name()));
                 }
             }
             Told::Put { operation, key, content } => {
@@ -141,11 +116,11 @@ impl Model {
             }
             Told::Answered { operation, answer } => {
                 let end = match answer {
-                    Answer::Stored | Answer::Here => End::Done,
+                    Answer::Stored | Answer::Here => End::Durable,
                     Answer::Evicted => End::Nothing,
                     Answer::Dropped => End::Unknown,
                 };
-                self.acked += u64::from(end == End::Done);
+                self.acked += u64::from(end == End::Durable);
                 let key = self.life.puts.remove(&operation).and_then(|key| self.keys.get_mut(&key));
                 key.into_iter().for_each(|key| key.puts.end(operation, end, now));
             }
@@ -164,9 +139,19 @@ impl Model {
                 self.life.saving = Some(ring);
             }
             Told::Saved { version } => self.saved(version),
+            Told::Syncing { operation } => {
+                self.life.syncs.insert(operation, now);
+            }
+            Told::Synced { operation } => {
+                if let Some(since) = self.life.syncs.remove(&operation) {
+                    self.keys.values_mut().for_each(|key| key.rows.sync(since));
+                    self.ring.sync(since);
+                }
+            }
             Told::Creating(segment) => {
                 self.life.rotating.insert(segment);
                 self.unfinished.insert(segment);
+                self.had.insert(segment);
             }
             Told::Evicting => self.life.is_evicting = true,
             Told::Failed(how) => self.violations.push(format!("in a child, {how}")),
@@ -174,24 +159,24 @@ impl Model {
     }
 
     /// The child is dead, and everything that it told was heard.
-    pub fn died(&mut self) -> Hits {
+    pub fn died(&mut self, death: Death) -> Hits {
         self.now += 1;
-        for key in self.keys.values_mut() {
-            key.puts.cut(self.now);
-            key.rows.cut(self.now);
+        let now = self.now;
+        match death {
+            Death::Killed => {
+                self.keys.values_mut().for_each(|Key { puts, rows }| (puts.cut(now), rows.cut(now)).0);
+                self.ring.cut(now);
+            }
+            Death::PowerLost => {
+                self.keys.values_mut().for_each(|Key { puts, rows }| (puts.lose(now), rows.lose(now)).0);
+                self.ring.lose(now);
+                self.is_power_lost = true;
+            }
         }
-        self.ring.cut(self.now);
-        let Life { stage, puts, rotating, is_evicting, .. } = std::mem::take(&mut self.life);
-        Hits {
-            put: !puts.is_empty(),
-            rotation: !rotating.is_empty(),
-            eviction: is_evicting,
-            recovery: stage == Stage::Recovering,
-            opening: stage == Stage::Opening,
-        }
+        std::mem::take(&mut self.life).hits()
     }
 
-    /// What is not as it must be after a kill. The directory has not been opened by an engine since.
+    /// What is not as it must be after a kill or a power loss. The directory has not been opened by an engine since.
     pub fn judge(&self, survey: &Survey) -> Vec<String> {
         let mut found = Vec::new();
         if !self.ring.possible().any(|ring| *ring == survey.ring) {
@@ -287,7 +272,7 @@ mod tests {
     fn what_was_answered_last_is_legal_and_nothing_else() {
         let mut model = model();
         put(&mut model, 2, 2);
-        model.died();
+        model.died(Death::Killed);
         let after = |row| model.judge(&survey(ring(1, &[1, 2], &[]), row));
         assert_eq!(after(Some(place(2, 2))), [""; 0]);
         for wrong in [None, Some(place(1, 1)), Some(place(3, 2)), Some(place(2, 1))] {
@@ -301,12 +286,12 @@ mod tests {
         model.hear(Told::Put { operation: 2, key: KEY, content: content(2) });
         model.hear(Told::Row { operation: 2, key: KEY, place: place(2, 2) });
         let mut answered = model.clone();
-        assert!(model.died().put);
+        assert!(model.died(Death::Killed).put);
         for legal in [place(1, 1), place(2, 2)] {
             assert_eq!(model.judge(&survey(ring(1, &[1, 2], &[]), Some(legal))), [""; 0]);
         }
         answered.hear(Told::Answered { operation: 2, answer: Answer::Stored });
-        answered.died();
+        answered.died(Death::Killed);
         assert_eq!(answered.judge(&survey(ring(1, &[1, 2], &[]), Some(place(1, 1)))).len(), 1);
     }
 
@@ -315,11 +300,11 @@ mod tests {
         let mut model = model();
         save(&mut model, ring(2, &[2], &[1]));
         let mut moved = model.clone();
-        model.died();
+        model.died(Death::Killed);
         assert_eq!(model.judge(&survey(ring(2, &[2], &[1]), None)), [""; 0]);
         assert_eq!(model.judge(&survey(ring(2, &[2], &[1]), Some(place(1, 1)))), [""; 0], "the row goes later");
         put(&mut moved, 1, 2);
-        moved.died();
+        moved.died(Death::Killed);
         assert_eq!(moved.judge(&survey(ring(2, &[2], &[1]), None)).len(), 1);
     }
 
@@ -338,16 +323,54 @@ mod tests {
         }
         let mut model = model();
         model.hear(Told::Creating(segment(3)));
-        assert!(model.is_unfinished(segment(3)));
+        assert!(model.may_be_stray(segment(3)));
         save(&mut model, ring(2, &[2, 3], &[1]));
-        assert!(!model.is_unfinished(segment(3)));
+        assert!(!model.may_be_stray(segment(3)));
         model.hear(Told::Evicting);
         let mut killed = model.clone();
-        assert!(killed.died().eviction);
+        assert!(killed.died(Death::Killed).eviction);
         save(&mut model, ring(3, &[2, 3], &[]));
-        let hits = model.died();
+        let hits = model.died(Death::Killed);
         assert_eq!((model.violations().len(), hits.eviction, hits.rotation), (0, false, false));
         assert_eq!(model.judge(&survey(ring(2, &[2, 3], &[1]), None)).len(), 1, "a save is not lost");
+    }
+
+    #[test]
+    fn a_power_loss_undoes_what_was_not_answered_and_an_answer_stands() {
+        let mut model = model();
+        model.hear(Told::Put { operation: 2, key: KEY, content: content(2) });
+        model.hear(Told::Row { operation: 2, key: KEY, place: place(2, 2) });
+        model.hear(Told::Committed { operation: 2, is_written: true });
+        let mut answered = model.clone();
+        let after = |model: &Model, row| model.judge(&survey(ring(1, &[1, 2], &[]), row)).len();
+        let mut killed = model.clone();
+        killed.died(Death::Killed);
+        assert_eq!((after(&killed, Some(place(1, 1))), after(&killed, Some(place(2, 2)))), (1, 0));
+        model.died(Death::PowerLost);
+        assert_eq!(
+            (after(&model, Some(place(1, 1))), after(&model, Some(place(2, 2))), after(&model, None)),
+            (0, 0, 1)
+        );
+        answered.hear(Told::Syncing { operation: 3 });
+        answered.hear(Told::Synced { operation: 3 });
+        answered.hear(Told::Answered { operation: 2, answer: Answer::Stored });
+        answered.died(Death::PowerLost);
+        assert_eq!((after(&answered, Some(place(1, 1))), after(&answered, Some(place(2, 2)))), (1, 0));
+    }
+
+    #[test]
+    fn a_power_loss_undoes_saves_that_no_sync_has_covered_and_brings_files_back() {
+        let mut model = model();
+        save(&mut model, ring(2, &[2], &[1]));
+        model.hear(Told::Syncing { operation: 8 });
+        save(&mut model, ring(3, &[2], &[]));
+        model.hear(Told::Synced { operation: 8 });
+        assert!(!model.may_be_stray(segment(1)));
+        model.died(Death::PowerLost);
+        let after = |ring| model.judge(&survey(ring, None)).len();
+        assert_eq!(after(ring(1, &[1, 2], &[])), 2, "its doom was durable, and the row is gone");
+        assert_eq!((after(ring(2, &[2], &[1])), after(ring(3, &[2], &[]))), (0, 0));
+        assert!(model.may_be_stray(segment(1)) && !model.may_be_stray(segment(9)));
     }
 
     #[test]

@@ -70,7 +70,7 @@ pub struct TellingDisk {
     teller: Teller,
 }
 
-/// Its catalog: tells of rows and rings, before and after.
+/// Its catalog: tells of rows, rings and syncs, before and after.
 #[derive(Clone)]
 pub struct TellingCatalog {
     inner: RocksCatalog,
@@ -241,7 +241,12 @@ impl Catalog for TellingCatalog {
         Ok(commit)
     }
 
-    fn sync(&self) -> impl Future<Output = Result<()>> + Send {
-        self.inner.sync()
+    async fn sync(&self) -> Result<()> {
+        let operation = self.teller.operation();
+        self.teller.tell(&Told::Syncing { operation });
+        // after an error nothing is told: it may have become durable
+        self.inner.sync().await?;
+        self.teller.tell(&Told::Synced { operation });
+        Ok(())
     }
 }

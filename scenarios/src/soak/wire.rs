@@ -65,6 +65,16 @@ pub enum Told {
         /// Its version.
         version: u64,
     },
+    /// A sync of the catalog begins.
+    Syncing {
+        /// Names this sync.
+        operation: u64,
+    },
+    /// The sync has ended: what was written before it is durable.
+    Synced {
+        /// Which.
+        operation: u64,
+    },
     /// A rotation is about to create this segment.
     Creating(SegmentId),
     /// The evictor begins with what is doomed.
@@ -125,7 +135,7 @@ impl Mend {
     /// Every kind.
     pub const ALL: [Mend; 4] = [Mend::EvictionResumed, Mend::StrayFile, Mend::LostSegment, Mend::LostArtifacts];
 
-    /// Whether a process that was killed may leave it.
+    /// Whether a kill or a power loss may leave it.
     pub fn is_legal(self) -> bool {
         matches!(self, Mend::EvictionResumed | Mend::StrayFile)
     }
@@ -184,6 +194,8 @@ impl fmt::Display for Told {
                 write!(f, "saving {version} {base} {} {}", list(members), list(doomed))
             }
             Told::Saved { version } => write!(f, "saved {version}"),
+            Told::Syncing { operation } => write!(f, "syncing {operation}"),
+            Told::Synced { operation } => write!(f, "synced {operation}"),
             Told::Creating(segment) => write!(f, "creating {segment}"),
             Told::Evicting => f.write_str("evicting"),
             Told::Failed(how) => write!(f, "failed {}", how.replace('\n', " ")),
@@ -226,6 +238,8 @@ impl FromStr for Told {
                 Told::Saving(Ring { version, base, members: words.segments()?, doomed: words.segments()? })
             }
             "saved" => Told::Saved { version: words.number()? },
+            "syncing" => Told::Syncing { operation: words.number()? },
+            "synced" => Told::Synced { operation: words.number()? },
             "creating" => Told::Creating(segment(words.next()?)?),
             "evicting" => Told::Evicting,
             _ => return Err(Garbled),
@@ -294,6 +308,8 @@ mod tests {
             Told::Saving(ring.clone()),
             Told::Saving(Ring { doomed: vec![first], members: vec![], ..ring }),
             Told::Saved { version: 8 },
+            Told::Syncing { operation: 9 },
+            Told::Synced { operation: 9 },
             Told::Creating(second),
             Told::Evicting,
             Told::Failed("put: the disk is on fire".to_string()),
@@ -307,7 +323,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_line_is_told_or_garbled(line in "(put|row|saving|committed|mended|creating)?( [-,0-9a-z]{0,40}){0,6}| ?.{0,40}") {
+        fn any_line_is_told_or_garbled(line in "(put|row|saving|committed|synced|mended|creating)?( [-,0-9a-z]{0,40}){0,6}| ?.{0,40}") {
             if let Ok(told) = line.parse::<Told>() {
                 prop_assert_eq!(told.to_string().parse::<Told>().ok(), Some(told));
             }
