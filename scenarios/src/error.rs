@@ -179,6 +179,12 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// Power losses on a machine that cannot have them.
+    #[error("power losses cannot be run: this machine has no {}", lacks.join(", no "))]
+    NoPowerLoss {
+        /// What it has not.
+        lacks: Vec<&'static str>,
+    },
     /// BlobDB, which the engine is measured beside, refused.
     #[error("cannot {operation} BlobDB: {source}")]
     BlobDb {

@@ -8,7 +8,7 @@ use segsim::command::{
 };
 use segsim::error::{Error, Result};
 use segsim::output::LOST;
-use segsim::soak::child;
+use segsim::soak::{child, serve};
 use segsim::tell;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
@@ -64,6 +64,8 @@ enum Command {
     #[command(hide = true)]
     SoakChild(child::Arguments),
     #[command(hide = true)]
+    SoakDevice(serve::Arguments),
+    #[command(hide = true)]
     BisectStep(bisect::StepArguments),
     #[command(hide = true)]
     Detect(detect::Arguments),
@@ -118,6 +120,7 @@ fn run(command: &Command) -> Result<Verdict> {
         Command::Disk(arguments) => disk::run(arguments),
         Command::Soak(arguments) => soak::run(arguments),
         Command::SoakChild(arguments) => child::run(arguments),
+        Command::SoakDevice(arguments) => serve::run(arguments),
         Command::Detect(arguments) => detect::run(arguments),
     }
 }

@@ -2,7 +2,9 @@
 #![allow(clippy::disallowed_methods, reason = "runs the command and reads what it wrote")]
 
 use segsim::report::Report;
-use std::process::{Command, Output};
+use segsim::soak::mount;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 
 fn segsim(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_segsim")).args(arguments).output().unwrap()
@@ -156,6 +158,52 @@ fn a_soak_passes_and_another_goes_on_in_its_directory() {
         let end = format!("PASS  {rounds} rounds, 0 violations");
         assert!(stdout(&output).contains("seed 5") && stdout(&output).contains(&end), "{}", stdout(&output));
     }
+}
+
+#[test]
+fn a_soak_with_power_losses_passes_or_says_what_is_missing() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("soak");
+    let soak = || segsim(&["soak", "--dir", path.to_str().unwrap(), "--power-loss", "--rounds", "3", "--seed", "5"]);
+    if !mount::lacks().is_empty() {
+        let output = soak();
+        assert_eq!((code(&output), stdout(&output), stderr(&output).lines().count()), (3, String::new(), 1));
+        assert!(stderr(&output).contains("power losses cannot be run: this machine has no "), "{}", stderr(&output));
+        return;
+    }
+    for _ in 0..2 {
+        let output = soak();
+        assert_eq!(code(&output), 0, "{}{}", stdout(&output), stderr(&output));
+        assert!(stdout(&output).contains("PASS  3 rounds, 0 violations"), "{}", stdout(&output));
+        assert!(!is_mounted(&path));
+    }
+}
+
+#[test]
+fn a_soak_that_is_killed_leaves_nothing_mounted_and_another_goes_on() {
+    if !mount::lacks().is_empty() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("soak");
+    let arguments = ["soak", "--dir", path.to_str().unwrap(), "--power-loss", "--rounds", "100000"];
+    let mut soak = Command::new(env!("CARGO_BIN_EXE_segsim")).args(arguments).stdout(Stdio::null()).spawn().unwrap();
+    while !is_mounted(&path.join("mnt")) {
+        assert_eq!(soak.try_wait().unwrap(), None);
+        std::thread::yield_now();
+    }
+    soak.kill().unwrap();
+    soak.wait().unwrap();
+    for flag in [&[][..], &["--power-loss"]] {
+        let output = segsim(&[&["soak", "--dir", path.to_str().unwrap(), "--rounds", "1"], flag].concat());
+        assert_eq!(code(&output), 0, "{}{}", stdout(&output), stderr(&output));
+        assert!(!is_mounted(&path));
+    }
+}
+
+/// Whether anything is mounted there or below.
+fn is_mounted(path: &Path) -> bool {
+    std::fs::read_to_string("/proc/self/mountinfo").unwrap().contains(path.to_str().unwrap())
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `segsim soak`: the engine on a real directory, killed again and again.
+//! `segsim soak`: the engine on a real directory, killed again and again, or cut off from power.
 #![allow(clippy::disallowed_methods, reason = "a command on real files")]
 
 use super::STOP;
@@ -7,11 +7,14 @@ use crate::error::{Error, Result};
 use crate::report::grouped;
 use crate::say;
 use crate::soak::contents::Draws;
+use crate::soak::device::Loss;
 use crate::soak::inspect::{Inspection, adopt, inspect};
 use crate::soak::life::{Home, Moment};
+use crate::soak::machine::Machine;
 use crate::soak::model::Model;
+use crate::soak::mount::{self, Places};
 use crate::soak::survey::Survey;
-use crate::soak::under_way::Hits;
+use crate::soak::under_way::{Death, Hits};
 use crate::soak::wire::Mend;
 use segment_sim::verdict::Verdict;
 use std::collections::BTreeMap;
@@ -21,13 +24,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// Children that are killed one after the other, at most, before the parent looks.
+/// Children that live one after the other, at most, before the parent looks.
 const LIVES_MAX: u64 = 4;
 
-/// After a kill another child follows before the parent looks, in one of so many cases.
+/// After a child another follows before the parent looks, in one of so many cases.
 const ANOTHER_IN: u64 = 2;
 
-/// From so many rounds on each kind of kill is to hit so often, or the soak measured nothing.
+/// Where power is lost, one life in so many ends with a kill all the same: the next one inherits what nobody has synced.
+const KILLED_IN: u64 = 4;
+
+/// From so many rounds on each kind of end is to hit so often, or the soak measured nothing.
 const JUDGED_ROUNDS: u64 = 200;
 const HITS_MIN: u64 = 5;
 
@@ -41,19 +47,22 @@ const DATA: &str = "data";
 const WORDS: &str = "words";
 const TOLD: &str = "told";
 
-/// Where a device mapper and a file system in user space would be.
-const MAPPER: &str = "/dev/mapper/control";
-const FUSE: &str = "/dev/fuse";
-
-/// Kill the engine on a real directory again and again, and look at what it leaves
+/// Kill the engine on a real directory again and again, or cut its power, and look at what it leaves
 ///
 /// In each round a child process works in the engine with 16 callers: puts, whole and streamed, gets, rotations, evictions
 /// and pressure. It tells what begins and what ends, and is killed (SIGKILL) at a random moment of its open, its recovery
 /// or its work; one to four children, one after the other. Then the directory is verified as it is, opened, read, closed,
 /// verified and opened again, and compared with what was told. The next round goes on with what is there.
 ///
-/// DIR must not exist, or be empty, or be of an earlier soak. It is not removed at the end, and holds some MiB. The seed
-/// draws moments, keys and contents; threads do the rest, so a seed does not repeat a run exactly. From 200 rounds on, puts, rotations, evictions and recoveries must each be hit by 5 kills.
+/// With --power-loss the directory is on an ext4 file system of its own, on a loop device whose file the soak itself serves
+/// (FUSE). Three lives in four end with the power: of the writes that the device has not been told to flush the seed keeps
+/// some, drops others and tears the rest at a sector, and what only the kernel had is gone. The file system is mounted again
+/// from what is left. It needs root, /dev/fuse, loop devices and mkfs.ext4; where they are missing the exit code is 3.
+///
+/// DIR must not exist, or be empty, or be of an earlier soak. It is not removed at the end, and holds some MiB (with
+/// --power-loss up to 128). Nothing stays mounted. The seed draws moments, keys and contents; threads do the rest, so a seed
+/// does not repeat a run exactly. From 200 rounds on, puts, rotations, evictions and recoveries must each be hit by 5 kills,
+/// or 5 power losses, and as many writes be dropped and torn.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The directory; made if it is not there
@@ -65,18 +74,29 @@ pub struct Arguments {
     /// The seed [default: a new one]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
+    /// Cut the power under a file system of its own, three times in four, instead of killing the process alone
+    #[arg(long)]
+    power_loss: bool,
+}
+
+/// How lives have ended, and in what.
+#[derive(Clone, Copy, Default)]
+struct Ends {
+    lives: u64,
+    puts: u64,
+    rotations: u64,
+    evictions: u64,
+    recoveries: u64,
+    openings: u64,
 }
 
 /// What has happened so far.
 #[derive(Default)]
 struct Tally {
     rounds: u64,
-    kills: u64,
-    puts: u64,
-    rotations: u64,
-    evictions: u64,
-    recoveries: u64,
-    openings: u64,
+    kills: Ends,
+    losses: Ends,
+    lost: Loss,
     read: u64,
     absent: u64,
     /// By the parent's opens.
@@ -86,38 +106,24 @@ struct Tally {
 /// Kills, prints, and judges.
 ///
 /// # Errors
-/// A directory that cannot be used, or no processes.
+/// A directory that cannot be used, no processes, or no power losses.
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let seed = arguments.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish() % SEEDS);
     let _lock = prepare(&arguments.dir, seed)?;
-    let (data, words) = (arguments.dir.join(DATA), arguments.dir.join(WORDS));
+    // dropped before the lock, whatever happens: it takes its mounts down
+    let mut machine = arguments.power_loss.then(|| Machine::start(&arguments.dir)).transpose()?;
+    let data = machine.as_ref().map_or_else(|| arguments.dir.join(DATA), Machine::data);
+    let words = arguments.dir.join(WORDS);
     say!("soak: seed {seed}, {} rounds in {}", grouped(arguments.rounds), arguments.dir.display());
     let mut model = Model::new(&found(&data, &arguments.dir)?);
+    machine.as_ref().map_or(Ok(()), Machine::sync)?;
     let home = Home { data: &data, words: &words, seed };
-    let (mut tally, mut life) = (Tally::default(), 0);
+    let mut tally = Tally::default();
     let (start, bar) = (Instant::now(), Progress::new("soak", arguments.rounds, "rounds"));
     let mut violations = Vec::new();
     while tally.rounds < arguments.rounds && violations.is_empty() && !STOP.load(Ordering::Relaxed) {
-        let mut draws = Draws::new(seed, "round", &[tally.rounds]);
         let mut lines = Vec::new();
-        for _ in 0..LIVES_MAX {
-            life += 1;
-            let hits = home.live(life, &Moment::draw(&mut draws), &mut model, &mut lines)?;
-            tally.count(hits);
-            if !model.violations().is_empty() || draws.below(ANOTHER_IN) == 0 {
-                break;
-            }
-        }
-        tally.rounds += 1;
-        violations = model.violations().to_vec();
-        if violations.is_empty() {
-            let Inspection { mended, violations: wrong, left, read, absent } = inspect(&data, &model, seed)?;
-            tally.read += read;
-            tally.absent += absent;
-            mended.into_iter().for_each(|mend| *tally.mended.entry(mend).or_default() += 1);
-            model.settle(&left);
-            violations = wrong;
-        }
+        violations = round(&home, machine.as_mut(), &mut model, &mut tally, &mut lines)?;
         if !violations.is_empty() {
             let told = arguments.dir.join(TOLD);
             std::fs::write(&told, lines.join("\n") + "\n").map_err(Error::io("write", &told))?;
@@ -125,27 +131,72 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         bar.tell(tally.rounds, start.elapsed());
     }
     bar.end();
-    tally.print(&model, violations.len());
-    for violation in &violations {
-        say!("violation: {violation}");
-    }
+    tally.lost = machine.as_ref().map(Machine::lost).unwrap_or_default();
+    machine.map_or(Ok(()), Machine::stop)?;
+    tally.print(arguments.power_loss, &model, violations.len());
     if !violations.is_empty() {
-        let program = std::env::args().next().unwrap_or_else(|| "segsim".to_string());
-        say!(
-            "  {} is as it was found, {} is what was told in this round",
-            data.display(),
-            arguments.dir.join(TOLD).display()
-        );
-        say!("  {program} soak --dir NEW --rounds {} --seed {seed}", tally.rounds);
+        report(arguments, seed, tally.rounds, &violations);
     }
-    say!("{}", power_loss());
-    let verdict = tally.verdict(arguments.rounds, violations.is_empty());
+    if !arguments.power_loss {
+        say!("power loss: not run; {}", could_run(&mount::lacks()));
+    }
+    let verdict = tally.verdict(arguments, violations.is_empty());
     let end = if tally.rounds < arguments.rounds && violations.is_empty() { "; interrupted" } else { "" };
     say!("{}  {} rounds, {} violations{end}", verdict.word(), grouped(tally.rounds), violations.len());
     Ok(verdict)
 }
 
-/// Makes the directory, or sees that it is one of ours; and keeps others out as long as the file is open.
+/// Some lives, and a look at what they have left: what is wrong with it.
+fn round(
+    home: &Home<'_>,
+    mut machine: Option<&mut Machine>,
+    model: &mut Model,
+    tally: &mut Tally,
+    lines: &mut Vec<String>,
+) -> Result<Vec<String>> {
+    let mut draws = Draws::new(home.seed, "round", &[tally.rounds]);
+    for _ in 0..LIVES_MAX {
+        let moment = Moment::draw(&mut draws);
+        let cut = machine.as_deref_mut().filter(|_| draws.below(KILLED_IN) > 0);
+        let death = if cut.is_some() { Death::PowerLost } else { Death::Killed };
+        let life = tally.kills.lives + tally.losses.lives + 1;
+        tally.count(death, home.live(u32::try_from(life).unwrap_or(u32::MAX), &moment, cut, model, lines)?);
+        if !model.violations().is_empty() || draws.below(ANOTHER_IN) == 0 {
+            break;
+        }
+    }
+    tally.rounds += 1;
+    if !model.violations().is_empty() {
+        return Ok(model.violations().to_vec());
+    }
+    let Inspection { mended, violations, left, read, absent } = inspect(home.data, model, home.seed)?;
+    tally.read += read;
+    tally.absent += absent;
+    mended.into_iter().for_each(|mend| *tally.mended.entry(mend).or_default() += 1);
+    // what the look has changed is no news for the next loss
+    machine.map_or(Ok(()), |machine| machine.sync())?;
+    model.settle(&left);
+    Ok(violations)
+}
+
+/// What is wrong, where to look, and how to try it again.
+fn report(arguments: &Arguments, seed: u64, rounds: u64, violations: &[String]) {
+    for violation in violations {
+        say!("violation: {violation}");
+    }
+    let (found, flag) = if arguments.power_loss {
+        let image = Places::new(&arguments.dir).image;
+        (format!("the file system in {} (mount -o loop)", image.display()), " --power-loss")
+    } else {
+        (arguments.dir.join(DATA).display().to_string(), "")
+    };
+    let program = std::env::args().next().unwrap_or_else(|| "segsim".to_string());
+    say!("  {found} is as it was found, {} is what was told in this round", arguments.dir.join(TOLD).display());
+    say!("  {program} soak --dir NEW --rounds {rounds} --seed {seed}{flag}");
+}
+
+/// Makes the directory, or sees that it is one of ours, with nothing mounted in it; and keeps others out as long as the
+/// file is open.
 fn prepare(directory: &Path, seed: u64) -> Result<File> {
     if !directory.exists() {
         std::fs::create_dir_all(directory).map_err(Error::io("make", directory))?;
@@ -162,6 +213,7 @@ fn prepare(directory: &Path, seed: u64) -> Result<File> {
         TryLockError::Error(source) => Error::io("lock", &mark)(source),
     })?;
     std::fs::write(&mark, format!("seed {seed}\n")).map_err(Error::io("write", &mark))?;
+    mount::clear(&Places::new(directory))?;
     Ok(lock)
 }
 
@@ -177,9 +229,9 @@ fn found(data: &Path, directory: &Path) -> Result<Survey> {
     }
 }
 
-impl Tally {
+impl Ends {
     fn count(&mut self, hits: Hits) {
-        self.kills += 1;
+        self.lives += 1;
         self.puts += u64::from(hits.put);
         self.rotations += u64::from(hits.rotation);
         self.evictions += u64::from(hits.eviction);
@@ -187,27 +239,50 @@ impl Tally {
         self.openings += u64::from(hits.opening);
     }
 
-    fn verdict(&self, asked: u64, is_clean: bool) -> Verdict {
-        let is_thin = [self.puts, self.rotations, self.evictions, self.recoveries].iter().any(|hits| *hits < HITS_MIN);
+    fn print(&self, name: &str) {
+        line(name, self.lives);
+        line("  inside a put", self.puts);
+        line("  inside a rotation", self.rotations);
+        line("  inside an eviction", self.evictions);
+        line("  inside a recovery", self.recoveries);
+        line("  while the catalog opened", self.openings);
+    }
+}
+
+impl Tally {
+    fn count(&mut self, death: Death, hits: Hits) {
+        match death {
+            Death::Killed => self.kills.count(hits),
+            Death::PowerLost => self.losses.count(hits),
+        }
+    }
+
+    fn verdict(&self, arguments: &Arguments, is_clean: bool) -> Verdict {
+        let ends = if arguments.power_loss { self.losses } else { self.kills };
+        let mut floors = vec![ends.puts, ends.rotations, ends.evictions, ends.recoveries];
+        if arguments.power_loss {
+            floors.extend([self.lost.dropped, self.lost.torn]);
+        }
+        let is_thin = floors.iter().any(|hits| *hits < HITS_MIN);
         if !is_clean {
             Verdict::Fail
-        } else if self.rounds < asked || (asked >= JUDGED_ROUNDS && is_thin) {
+        } else if self.rounds < arguments.rounds || (arguments.rounds >= JUDGED_ROUNDS && is_thin) {
             Verdict::Void
         } else {
             Verdict::Pass
         }
     }
 
-    fn print(&self, model: &Model, violations: usize) {
-        let line = |name: &str, number: u64| say!("{name:<36}{:>12}", grouped(number));
+    fn print(&self, has_losses: bool, model: &Model, violations: usize) {
         line("rounds", self.rounds);
         line("puts acked", model.acked());
-        line("kills", self.kills);
-        line("  inside a put", self.puts);
-        line("  inside a rotation", self.rotations);
-        line("  inside an eviction", self.evictions);
-        line("  inside a recovery", self.recoveries);
-        line("  while the catalog opened", self.openings);
+        if has_losses {
+            self.losses.print("power losses");
+            line("unflushed writes kept", self.lost.kept);
+            line("unflushed writes dropped", self.lost.dropped);
+            line("unflushed writes torn", self.lost.torn);
+        }
+        self.kills.print("kills");
         line("keys compared, present", self.read);
         line("keys compared, absent", self.absent);
         for mend in Mend::ALL {
@@ -218,12 +293,15 @@ impl Tally {
     }
 }
 
-/// What a kill does not show, and why it is not shown here.
-fn power_loss() -> String {
-    let lacks: Vec<&str> = [MAPPER, FUSE].into_iter().filter(|path| !Path::new(path).exists()).collect();
-    let lacks = if lacks.is_empty() { String::new() } else { format!("; this machine has no {}", lacks.join(", no ")) };
-    format!(
-        "power loss over a block layer that drops unsynced writes (dm-log-writes, lazyfs): not run, there is no such mode \
-         yet{lacks}"
-    )
+fn line(name: &str, number: u64) {
+    say!("{name:<36}{:>12}", grouped(number));
+}
+
+/// Whether this machine could lose its power.
+fn could_run(lacks: &[&str]) -> String {
+    if lacks.is_empty() {
+        "--power-loss runs it here".to_string()
+    } else {
+        format!("this machine has no {}", lacks.join(", no "))
+    }
 }

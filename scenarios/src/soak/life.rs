@@ -1,8 +1,9 @@
-//! A child's life as its parent sees it: born, heard, killed at a drawn moment, heard to the end.
+//! A child's life as its parent sees it: born, heard, killed or cut off at a drawn moment, heard to the end.
 #![allow(clippy::disallowed_methods, reason = "real processes, and a thread that reads from one")]
 
 use crate::error::{Error, Result};
 use crate::soak::contents::Draws;
+use crate::soak::machine::Machine;
 use crate::soak::model::Model;
 use crate::soak::under_way::{Death, Hits};
 use crate::soak::wire::Told;
@@ -27,10 +28,13 @@ const RECOVERY_MICROS: u64 = 4_000;
 const WORK_MICROS_MIN: u64 = 5_000;
 const WORK_MICROS_MAX: u64 = 300_000;
 
+/// The power goes in the work when fewer writes than this are not flushed; how many is drawn.
+const UNFLUSHED_MAX: u64 = 12;
+
 /// A child that has not begun what it is killed in by then never will.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// When a child is killed.
+/// When a life ends.
 #[derive(Clone, Debug)]
 pub struct Moment {
     /// After this was told.
@@ -48,6 +52,10 @@ impl Moment {
         };
         Moment { after, delay: Duration::from_micros(micros) }
     }
+
+    fn is_in_work(&self) -> bool {
+        self.after == Told::Recovering && self.delay >= Duration::from_micros(WORK_MICROS_MIN)
+    }
 }
 
 /// Where children live.
@@ -62,11 +70,19 @@ pub struct Home<'a> {
 }
 
 impl Home<'_> {
-    /// One life. What the child tells goes to `model`, and its lines to `lines`.
+    /// One life. It ends with the power of `machine`, if there is one, and with a kill otherwise. What the child tells goes
+    /// to `model`, and its lines to `lines`.
     ///
     /// # Errors
-    /// No process can be started.
-    pub fn live(&self, life: u32, moment: &Moment, model: &mut Model, lines: &mut Vec<String>) -> Result<Hits> {
+    /// No process can be started, or the machine cannot.
+    pub fn live(
+        &self,
+        life: u32,
+        moment: &Moment,
+        mut machine: Option<&mut Machine>,
+        model: &mut Model,
+        lines: &mut Vec<String>,
+    ) -> Result<Hits> {
         let program = std::env::current_exe().map_err(Error::io("find", "this program"))?;
         let words = File::create(self.words).map_err(Error::io("write", self.words))?;
         let child = Command::new(&program)
@@ -90,7 +106,8 @@ impl Home<'_> {
                 }
             }
         });
-        lines.push(format!("life {life}: to be killed {} us after {}", moment.delay.as_micros(), moment.after));
+        let end = if machine.is_some() { "to lose its power" } else { "to be killed" };
+        lines.push(format!("life {life}: {end} {} us after {}", moment.delay.as_micros(), moment.after));
         let mut hear = |line: String| {
             let told = line.parse::<Told>();
             let is_awaited = told.as_ref().is_ok_and(|told| *told == moment.after);
@@ -101,12 +118,16 @@ impl Home<'_> {
             lines.push(line);
             is_awaited
         };
+        let mut draws = Draws::new(self.seed, "written back", &[life.into()]);
         let mut is_stuck = false;
         loop {
             match heard.recv_timeout(PATIENCE) {
                 Ok(line) => {
                     if hear(line) {
-                        std::thread::sleep(moment.delay);
+                        match &machine {
+                            Some(machine) => machine.wait(moment.delay, &mut draws),
+                            None => std::thread::sleep(moment.delay),
+                        }
                         break;
                     }
                 }
@@ -118,7 +139,11 @@ impl Home<'_> {
             }
         }
         // one that has ended by itself is not killed any more, and its status tells
+        let writes = if moment.is_in_work() { draws.below(UNFLUSHED_MAX) } else { 0 };
+        // whatever it tells after the cut it was sure of before: no flush is answered until it has been killed
+        machine.as_mut().map_or(Ok(()), |machine| machine.cut(writes))?;
         child.kill().map_err(Error::io("kill", &program))?;
+        machine.as_mut().map_or(Ok(()), |machine| machine.release())?;
         let status = child.wait().map_err(Error::io("wait for", &program))?;
         for line in heard {
             hear(line);
@@ -135,6 +160,10 @@ impl Home<'_> {
         if let Some(last) = String::from_utf8_lossy(&said).lines().last() {
             model.violated(format!("a child's last words were: {last}"));
         }
-        Ok(model.died(Death::Killed))
+        let Some(machine) = machine else {
+            return Ok(model.died(Death::Killed));
+        };
+        machine.restart(self.seed, life.into())?;
+        Ok(model.died(Death::PowerLost))
     }
 }
