@@ -8,6 +8,7 @@
 //! It does not check anything itself: oracles look at what it recorded.
 
 mod crash;
+mod guided;
 mod meaning;
 mod points;
 mod state;
@@ -18,6 +19,7 @@ pub use meaning::Vocabulary;
 pub use points::Points;
 pub use task::panic_message;
 
+use crate::choice::{Guide, Walk};
 use crate::confined::Confined;
 use crate::decision::{Decisions, Question, Ratio};
 use crate::interference::Interference;
@@ -26,6 +28,7 @@ use crate::plan::{CrashKind, Injection, Schedule};
 use crate::site::{Site, SiteName, TaskId, has_kind};
 use crate::trace::{Trace, What};
 use crate::window::{Window, WindowCount, Windows};
+use guided::Guided;
 use state::{Kind, State, Visit};
 use std::cell::RefMut;
 use std::collections::{BTreeMap, BTreeSet};
@@ -198,8 +201,32 @@ impl Conductor {
             interference: Interference::default(),
             fired: keep_trace.then(Vec::new),
             ends: Vec::new(),
+            guided: None,
         };
         Conductor { shared: Arc::new(Shared { state: Confined::new(state), woken: Arc::default() }) }
+    }
+
+    /// The choices of the run come from this guide, and not from the schedule's base, knobs and injections. To be called
+    /// before anything else.
+    pub fn follow(&self, guide: Guide) {
+        self.state().guided = Some(Box::new(Guided::new(guide)));
+    }
+
+    /// Whether its choices come from a guide.
+    pub fn is_guided(&self) -> bool {
+        self.state().guided.is_some()
+    }
+
+    /// In a guided run: a thing that the step changes has this value now.
+    pub fn is_now(&self, thing: u32, value: u128) {
+        if let Some(clocks) = self.state().clocks() {
+            clocks.is_now(thing.trailing_zeros() as usize, value);
+        }
+    }
+
+    /// How a guided run went.
+    pub fn take_walk(&self) -> Walk {
+        self.state().guided.as_mut().map(|guided| std::mem::take(&mut guided.walk)).unwrap_or_default()
     }
 
     /// From now on tasks park and operations wait. Steps until nothing can go on or `between`, which is called between
@@ -310,6 +337,7 @@ impl Conductor {
     pub fn begin(&self, point: &'static str, traits: OperationTraits) -> Begun {
         let mut state = self.state();
         let visit = state.arrive(point);
+        state.touch_operation(point, true);
         let landing = visit.as_ref().map_or(Landing::Done, |visit| state.landing(visit, traits));
         Begun { visit, landing }
     }
@@ -339,6 +367,7 @@ impl Conductor {
         match state.arrive(point) {
             Some(visit) => {
                 state.got_to(&visit);
+                state.touch_operation(point, false);
                 let answer = answered.other_end();
                 let land = move |landing| answer.answer(effect(landing));
                 state.wait(visit, Kind::Operation(traits, Box::new(land)));
@@ -417,6 +446,11 @@ impl<'a> Pulse<'a> {
     /// How the process ended, if it has.
     pub fn crashed(self) -> Option<CrashKind> {
         self.state.crashed
+    }
+
+    /// Whether a guided run has ended in a state that is known.
+    pub fn is_joined(self) -> bool {
+        self.state.guided.as_ref().is_some_and(|guided| guided.walk.is_joined)
     }
 
     /// The points at which the process ended, each with the kind of task that was there.

@@ -1,8 +1,9 @@
 //! The harness: runs the real engine under a seeded deterministic scheduler and judges what it did.
 //!
 //! Read in this order. The core, which knows nothing of the engine: [`site`], [`decision`], [`plan`], [`strategy`],
-//! [`trace`], [`interference`], [`window`], [`locks`], [`conductor`], [`verdict`], [`record`], [`sweep`], [`shrink`].
-//! The engine's surroundings: [`vocabulary`], [`files`], [`history`], [`lineage`], [`disk`], [`catalog`], [`oracle`], [`watch`], [`world`].
+//! [`trace`], [`interference`], [`window`], [`locks`], [`choice`], [`footprint`], [`clocks`], [`conductor`], [`verdict`],
+//! [`record`], [`sweep`], [`shrink`], [`known`]. The engine's surroundings: [`vocabulary`],
+//! [`files`], [`history`], [`lineage`], [`disk`], [`catalog`], [`oracle`], [`watch`], [`world`].
 
 #[cfg(not(all(madsim, tokio_unstable)))]
 compile_error!(
@@ -11,13 +12,17 @@ compile_error!(
 );
 
 pub mod catalog;
+pub mod choice;
+mod clocks;
 pub mod conductor;
 pub mod confined;
 pub mod decision;
 pub mod disk;
 pub mod files;
+pub mod footprint;
 pub mod history;
 pub mod interference;
+pub mod known;
 pub mod lineage;
 pub mod locks;
 pub mod oracle;

@@ -61,6 +61,13 @@ pub struct LockPoint {
     never_under: u8,
 }
 
+impl LockPoint {
+    /// The locks that are wanted, held or released there, one bit each.
+    pub(crate) fn bits(self) -> u16 {
+        [self.wanted, self.held, self.released].into_iter().flatten().fold(0, |bits, place| bits | 1 << place)
+    }
+}
+
 impl Locks {
     /// All free.
     pub fn new(kinds: &'static [LockKind]) -> Locks {
@@ -131,6 +138,12 @@ impl Locks {
 
     fn kind(&self, place: Place) -> &'static LockKind {
         &self.kinds[usize::from(place)]
+    }
+
+    /// Who holds locks of the kind at this place, and who waits for one, in the order in which they came.
+    pub(crate) fn held_and_wanted(&self, place: usize) -> [impl Iterator<Item = TaskId> + '_; 2] {
+        [&self.held, &self.wanted]
+            .map(|list| list.iter().filter(move |(_, kind)| usize::from(*kind) == place).map(|(task, _)| *task))
     }
 
     /// Who holds the lock of this kind.

@@ -83,6 +83,13 @@ impl Trace {
         self.hash = xxh3_64_with_seed(&event, self.hash.wrapping_add(code));
     }
 
+    /// Forgets what happened so far.
+    pub fn begin_anew(&mut self) {
+        self.events.clear();
+        self.arrivals.clear();
+        self.hash = 0;
+    }
+
     /// Takes down who waits where. It is no event: when it goes on, that is one.
     pub fn arrive(&mut self, step: u64, site: Site) {
         if self.keep {

@@ -1,5 +1,6 @@
 //! What is watched in a run, and what each point is to it.
 
+use crate::footprint::{Footprints, Stretches};
 use crate::locks::{LockKind, LockPoint, Locks};
 use crate::window::{Window, WindowPoint, Windows};
 use std::collections::BTreeMap;
@@ -12,6 +13,9 @@ pub struct Vocabulary {
     pub(super) locks: &'static [LockKind],
     /// What each point that one of them names is to them, by name; looked up in every run, made once.
     meanings: OnceLock<BTreeMap<&'static str, Meaning>>,
+    footprints: Option<&'static Footprints>,
+    /// The same, looked up by name.
+    table: OnceLock<Stretches>,
 }
 
 /// What a point is to windows and locks.
@@ -24,7 +28,21 @@ pub(super) struct Meaning {
 impl Vocabulary {
     /// Windows to count and locks to follow.
     pub const fn new(windows: &'static [Window], locks: &'static [LockKind]) -> Vocabulary {
-        Vocabulary { windows, locks, meanings: OnceLock::new() }
+        Vocabulary { windows, locks, meanings: OnceLock::new(), footprints: None, table: OnceLock::new() }
+    }
+
+    /// The same, and what steps touch.
+    pub const fn declaring(
+        windows: &'static [Window],
+        locks: &'static [LockKind],
+        footprints: &'static Footprints,
+    ) -> Vocabulary {
+        let footprints = Some(footprints);
+        Vocabulary { windows, locks, meanings: OnceLock::new(), footprints, table: OnceLock::new() }
+    }
+
+    pub(super) fn stretches(&'static self) -> Option<&'static Stretches> {
+        self.footprints.map(|footprints| self.table.get_or_init(|| Stretches::new(footprints)))
     }
 
     pub(super) fn meaning(&self, point: &str) -> Meaning {

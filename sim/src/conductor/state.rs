@@ -1,6 +1,7 @@
 //! What the conductor knows: the tasks, what waits, and which of it goes next.
 
 use super::crash::Killed;
+use super::guided::Guided;
 use super::points::{POINTS_USUAL, Point, Points};
 use super::task::Conducted;
 use super::{
@@ -8,6 +9,7 @@ use super::{
     OperationTraits, Role,
 };
 use crate::decision::{Decisions, Question, Ratio, below};
+use crate::footprint::Footprint;
 use crate::interference::{self, Interference};
 use crate::locks::{LockPoint, Locks};
 use crate::plan::{Action, Base, CrashKind, Injection, Moment, Schedule, Until};
@@ -57,12 +59,14 @@ pub(super) struct State {
     pub(super) fired: Option<Vec<Injection>>,
     /// Where each life has ended; nowhere, when nothing could go on.
     pub(super) ends: Vec<Option<SiteName>>,
+    /// The run's choices are given.
+    pub(super) guided: Option<Box<Guided>>,
 }
 
 pub(super) struct Task {
     pub(super) label: String,
     pub(super) parent: Option<TaskId>,
-    key: u64,
+    pub(super) key: u64,
     pub(super) role: Role,
     /// Base `priority`: the lowest goes first.
     rank: u64,
@@ -161,6 +165,9 @@ impl State {
         let conducted = Some(conducted);
         let (is_cancelled, end) = (false, None);
         self.tasks.push(Task { label, parent, key, role, rank, conducted, is_cancelled, end, hits, children });
+        if let Some(clocks) = self.clocks() {
+            clocks.starts(id);
+        }
         let visit = self.visit(id, START);
         self.wait(visit, kind);
     }
@@ -188,6 +195,9 @@ impl State {
     pub(super) fn enter(&mut self, task: TaskId) -> Option<Conducted> {
         let conducted = self.task_mut(task).conducted.take()?;
         self.current = Some(task);
+        if let Some(clocks) = self.clocks() {
+            clocks.polls(task);
+        }
         Some(conducted)
     }
 
@@ -252,6 +262,9 @@ impl State {
 
     /// The running task has got to a point: it parks there, passes without parking, or hands in an operation.
     pub(super) fn got_to(&mut self, visit: &Visit) {
+        if let Some(clocks) = self.clocks() {
+            clocks.touch(Footprint::of_locks(visit.lock));
+        }
         self.windows.got_to(visit.site.task, visit.window);
         self.locks.got_to(visit.site.task, visit.lock, visit.site.point);
     }
@@ -309,6 +322,9 @@ impl State {
 
     /// Lets the best of what waits go on; `None` when nothing does. To be called only when nothing runs.
     pub(super) fn step(&mut self) -> Option<Move> {
+        if let Some(guided) = self.guided.take() {
+            return self.guided_step(guided);
+        }
         if let Some(visit) = self.due_cancel() {
             self.step += 1;
             return Some(self.cancel(&visit));
@@ -340,28 +356,33 @@ impl State {
             }
             None => {}
         }
+        Some(self.go_on(index, &visit))
+    }
+
+    /// Lets what waits there go on.
+    pub(super) fn go_on(&mut self, index: usize, visit: &Visit) -> Move {
         self.last = visit.site.task;
-        self.demote(&visit);
-        Some(match self.waiting.swap_remove(index).kind {
+        self.demote(visit);
+        match self.waiting.swap_remove(index).kind {
             Kind::Parked(waker) => {
-                self.pass(&visit, What::Passed);
+                self.pass(visit, What::Passed);
                 Move::Wake(waker)
             }
             Kind::Asleep(waker, due_ms) => {
                 self.now_ms = self.now_ms.max(due_ms);
-                self.pass(&visit, What::Passed);
+                self.pass(visit, What::Passed);
                 Move::Wake(waker)
             }
             Kind::Operation(traits, land) => {
-                let landing = self.landing(&visit, traits);
+                let landing = self.landing(visit, traits);
                 let what = match landing {
                     Landing::Done => What::Landed,
                     Landing::Failed(Failure { errno, .. }) => What::Failed(errno),
                 };
-                self.pass(&visit, what);
+                self.pass(visit, what);
                 Move::Land(land, landing)
             }
-        })
+        }
     }
 
     /// The index of what goes next: the best that is not held; if all are held, the best of those; if all sleep, the
@@ -437,7 +458,7 @@ impl State {
         }
     }
 
-    fn is_droppable(&self, id: TaskId) -> bool {
+    pub(super) fn is_droppable(&self, id: TaskId) -> bool {
         let task = self.task(id);
         !task.is_cancelled && task.end.is_none()
     }
@@ -455,7 +476,7 @@ impl State {
 
     /// Drops the caller that is there, once it is polled. If it is parked, that is withdrawn with it; an operation
     /// outlives its caller.
-    fn cancel(&mut self, visit: &Visit) -> Move {
+    pub(super) fn cancel(&mut self, visit: &Visit) -> Move {
         self.trace.push(self.step, visit.site, visit.key, What::Cancelled);
         self.interference.add(interference::Kind::Cancel, 1);
         let task = self.task_mut(visit.site.task);
@@ -494,6 +515,9 @@ impl State {
 
     /// A task goes on from a point, or an operation lands.
     pub(super) fn pass(&mut self, visit: &Visit, what: What) {
+        if let Some(clocks) = self.clocks() {
+            clocks.touch(Footprint::of_locks(visit.lock));
+        }
         self.windows.passed(visit.site.task, visit.window);
         self.locks.passed(visit.site.task, visit.lock);
         self.trace.push(self.step, visit.site, visit.key, what);
@@ -547,4 +571,4 @@ impl State {
 }
 
 /// Where a new task is parked.
-const START: &str = "Start";
+pub(super) const START: &str = "Start";
