@@ -2,7 +2,7 @@
 //!
 //! Read in this order. The core, which knows nothing of the engine: [`site`], [`decision`], [`plan`], [`strategy`],
 //! [`trace`], [`interference`], [`window`], [`locks`], [`choice`], [`footprint`], [`clocks`], [`conductor`], [`verdict`],
-//! [`record`], [`sweep`], [`shrink`], [`known`]. The engine's surroundings: [`vocabulary`],
+//! [`record`], [`sweep`], [`shrink`], [`known`], [`exhaust`]. The engine's surroundings: [`vocabulary`],
 //! [`files`], [`history`], [`lineage`], [`disk`], [`catalog`], [`oracle`], [`watch`], [`world`].
 
 #[cfg(not(all(madsim, tokio_unstable)))]
@@ -18,6 +18,7 @@ pub mod conductor;
 pub mod confined;
 pub mod decision;
 pub mod disk;
+pub mod exhaust;
 pub mod files;
 pub mod footprint;
 pub mod history;
