@@ -12,6 +12,7 @@ use crate::decision::below;
 use crate::history::{Change, Key};
 use crate::interference::Kind;
 use crate::plan::CrashKind;
+use crate::touches;
 use crate::watch::Watch;
 use segment_engine::catalog::{Batch, Catalog, Commit, Require, Row, Table, Write};
 use segment_engine::error::RecordFault;
@@ -21,7 +22,7 @@ use segment_engine::rocks::RocksCatalog;
 use segment_engine::{Error, Result, SegmentId};
 use std::io;
 use std::sync::Arc;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 /// After so many commits a database is replaced by a new one: it keeps every version in memory.
 const COMMITS_MAX: u64 = 20_000;
@@ -74,6 +75,8 @@ pub struct SimCatalog {
     conductor: Conductor,
     watch: Watch,
     written: Arc<Confined<Written>>,
+    /// The conductor is told what the values of things are.
+    tells: bool,
 }
 
 /// What a run has written.
@@ -89,6 +92,8 @@ pub struct Written {
     log: Option<Vec<(u64, Batch)>>,
     /// A commit that failed: perhaps at the end of the log.
     late: Option<Batch>,
+    /// The numbers of the commits so far, in no order, after each of them.
+    sums: Vec<(u64, u128)>,
     /// A commit or a sync has failed; nothing is written any more.
     is_broken: bool,
 }
@@ -120,7 +125,14 @@ impl SimCatalog {
     pub fn new(store: &Store, conductor: Conductor, watch: Watch, keep: bool, may_crash: bool) -> SimCatalog {
         let (kept, log) = (keep.then(Vec::new), may_crash.then(Vec::new));
         let written = Written { kept, log, ..Written::default() };
-        SimCatalog { catalog: store.catalog.clone(), conductor, watch, written: Arc::new(Confined::new(written)) }
+        let tells = conductor.is_guided();
+        SimCatalog {
+            catalog: store.catalog.clone(),
+            conductor,
+            watch,
+            written: Arc::new(Confined::new(written)),
+            tells,
+        }
     }
 
     /// Takes what the run has written.
@@ -236,6 +248,7 @@ impl Catalog for SimCatalog {
                 kept.push(KeptCommit { batch: batch.clone(), requires: requires.to_vec() });
             }
         }
+        let number = if self.tells { number_of(&batch) } else { 0 };
         let logged = self.written.borrow_mut().log.is_some().then(|| batch.clone());
         let commit = self.catalog.commit(batch, requires)?;
         if commit == Commit::Buffered {
@@ -252,6 +265,9 @@ impl Catalog for SimCatalog {
                     None => {}
                 }
             });
+            if self.tells {
+                self.tell(number);
+            }
         } else {
             self.watch.refused(requires);
         }
@@ -275,6 +291,12 @@ impl Catalog for SimCatalog {
                 let mut history = history.borrow_mut();
                 history.durable_commits = history.durable_commits.max(covered);
             }
+            if catalog.tells {
+                let durable = history.borrow_mut().durable_commits;
+                let written = catalog.written.borrow_mut();
+                let covered = written.sums.iter().rfind(|(commits, _)| *commits <= durable);
+                catalog.conductor.is_now(touches::DURABLE, covered.map_or(0, |(_, sum)| *sum));
+            }
             if landing == Landing::Done {
                 return Ok(());
             }
@@ -283,6 +305,43 @@ impl Catalog for SimCatalog {
         };
         self.conductor.submit("CatalogSync", BREAKS, effect).await
     }
+}
+
+impl SimCatalog {
+    /// Tells the values of what a commit of this number may have changed.
+    fn tell(&self, number: u128) {
+        let history = self.watch.history().borrow_mut();
+        let mut written = self.written.borrow_mut();
+        let sum = written.sums.last().map_or(0, |(_, sum)| *sum).wrapping_add(number);
+        written.sums.push((history.commits, sum));
+        let active = history.saved().and_then(|saved| saved.ring.active()).map_or(0, SegmentId::as_u128);
+        for (thing, value) in [
+            (touches::RING, history.ring_number()),
+            (touches::ACTIVE, active),
+            (touches::DOOMED, history.doomed_number()),
+            (touches::ROWS, history.rows_number()),
+            (touches::LOG, sum),
+        ] {
+            self.conductor.is_now(thing, value);
+        }
+    }
+}
+
+/// A number for what a batch does to artifacts. When a ring becomes durable matters to crashes alone.
+fn number_of(batch: &Batch) -> u128 {
+    let mut bytes = Vec::new();
+    let is_ring = |write: &&Write| matches!(write, Write::Put { table: Table::Ring, .. });
+    if batch.iter().all(|write| is_ring(&write)) {
+        return 0;
+    }
+    for write in batch {
+        let (Write::Put { key, .. } | Write::Delete { key, .. }) = write;
+        bytes.extend_from_slice(key);
+        if let Write::Put { value, .. } = write {
+            bytes.extend_from_slice(value);
+        }
+    }
+    xxh3_128(&bytes)
 }
 
 /// What a batch takes of the log, its keys and values.

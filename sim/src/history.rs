@@ -1,6 +1,7 @@
 //! What a run has done to the ring so far: saves, files and answers. The oracles judge by this alone.
 
 mod image;
+mod number;
 
 pub use image::Image;
 

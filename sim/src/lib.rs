@@ -2,7 +2,7 @@
 //!
 //! Read in this order. The core, which knows nothing of the engine: [`site`], [`decision`], [`plan`], [`strategy`],
 //! [`trace`], [`interference`], [`window`], [`locks`], [`choice`], [`footprint`], [`clocks`], [`conductor`], [`verdict`],
-//! [`record`], [`sweep`], [`shrink`], [`known`], [`exhaust`]. The engine's surroundings: [`vocabulary`],
+//! [`record`], [`sweep`], [`shrink`], [`known`], [`exhaust`]. The engine's surroundings: [`vocabulary`], [`touches`],
 //! [`files`], [`history`], [`lineage`], [`disk`], [`catalog`], [`oracle`], [`watch`], [`world`].
 
 #[cfg(not(all(madsim, tokio_unstable)))]
@@ -33,6 +33,7 @@ pub mod shrink;
 pub mod site;
 pub mod strategy;
 pub mod sweep;
+pub mod touches;
 pub mod trace;
 pub mod verdict;
 pub mod vocabulary;

@@ -2,6 +2,7 @@
 
 use crate::conductor::{Role, Vocabulary};
 use crate::locks::LockKind;
+use crate::touches::TOUCHES;
 use crate::window::Window;
 use segment_engine::Point;
 
@@ -9,7 +10,7 @@ use segment_engine::Point;
 pub const STATE_LOCK: &str = "state";
 
 /// Everything that is watched.
-pub static VOCABULARY: Vocabulary = Vocabulary::new(WINDOWS, LOCKS);
+pub static VOCABULARY: Vocabulary = Vocabulary::declaring(WINDOWS, LOCKS, &TOUCHES);
 
 /// The windows.
 pub const WINDOWS: &[Window] = &[
@@ -138,6 +139,9 @@ pub const LOCKS: &[LockKind] = &[
         never_under: &[],
     },
 ];
+
+/// The points at which tasks park that are about to change the ring.
+pub const RING_POINTS: &[&str] = &[Point::RING_WANTED.name(), Point::RING_CLONED.name()];
 
 /// The points at which tasks park and operations wait: where a process can end.
 pub const CRASH_POINTS: &[&str] = &[

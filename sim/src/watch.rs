@@ -232,7 +232,12 @@ impl Watch {
         let published = published.as_deref().filter(|published| Some(*published) != history.saved());
         let (owners, unfinished) = (owners.as_deref(), &pulse.unfinished());
         self.ask(When::Drained, &View { published, owners, unfinished, ..self.view(&history, &pulse) });
-        // last, and only where it did no damage that an oracle saw
+        drop(history);
+        self.intruded(pulse);
+    }
+
+    /// Whether a commit has landed in an exclusive window: told last, and only where it did no damage that an oracle saw.
+    pub fn intruded(&self, pulse: Pulse<'_>) {
         if self.violations.borrow_mut().is_empty()
             && let Some((window, holder, lander)) = pulse.first_intrusion()
         {

@@ -9,6 +9,7 @@
 mod lives;
 
 use crate::catalog::{KeptCommit, SimCatalog, Store, Written};
+use crate::choice::{Guide, Walk};
 use crate::conductor::{Conductor, Points, Role, panic_message};
 use crate::confined::Confined;
 use crate::disk::SimDisk;
@@ -108,6 +109,8 @@ pub struct Outcome {
     pub story: Option<Story>,
     /// Kept on request: the catalog's commits.
     pub commits: Vec<KeptCommit>,
+    /// The choices of a guided run.
+    pub walk: Walk,
 }
 
 /// A run, told in full.
@@ -173,9 +176,28 @@ impl Worker {
         cast: impl AsyncFnOnce(&Stage) -> Result<()>,
         reopen: Option<Reopen>,
     ) -> Result<Outcome> {
+        self.run_by(schedule, setting, mode, cast, reopen, None)
+    }
+
+    /// The same; a guide's choices come before those of the schedule.
+    ///
+    /// # Errors
+    /// Those of [`Worker::run`].
+    pub fn run_by(
+        &mut self,
+        schedule: &Schedule,
+        setting: &Setting,
+        mode: Mode,
+        cast: impl AsyncFnOnce(&Stage) -> Result<()>,
+        reopen: Option<Reopen>,
+        guide: Option<Guide>,
+    ) -> Result<Outcome> {
         let (runtime, mut runs) = self.executor(mode.madsim_seed);
         let points = std::mem::replace(&mut self.points, Points::new(&VOCABULARY));
         let conductor = Conductor::knowing(points, schedule, mode.keep_trace);
+        if let Some(guide) = guide {
+            conductor.follow(guide);
+        }
         let watch = Watch::new(setting.limits.ring, setting.steps_max);
         let parts = Parts {
             disk: SimDisk::new(conductor.clone(), watch.history().clone()),
@@ -349,7 +371,7 @@ impl Stage {
             ends: conductor.take_ends(),
             lineage: Lineage { savers: history.saves.iter().map(|save| save.task).collect(), ..lineage },
         });
-        Outcome { record, unreached: conductor.unreached(), story, commits }
+        Outcome { record, unreached: conductor.unreached(), story, commits, walk: conductor.take_walk() }
     }
 }
 

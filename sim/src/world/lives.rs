@@ -19,6 +19,11 @@ impl Stage {
         let mut number = 0;
         loop {
             self.conduct(setting.steps_max);
+            if conductor.look(|pulse| pulse.is_joined()) {
+                // nobody has looked whether anything is left to do; but a state says nothing of windows
+                conductor.look(|pulse| self.watch.intruded(pulse));
+                return Ok(());
+            }
             let is_too_long = conductor.look(|pulse| pulse.step() > setting.steps_max);
             let mut crashed = conductor.look(|pulse| pulse.crashed());
             if crashed.is_none() {
