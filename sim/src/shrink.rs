@@ -165,6 +165,22 @@ pub fn settled<W>(mut plan: Plan<W>, fired: &[Injection], ends: &[Option<SiteNam
     plan
 }
 
+/// A run that has failed, as order: the same failure on the base `sequential`, with nothing but the holds and faults that
+/// it needs. The plan says on which workload, and whatever else is the same; `None` when order alone does not repeat it.
+///
+/// # Errors
+/// When the harness fails.
+pub fn in_order<S: Shrinkable>(
+    subject: &mut S,
+    plan: &Plan<S::Workload>,
+    ran: &Ran,
+) -> Result<Option<Plan<S::Workload>>, S::Error> {
+    let Some(failure) = Failure::of(&ran.violations) else {
+        return Ok(None);
+    };
+    Search { subject, failure, runs: 0, progress: |_| {} }.order_of(plan, ran)
+}
+
 struct Search<'a, S, P> {
     subject: &'a mut S,
     failure: Failure,
@@ -275,9 +291,12 @@ impl<S: Shrinkable, P: FnMut(u64)> Search<'_, S, P> {
 
     /// The same failure on the base `sequential`, with nothing but what it needs.
     fn in_order(&mut self, plan: &Plan<S::Workload>) -> Result<Option<Plan<S::Workload>>, S::Error> {
-        let Some(ran) = self.run(plan, true)? else {
-            return Ok(None);
-        };
+        let ran = self.run(plan, true)?;
+        ran.map_or(Ok(None), |ran| self.order_of(plan, &ran))
+    }
+
+    /// The same of a run of the plan.
+    fn order_of(&mut self, plan: &Plan<S::Workload>, ran: &Ran) -> Result<Option<Plan<S::Workload>>, S::Error> {
         let mut ordered = plan.clone();
         ordered.schedule.base = Base::Sequential;
         ordered.schedule.knobs = Knobs::default();

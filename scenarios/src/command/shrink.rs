@@ -17,7 +17,7 @@ use segment_sim::site::SiteName;
 use segment_sim::trace::{Event, Trace, What};
 use segment_sim::verdict::Verdict;
 use segment_sim::vocabulary::WINDOWS;
-use segment_sim::world::{Mode, Story, Worker};
+use segment_sim::world::{Mode, Outcome, Story, Worker};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
@@ -130,9 +130,9 @@ fn beside(path: &Path) -> PathBuf {
 }
 
 /// A scenario's runs, as shrinking wants them.
-struct Runs {
-    scenario: &'static Scenario,
-    worker: Worker,
+pub(super) struct Runs {
+    pub(super) scenario: &'static Scenario,
+    pub(super) worker: Worker,
 }
 
 impl Shrinkable for Runs {
@@ -141,23 +141,7 @@ impl Shrinkable for Runs {
 
     fn run(&mut self, plan: &Plan<Workload>, keep: bool) -> segment_engine::Result<Ran> {
         let outcome = self.scenario.run(&mut self.worker, plan, Mode { keep_trace: keep, ..Mode::default() })?;
-        let Story { trace, labels, fired, ends, .. } = outcome.story.unwrap_or_default();
-        let order = trace.events().iter().filter(|event| has_passed(event.what)).map(|event| Passed {
-            site: SiteName {
-                task: labels[usize::from(event.site.task.0)].clone(),
-                point: event.site.point.to_string(),
-                hit: event.site.hit,
-            },
-            task: event.site.task,
-            waits: matches!(event.what, What::Passed | What::Landed | What::Failed(_)),
-        });
-        let order = order.collect();
-        let fired = fired.into_iter().map(|injection| match injection.action {
-            Action::CancelAfter(_) => once(injection, &trace, &labels),
-            _ => injection,
-        });
-        let fired = fired.collect();
-        Ok(Ran { violations: outcome.record.violations, sites: outcome.record.sites, order, fired, ends })
+        Ok(told(outcome))
     }
 
     fn schedule(&self, seed: u64) -> Schedule {
@@ -179,4 +163,25 @@ impl Shrinkable for Runs {
     fn is_interrupted(&self) -> bool {
         STOP.load(Ordering::Relaxed)
     }
+}
+
+/// What a run came to, as shrinking wants it.
+pub(super) fn told(outcome: Outcome) -> Ran {
+    let Story { trace, labels, fired, ends, .. } = outcome.story.unwrap_or_default();
+    let order = trace.events().iter().filter(|event| has_passed(event.what)).map(|event| Passed {
+        site: SiteName {
+            task: labels[usize::from(event.site.task.0)].clone(),
+            point: event.site.point.to_string(),
+            hit: event.site.hit,
+        },
+        task: event.site.task,
+        waits: matches!(event.what, What::Passed | What::Landed | What::Failed(_)),
+    });
+    let order = order.collect();
+    let fired = fired.into_iter().map(|injection| match injection.action {
+        Action::CancelAfter(_) => once(injection, &trace, &labels),
+        _ => injection,
+    });
+    let fired = fired.collect();
+    Ran { violations: outcome.record.violations, sites: outcome.record.sites, order, fired, ends }
 }
