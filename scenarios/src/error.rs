@@ -17,6 +17,22 @@ pub enum Error {
         /// What there is.
         known: String,
     },
+    /// An option that says what cannot be.
+    #[error("{option}: {fault}")]
+    Argument {
+        /// The option.
+        option: &'static str,
+        /// What is wrong with it, in one line.
+        fault: String,
+    },
+    /// A file that is not the search that is to go on.
+    #[error("cannot go on with {path}: {fault}", path = path.display())]
+    Search {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, in one line.
+        fault: String,
+    },
     /// A mutant that does not exist.
     #[error("no mutant {name:?} in {directory}; there are {known}", directory = directory.display())]
     UnknownMutant {

@@ -2,11 +2,13 @@
 //!
 //! Read in this order: [`workload`] (what callers do), [`scenario`] (which workloads there are), [`report`],
 //! [`confidence`] (what a sweep without a failure says), [`story`], [`plan_file`] (plans on disk), [`smaller`] and
-//! [`sentence`] (what shrinking asks), [`explain`] (a run drawn), [`export`], [`corpus`] (plans that are kept), [`command`] (one file a command),
+//! [`sentence`] (what shrinking asks), [`size`], [`claim`] and [`search_file`] (what an exhaustive search is of, says and
+//! keeps), [`explain`] (a run drawn), [`export`], [`corpus`] (plans that are kept), [`command`] (one file a command),
 //! [`mutant`] (patches), [`yard`] (where they are built), [`sources`] (which engine a binary was built from), [`measure`]
 //! and [`blobdb`] (what `segsim disk` measures), [`soak`] (what `segsim soak` kills).
 
 pub mod blobdb;
+pub mod claim;
 pub mod command;
 pub mod confidence;
 pub mod corpus;
@@ -20,7 +22,9 @@ pub mod output;
 pub mod plan_file;
 pub mod report;
 pub mod scenario;
+pub mod search_file;
 pub mod sentence;
+pub mod size;
 pub mod smaller;
 pub mod soak;
 pub mod sources;

@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 use segment_sim::verdict::Verdict;
 use segsim::command::{
-    bench, bisect, corpus, detect, disk, explain, export, list, mutants, repeat, replay, shrink, soak, stability,
-    stop_on_interrupt, sweep, yields,
+    bench, bisect, corpus, detect, disk, exhaust, explain, export, list, mutants, repeat, replay, shrink, soak,
+    stability, stop_on_interrupt, sweep, yields,
 };
 use segsim::error::{Error, Result};
 use segsim::output::LOST;
@@ -51,6 +51,7 @@ enum Command {
     Replay(replay::Arguments),
     Explain(explain::Arguments),
     Shrink(shrink::Arguments),
+    Exhaust(exhaust::Arguments),
     Corpus(corpus::Arguments),
     Export(export::Arguments),
     Bisect(bisect::Arguments),
@@ -108,6 +109,7 @@ fn run(command: &Command) -> Result<Verdict> {
         Command::Replay(arguments) => replay::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
         Command::Shrink(arguments) => shrink::run(arguments),
+        Command::Exhaust(arguments) => exhaust::run(arguments),
         Command::Corpus(arguments) => corpus::run(arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::Bisect(arguments) => bisect::run(arguments),

@@ -3,6 +3,7 @@
 use crate::generate;
 use crate::workload::{Subject, Workload};
 use segment_engine::Result;
+use segment_sim::choice::Guide;
 use segment_sim::decision::Decisions;
 use segment_sim::plan::{CrashKind, Plan};
 use segment_sim::strategy::{self, CrashWhen, Crashes, Options, Strategy};
@@ -365,6 +366,20 @@ impl Scenario {
     /// # Errors
     /// When the harness itself fails.
     pub fn run(&self, worker: &mut Worker, plan: &Plan<Workload>, mode: Mode) -> Result<Outcome> {
+        self.run_by(worker, plan, mode, None)
+    }
+
+    /// The same; a guide's choices come before those of the plan.
+    ///
+    /// # Errors
+    /// When the harness itself fails.
+    pub fn run_by(
+        &self,
+        worker: &mut Worker,
+        plan: &Plan<Workload>,
+        mode: Mode,
+        guide: Option<Guide>,
+    ) -> Result<Outcome> {
         let workload = &plan.workload;
         let may_crash = !plan.schedule.crashes.is_empty();
         let reopen = may_crash.then(|| {
@@ -376,6 +391,6 @@ impl Scenario {
             Box::new(reopen) as Reopen
         });
         let cast = async |stage: &Stage| workload.cast(self.subject, stage).await;
-        worker.run(&plan.schedule, &workload.setting(), mode, cast, reopen)
+        worker.run_by(&plan.schedule, &workload.setting(), mode, cast, reopen, guide)
     }
 }

@@ -5,6 +5,7 @@ pub mod bisect;
 pub mod corpus;
 pub mod detect;
 pub mod disk;
+pub mod exhaust;
 pub mod explain;
 pub mod export;
 pub mod list;

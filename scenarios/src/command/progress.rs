@@ -9,6 +9,9 @@ use std::time::Duration;
 /// How often a progress line is printed where there is no terminal.
 const PROGRESS_LINE_EVERY: Duration = Duration::from_secs(10);
 
+/// The steps of a bar whose end is estimated.
+const SHARES: u64 = 1000;
+
 /// The progress of one thing.
 pub struct Progress {
     name: &'static str,
@@ -35,6 +38,30 @@ impl Progress {
             None if elapsed - self.told.get() >= PROGRESS_LINE_EVERY => {
                 self.told.set(elapsed);
                 tell!("{}: {} of {} {}", self.name, grouped(done), grouped(self.total), self.unit);
+            }
+            None => {}
+        }
+    }
+
+    /// Of something whose end is estimated, nothing is done.
+    pub fn of_share(name: &'static str) -> Progress {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{prefix} {wide_bar} {msg}").expect("the template is sound");
+            ProgressBar::new(SHARES).with_style(style).with_prefix(name)
+        });
+        Progress { name, total: SHARES, unit: "", bar, told: std::cell::Cell::default() }
+    }
+
+    /// This share is done, after this time; `words` say more.
+    pub fn tell_share(&self, share: f64, elapsed: Duration, words: impl FnOnce() -> String) {
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position((share.clamp(0.0, 1.0) * self.total as f64) as u64);
+                bar.set_message(words());
+            }
+            None if elapsed.saturating_sub(self.told.get()) >= PROGRESS_LINE_EVERY => {
+                self.told.set(elapsed);
+                tell!("{}: {}", self.name, words());
             }
             None => {}
         }
