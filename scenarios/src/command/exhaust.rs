@@ -58,7 +58,8 @@ pub struct Arguments {
     /// At most so many preemptions: a number, or unlimited
     #[arg(long, value_name = "K", default_value = "2")]
     preemptions: String,
-    /// At most so many faults: failed unlinks, and full disks and dropped callers where the scenario has them
+    /// At most so many faults: failed unlinks, and full disks and dropped callers where the scenario has them. With
+    /// faults nothing is skipped
     #[arg(long, value_name = "F", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=8))]
     faults: u32,
     /// Preempt only at these points; `ring` is RingWanted and RingCloned [default: all]
@@ -70,7 +71,7 @@ pub struct Arguments {
     /// Keep the search in this file [default: one in target/exhaust, by what is searched]
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// Make every execution, also those that are provably equal to others
+    /// Make every execution, also those that are provably equal to others; so it is with faults
     #[arg(long)]
     skip_nothing: bool,
     /// Write the plan of a failure to this directory
@@ -173,7 +174,12 @@ fn subject(arguments: &Arguments, scenario: &Scenario) -> Result<(Subject, Workl
         scenario: scenario.name.to_string(),
         size,
         points: Some(points).filter(|points| !points.is_empty()),
-        bounds: Bounds { preemptions, faults: arguments.faults, joins: !arguments.skip_nothing },
+        // what a fault hits, such as who would have been next at a lock, is not in the numbers of the states before it
+        bounds: Bounds {
+            preemptions,
+            faults: arguments.faults,
+            joins: !arguments.skip_nothing && arguments.faults == 0,
+        },
     };
     Ok((subject, workload))
 }
