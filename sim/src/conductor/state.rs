@@ -72,6 +72,7 @@ pub(super) struct Task {
     rank: u64,
     /// Absent while it is polled, and once it has ended.
     pub(super) conducted: Option<Conducted>,
+    waker: Waker,
     pub(super) is_cancelled: bool,
     pub(super) end: Option<End>,
     /// How often it was at each point, by the point's number.
@@ -99,9 +100,16 @@ pub(super) struct Waiting {
 }
 
 pub(super) enum Kind {
-    Parked(Waker),
-    Asleep(Waker, u64),
+    Parked(Wakes),
+    Asleep(Wakes, u64),
     Operation(OperationTraits, Box<dyn FnOnce(Landing) + Send>),
+}
+
+/// Whom a step wakes: the task (a waker of its own for each visit costs a fortieth of all runs a second), or a part of it
+/// that is polled by another waker.
+pub(super) enum Wakes {
+    Task,
+    Part(Waker),
 }
 
 /// The lowest goes first: those awake, then those that are held, then the sleepers by when they are due; among them the
@@ -126,6 +134,8 @@ pub(super) enum Due {
 
 /// What a step sets going, to be done while nothing is borrowed.
 pub(super) enum Move {
+    /// The task is woken.
+    Woken,
     Wake(Waker),
     Land(Box<dyn FnOnce(Landing) + Send>, Landing),
     Kill(Killed),
@@ -134,6 +144,7 @@ pub(super) enum Move {
 impl Move {
     pub(super) fn go(self) {
         match self {
+            Move::Woken => {}
             Move::Wake(waker) => waker.wake(),
             Move::Land(land, landing) => land(landing),
             Move::Kill(killed) => killed.go(),
@@ -161,15 +172,15 @@ impl State {
         let (hits, children) = (Vec::with_capacity(POINTS_USUAL), Vec::new());
         let parent = self.current;
         let conducted = conducted(id);
-        let kind = Kind::Parked(conducted.waker());
+        let waker = conducted.waker();
         let conducted = Some(conducted);
         let (is_cancelled, end) = (false, None);
-        self.tasks.push(Task { label, parent, key, role, rank, conducted, is_cancelled, end, hits, children });
+        self.tasks.push(Task { label, parent, key, role, rank, conducted, waker, is_cancelled, end, hits, children });
         if let Some(clocks) = self.clocks() {
             clocks.starts(id);
         }
         let visit = self.visit(id, START);
-        self.wait(visit, kind);
+        self.wait(visit, Kind::Parked(Wakes::Task));
     }
 
     /// The label of a task that the running one starts under `name`.
@@ -364,14 +375,14 @@ impl State {
         self.last = visit.site.task;
         self.demote(visit);
         match self.waiting.swap_remove(index).kind {
-            Kind::Parked(waker) => {
+            Kind::Parked(wakes) => {
                 self.pass(visit, What::Passed);
-                Move::Wake(waker)
+                self.wake(visit.site.task, wakes)
             }
-            Kind::Asleep(waker, due_ms) => {
+            Kind::Asleep(wakes, due_ms) => {
                 self.now_ms = self.now_ms.max(due_ms);
                 self.pass(visit, What::Passed);
-                Move::Wake(waker)
+                self.wake(visit.site.task, wakes)
             }
             Kind::Operation(traits, land) => {
                 let landing = self.landing(visit, traits);
@@ -383,6 +394,21 @@ impl State {
                 Move::Land(land, landing)
             }
         }
+    }
+
+    fn wake(&self, task: TaskId, wakes: Wakes) -> Move {
+        match wakes {
+            Wakes::Task => {
+                self.task(task).waker.wake_by_ref();
+                Move::Woken
+            }
+            Wakes::Part(waker) => Move::Wake(waker),
+        }
+    }
+
+    /// Whom to wake where a task parks that is polled with this waker.
+    pub(super) fn wakes(&self, task: TaskId, waker: &Waker) -> Wakes {
+        if self.task(task).waker.will_wake(waker) { Wakes::Task } else { Wakes::Part(waker.clone()) }
     }
 
     /// The index of what goes next: the best that is not held; if all are held, the best of those; if all sleep, the
@@ -481,7 +507,7 @@ impl State {
         self.interference.add(interference::Kind::Cancel, 1);
         let task = self.task_mut(visit.site.task);
         task.is_cancelled = true;
-        Move::Wake(task.conducted.as_ref().expect("it has not ended, and nothing is polled").waker())
+        self.wake(visit.site.task, Wakes::Task)
     }
 
     /// How an operation comes out.

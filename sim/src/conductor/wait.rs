@@ -36,10 +36,10 @@ impl<C: Borrow<Conductor> + Unpin> Future for Park<C> {
                     return Poll::Ready(());
                 };
                 state.got_to(&visit);
-                let waker = context.waker().clone();
+                let wakes = state.wakes(visit.site.task, context.waker());
                 let kind = match this.due_ms {
-                    Some(due_ms) => Kind::Asleep(waker, due_ms),
-                    None => Kind::Parked(waker),
+                    Some(due_ms) => Kind::Asleep(wakes, due_ms),
+                    None => Kind::Parked(wakes),
                 };
                 this.ticket = Some(state.wait(visit, kind));
                 Poll::Pending
