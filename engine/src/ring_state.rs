@@ -66,6 +66,11 @@ impl<E: Env> RingState<E> {
         self.published.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether this is still the latest published ring. Cheaper than another [`RingState::snapshot`], for who looks often.
+    pub fn is_latest(&self, known: &Arc<RingRecord>) -> bool {
+        Arc::ptr_eq(&self.published.read().unwrap_or_else(PoisonError::into_inner), known)
+    }
+
     /// Applies `change` to the latest ring, saves the result if it differs, and publishes it. `change` decides on the
     /// ring that it is given and on nothing read earlier.
     ///

@@ -11,9 +11,9 @@ use crate::verdict::Violation;
 use crate::vocabulary::STATE_LOCK;
 use segment_engine::catalog::Require;
 use segment_engine::error::RecordFault;
-use segment_engine::ring_state::RingRecord;
+use segment_engine::ring_state::{RingRecord, RingState};
 use segment_engine::usage::Owners;
-use segment_engine::{Point, RingLimits, SegmentId};
+use segment_engine::{Env, Point, RingLimits, SegmentId};
 use std::sync::Arc;
 
 /// The watch over one run. Clones watch the same.
@@ -33,26 +33,41 @@ pub struct Seen {
     lock_changes: u64,
     ended: usize,
     published: Option<Arc<RingRecord>>,
+    /// They were not asked about this one yet.
+    is_another: bool,
     saves: usize,
     /// Whether the published ring is the saved one.
     is_saved: bool,
 }
 
 impl Seen {
-    /// Takes in what there is now, and says whether it is new.
-    fn is_new(&mut self, history: &History, ended: usize, published: Option<Arc<RingRecord>>) -> bool {
-        let same_ring = match (&self.published, &published) {
-            (Some(seen), Some(now)) => Arc::ptr_eq(seen, now),
-            (seen, now) => seen.is_none() && now.is_none(),
+    /// Takes in the ring that is published now.
+    pub fn look<E: Env>(&mut self, ring: Option<&RingState<E>>) {
+        let is_same = match (ring, &self.published) {
+            (Some(ring), Some(known)) => ring.is_latest(known),
+            (ring, known) => ring.is_none() && known.is_none(),
         };
-        if same_ring && (self.changes, self.ended) == (history.changes, ended) {
+        if !is_same {
+            self.published = ring.map(RingState::snapshot);
+            self.is_another = true;
+        }
+    }
+
+    /// The ring that was published when last looked at.
+    pub fn published(&self) -> Option<&Arc<RingRecord>> {
+        self.published.as_ref()
+    }
+
+    /// Takes in what there is now, and says whether it is new.
+    fn is_new(&mut self, history: &History, ended: usize) -> bool {
+        if !self.is_another && (self.changes, self.ended) == (history.changes, ended) {
             return false;
         }
-        if !same_ring || self.saves != history.saves.len() {
-            self.is_saved = published.as_deref() == history.saved();
+        if self.is_another || self.saves != history.saves.len() {
+            self.is_saved = self.published.as_deref() == history.saved();
         }
-        (self.changes, self.ended, self.published, self.saves) =
-            (history.changes, ended, published, history.saves.len());
+        (self.changes, self.ended, self.is_another, self.saves) =
+            (history.changes, ended, false, history.saves.len());
         true
     }
 
@@ -188,12 +203,12 @@ impl Watch {
     }
 
     /// A step is over. Oracles are asked only if there is something new to see.
-    pub fn after_step(&self, seen: &mut Seen, pulse: Pulse<'_>, published: Option<Arc<RingRecord>>) {
+    pub fn after_step(&self, seen: &mut Seen, pulse: Pulse<'_>) {
         let history = self.history.borrow_mut();
         if history.is_recovering {
             return; // what it finds is judged before, and what it leaves when it is open again
         }
-        let is_new = seen.is_new(&history, pulse.ended(), published);
+        let is_new = seen.is_new(&history, pulse.ended());
         let locks = if seen.lock_changes == pulse.lock_changes() { LockFacts::default() } else { pulse.locks() };
         seen.lock_changes = pulse.lock_changes();
         if is_new || locks != LockFacts::default() {

@@ -76,11 +76,11 @@ impl Stage {
             if pulse.crashed().is_some() {
                 return Proceed::Stop;
             }
-            let published = ring.borrow_mut().as_ref().map(|ring| ring.snapshot());
+            seen.look(ring.borrow_mut().as_deref());
             if keeps_lineage {
-                watch.see(pulse, published.as_ref());
+                watch.see(pulse, seen.published());
             }
-            watch.after_step(&mut seen, pulse, published);
+            watch.after_step(&mut seen, pulse);
             if pulse.step() > steps_max { Proceed::Stop } else { Proceed::On }
         };
         self.env.parts.conductor.conduct(between, |woken| thread_rng().gen_range(0..woken));
