@@ -290,6 +290,7 @@ impl Conductor {
 
     /// Takes a task in: parks it at `Start`, then polls it under `label`, and records how it ends.
     pub fn adopt(&self, label: String, role: Role, task: impl Future<Output = ()> + Send + 'static) {
+        let task = Box::pin(task); // at once: it may be large, and each move copies it
         let mut state = self.state();
         if !state.is_over {
             state.add_task(label, role, |id| Conducted::new(id, &self.shared.woken, task));

@@ -66,8 +66,7 @@ impl Seen {
         if self.is_another || self.saves != history.saves.len() {
             self.is_saved = self.published.as_deref() == history.saved();
         }
-        (self.changes, self.ended, self.is_another, self.saves) =
-            (history.changes, ended, false, history.saves.len());
+        (self.changes, self.ended, self.is_another, self.saves) = (history.changes, ended, false, history.saves.len());
         true
     }
 

@@ -41,13 +41,9 @@ pub(super) struct Conducted {
 }
 
 impl Conducted {
-    pub(super) fn new(
-        task: TaskId,
-        woken: &Arc<Woken>,
-        future: impl Future<Output = ()> + Send + 'static,
-    ) -> Conducted {
+    pub(super) fn new(task: TaskId, woken: &Arc<Woken>, future: Pin<Box<dyn Future<Output = ()> + Send>>) -> Conducted {
         let call = Arc::new(Call { task, is_woken: AtomicBool::new(false), woken: woken.clone() });
-        Conducted { waker: Waker::from(call.clone()), call, future: Box::pin(future) }
+        Conducted { waker: Waker::from(call.clone()), call, future }
     }
 
     pub(super) fn waker(&self) -> Waker {
