@@ -14,10 +14,11 @@ const DISKS: u64 = 6;
 /// The workloads that are one thing smaller, those that lack most first.
 pub fn smaller(workload: &Workload) -> Vec<Smaller<Workload>> {
     let mut all = Vec::new();
-    if !workload.lives.is_empty() {
-        let mut less = workload.clone();
-        less.lives.pop();
-        all.push(Smaller { renamed: renamed(workload, &less, Some), workload: less, lives: 1, is_variant: false });
+    for life in (0..=workload.lives.len()).rev().filter(|_| !workload.lives.is_empty()) {
+        let less = without_life(workload, life);
+        let moved = |(of, caller): Place| (of != life).then(|| (of - usize::from(of > life), caller));
+        let renamed = renamed(workload, &less, moved);
+        all.push(Smaller { renamed, workload: less, life: Some(life), is_variant: false });
     }
     for place in places(workload) {
         let mut less = workload.clone();
@@ -40,7 +41,7 @@ pub fn smaller(workload: &Workload) -> Vec<Smaller<Workload>> {
     all.extend(plainer(workload).into_iter().filter(|less| size(less) < size(workload)).map(|less| Smaller {
         workload: less,
         renamed: Vec::new(),
-        lives: 0,
+        life: None,
         is_variant: false,
     }));
     all
@@ -76,6 +77,17 @@ fn callers(workload: &mut Workload, life: usize) -> &mut Vec<Vec<Operation>> {
     if life == 0 { &mut workload.callers } else { &mut workload.lives[life - 1].callers }
 }
 
+/// The workload without a life of the process; what the next one begins with stays as it is.
+fn without_life(workload: &Workload, life: usize) -> Workload {
+    let mut less = workload.clone();
+    let Later { callers, generations, .. } = less.lives.remove(life.saturating_sub(1));
+    if life == 0 {
+        less.callers = callers;
+        less.generations = generations.unwrap_or(less.generations);
+    }
+    less
+}
+
 /// The labels that are others in the smaller workload; `moved` says where a caller is in it.
 fn renamed(
     workload: &Workload,
@@ -103,7 +115,7 @@ fn without(
     let smaller = |less: Workload, is_variant| Smaller {
         renamed: renamed(workload, &less, &moved),
         workload: less,
-        lives: 0,
+        life: None,
         is_variant,
     };
     let mut all = vec![smaller(less.clone(), false)];

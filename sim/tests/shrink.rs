@@ -74,7 +74,7 @@ impl Shrinkable for Adders {
         let fewer = (*workload > 0).then(|| Smaller {
             workload: workload - 1,
             renamed: vec![(format!("add#{workload}"), None)],
-            lives: 0,
+            life: None,
             is_variant: false,
         });
         fewer.into_iter().collect()
