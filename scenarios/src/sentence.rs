@@ -28,7 +28,8 @@ pub fn of(plan: &Plan<Workload>, story: &Story, record: &Record) -> String {
             Action::Hold(Until::Passed(until)) => {
                 format!("{task}, {doing}, waits until {} {}", until.task, deed(story, until))
             }
-            Action::Hold(Until::Idle | Until::Steps(_)) => format!("{task}, {doing}, waits for long"),
+            Action::Hold(Until::Idle) => format!("{task}, {doing}, waits until nothing else can go on"),
+            Action::Hold(Until::Steps(steps)) => format!("{task}, {doing}, waits for {steps} steps"),
             Action::Error(errno) => format!("{task} fails {doing}: {}", error_words(*errno)),
             Action::Cancel => format!("the caller of {task} is dropped with it {doing}"),
             Action::CancelAfter(steps) => format!("the caller of {task} is dropped {steps} steps later"),
@@ -105,7 +106,7 @@ fn doing(point: &str) -> String {
         "RotationJoined" => "back from its rotation",
         "EvictorWoken" => "just woken",
         "EvictorAwaited" => "back from its wait for the evictor",
-        "RowsScanned" => "with the rows of a doomed segment",
+        "RowsScanned" => "about to delete the rows of a doomed segment",
         "DiskCreate" => "making a file",
         "DiskSyncDirectory" => "syncing the directory",
         "DiskWrite" => "writing its bytes",
