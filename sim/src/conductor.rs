@@ -490,6 +490,11 @@ impl<'a> Pulse<'a> {
         self.state.task(task).parent
     }
 
+    /// The point that a task has got to last.
+    pub fn place(self, task: TaskId) -> &'static str {
+        self.state.task(task).place
+    }
+
     /// How many tasks that others have started under this name go on.
     pub fn alive_children(self, name: &str) -> usize {
         let is_child = |label: &str| label.contains('/') && has_kind(label, name);

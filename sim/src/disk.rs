@@ -220,18 +220,22 @@ impl Disk for SimDisk {
 
     async fn unlink(&self, segment: SegmentId) -> Result<()> {
         self.touch("DiskUnlink", segment);
-        let history = self.history.clone();
+        let (history, task) = (self.history.clone(), self.conductor.current());
         let effect = move |landing| {
             let mut history = history.borrow_mut();
             history.changes += 1;
-            let Landing::Failed(Failure { errno, draw }) = landing else {
+            let failed_with = match landing {
+                Landing::Done => None,
+                Landing::Failed(failure) => Some(failure),
+            };
+            if failed_with.is_none_or(|failure| below(failure.draw, UNLINKED_ALL_THE_SAME) == 0) {
                 history.files.remove(segment);
+                history.unlinkers.extend(task.map(|task| (segment, task)));
+            }
+            let Some(Failure { errno, .. }) = failed_with else {
                 return Ok(());
             };
             history.unlinks_failed += 1;
-            if below(draw, UNLINKED_ALL_THE_SAME) == 0 {
-                history.files.remove(segment);
-            }
             Err(failed("unlink", Some(segment), io::Error::from_raw_os_error(errno)))
         };
         self.conductor.submit("DiskUnlink", OperationTraits { slow: true, fails: true, ..USUAL }, effect).await

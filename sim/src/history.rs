@@ -111,6 +111,8 @@ pub struct Sight {
     pub content: Option<u64>,
     /// The commit that made it so, counted from 1.
     pub commit: u64,
+    /// Whose commit that was.
+    pub task: Option<TaskId>,
 }
 
 /// A saved manifest and the commit that wrote it, counted from 1.
@@ -182,6 +184,8 @@ pub struct History {
     pub departed: BTreeSet<SegmentId>,
     /// What callers were told, in order.
     pub answers: Vec<(TaskId, Answer)>,
+    /// Segments whose files were unlinked, and by whom.
+    pub unlinkers: Vec<(SegmentId, TaskId)>,
     /// Unlinks that the plan made fail.
     pub unlinks_failed: u64,
     /// Unlinks that the engine says have failed.
@@ -281,10 +285,10 @@ impl History {
                 }
             }
         }
-        let step = save.step;
+        let (step, task) = (save.step, save.task);
         self.saves.push(save);
         self.changes += 1;
-        self.see(step);
+        self.see(step, task);
     }
 
     /// The bytes that a manifest names, if they are there.
@@ -349,8 +353,8 @@ impl History {
         }
     }
 
-    /// Takes in what readers can see from this step on: a row whose segment is in the ring.
-    pub fn see(&mut self, step: u64) {
+    /// Takes in what readers can see from this step on: a row whose segment is in the ring. `task` made it so.
+    pub fn see(&mut self, step: u64, task: Option<TaskId>) {
         let Some(Save { record, .. }) = self.saves.last() else {
             return;
         };
@@ -363,7 +367,7 @@ impl History {
             let seen = row.filter(|row| record.ring.generation_of(row.manifest.segment).is_some());
             let content = seen.map(|row| row.manifest.checksum);
             if sights.last().and_then(|sight| sight.content) != content {
-                sights.push(Sight { step, content, commit });
+                sights.push(Sight { step, content, commit, task });
             }
         }
     }
@@ -372,7 +376,7 @@ impl History {
     pub fn sights_since(&self, key: Key, since: u64) -> impl Iterator<Item = Sight> + '_ {
         let sights = self.sights.get(&key).map_or(&[][..], Vec::as_slice);
         let first = sights.partition_point(|sight| sight.step < since);
-        let nothing = Sight { step: 0, content: None, commit: 0 };
+        let nothing = Sight { step: 0, content: None, commit: 0, task: None };
         let before = first.checked_sub(1).map_or(nothing, |before| sights[before]);
         std::iter::once(before).chain(sights[first..].iter().copied())
     }

@@ -89,6 +89,10 @@ impl Tasks for Pulse<'_> {
         Pulse::parent(*self, task)
     }
 
+    fn place(&self, task: TaskId) -> &'static str {
+        Pulse::place(*self, task)
+    }
+
     fn alive_children(&self, name: &str) -> usize {
         Pulse::alive_children(*self, name)
     }
@@ -144,7 +148,7 @@ impl Watch {
         history.keep_moves(site, changes);
         history.change(changes);
         history.changes += 1;
-        history.see(pulse.step());
+        history.see(pulse.step(), pulse.current());
         let label = pulse.current().map_or("", |task| pulse.label(task));
         for change in changes {
             if let Change::Damaged(key, fault) = change {

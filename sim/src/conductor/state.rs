@@ -75,6 +75,8 @@ pub(super) struct Task {
     waker: Waker,
     pub(super) is_cancelled: bool,
     pub(super) end: Option<End>,
+    /// The point that it has got to last.
+    pub(super) place: &'static str,
     /// How often it was at each point, by the point's number.
     pub(super) hits: Vec<u32>,
     /// How many tasks it has started under each name.
@@ -175,7 +177,21 @@ impl State {
         let waker = conducted.waker();
         let conducted = Some(conducted);
         let (is_cancelled, end) = (false, None);
-        self.tasks.push(Task { label, parent, key, role, rank, conducted, waker, is_cancelled, end, hits, children });
+        let place = START;
+        self.tasks.push(Task {
+            label,
+            parent,
+            key,
+            role,
+            rank,
+            conducted,
+            waker,
+            is_cancelled,
+            end,
+            place,
+            hits,
+            children,
+        });
         if let Some(clocks) = self.clocks() {
             clocks.starts(id);
         }
@@ -252,6 +268,7 @@ impl State {
         if state.hits.len() <= number {
             state.hits.resize(number + 1, 0);
         }
+        state.place = point;
         state.hits[number] += 1;
         let hit = state.hits[number];
         Visit { site: Site { task, point, hit }, key: site_key(state.key, point, hit), window, lock }

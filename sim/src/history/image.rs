@@ -56,7 +56,7 @@ impl History {
             self.saves.push(Save { step, task: None, record });
         }
         self.changes += 1;
-        self.see(step);
+        self.see(step, None);
         self.image = self.look();
     }
 

@@ -8,9 +8,9 @@
 //! a put was to store whose commit failed and is there. Legal: nothing, where its segment was evicted since, also by a commit that failed
 //! and is there. Anything, where the plan has removed the file.
 
-use super::scene::{Scene, segment};
-use super::{Finding, Oracle, View, When};
-use crate::history::{Change, Sight, is_doomed};
+use super::scene::{ACTOR, Scene, segment};
+use super::{Finding, Oracle, View, When, number};
+use crate::history::{Answer, Change, Sight, is_doomed};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The oracle.
@@ -23,7 +23,7 @@ pub const ORACLE: Oracle = Oracle {
             let mut manifest = scene.history.rows[0].manifest;
             (manifest.checksum, manifest.segment) = (7, segment(3));
             scene.history.change(&[Change::Row(1, Some(manifest))]);
-            scene.history.see(scene.steps);
+            scene.history.see(scene.steps, Some(ACTOR));
         })
     },
 };
@@ -74,12 +74,18 @@ fn survives(view: &View<'_>) -> Option<Finding> {
 fn check(view: &View<'_>) -> Option<Finding> {
     let history = view.history;
     history.sights.iter().find_map(|(key, sights)| {
-        let Sight { step, content, .. } = *sights.last()?;
+        let Sight { step, content, task, .. } = *sights.last()?;
         let content = content.filter(|_| step == view.steps && step > 0)?;
         if history.putting.iter().any(|put| (put.key, put.content) == (*key, content)) {
             return None;
         }
-        let sentence = format!("key {key} shows what nobody puts: an answered put is undone");
-        Some(Finding { race: "a row comes back".to_string(), sentence })
+        let answered =
+            history.answers.iter().rev().find(|(_, answer)| matches!(answer, Answer::Put { key: of, .. } if of == key));
+        let undone =
+            answered.map_or("an answered put".to_string(), |(put, _)| view.label(Some(*put)) + ", which was answered,");
+        let row = history.rows.iter().find(|row| row.key == *key)?;
+        let (by, segment) = (view.label(task), number(row.manifest.segment));
+        let sentence = format!("{by} made key {key} show in segment {segment} what nobody puts: {undone} is undone");
+        Some(Finding { race: format!("{}: a row comes back", view.kind(task)), sentence })
     })
 }

@@ -27,7 +27,9 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let members = saved.ring.members().iter().map(|member| member.segment);
     let lost = members.into_iter().find(|segment| !history.files.contains(*segment) && !by_the_plan(*segment));
     if let Some(lost) = lost {
-        return found(format!("segment {} in the ring without a file", number(lost)));
+        let unlinked = history.unlinkers.iter().find(|(segment, _)| *segment == lost);
+        let unlinked = unlinked.map(|(_, by)| format!(", which {} has unlinked", view.label(Some(*by))));
+        return found(format!("segment {} in the ring without a file{}", number(lost), unlinked.unwrap_or_default()));
     }
     history.rows.iter().filter(|row| !by_the_plan(row.manifest.segment)).find_map(|row| {
         let segment = row.manifest.segment;

@@ -86,6 +86,8 @@ pub trait Tasks {
     fn is_alive(&self, task: TaskId) -> bool;
     /// Who started it, if a task did.
     fn parent(&self, task: TaskId) -> Option<TaskId>;
+    /// The point that it has got to last.
+    fn place(&self, task: TaskId) -> &'static str;
     /// How many tasks that others have started under this name go on.
     fn alive_children(&self, name: &str) -> usize;
 }

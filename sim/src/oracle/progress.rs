@@ -6,6 +6,7 @@
 
 use super::scene::{ACTOR, Scene};
 use super::{Finding, Oracle, View, When};
+use crate::site::TaskId;
 
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
@@ -21,8 +22,9 @@ fn check(view: &View<'_>) -> Option<Finding> {
         return Some(Finding { race: "livelock".to_string(), sentence });
     }
     let stalled = view.unfinished.first().copied()?;
-    let names: Vec<String> = view.unfinished.iter().map(|task| view.label(Some(*task))).collect();
-    let sentence = format!("nothing can run and {} never ends", names.join(", "));
+    let place = |task: &TaskId| format!("{} never goes on from {}", view.label(Some(*task)), view.tasks.place(*task));
+    let stuck: Vec<String> = view.unfinished.iter().map(place).collect();
+    let sentence = format!("nothing can run, and {}", stuck.join(", "));
     Some(Finding { race: format!("{}: stalled", view.kind(Some(stalled))), sentence })
 }
 

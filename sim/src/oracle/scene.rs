@@ -78,7 +78,7 @@ impl Scene {
         history.commits = 1;
         let manifest = Manifest { version: 1, segment: segment(3), offset: 0, length, checksum };
         history.change(&[Change::Row(1, Some(manifest)), Change::Index(segment(3), 1, true)]);
-        history.see(3);
+        history.see(3, None);
         let live = Owners { live: length, ..Owners::default() };
         Scene {
             owners: vec![(segment(3), live)],
@@ -129,6 +129,10 @@ impl Tasks for Scene {
 
     fn parent(&self, _task: TaskId) -> Option<TaskId> {
         None
+    }
+
+    fn place(&self, _task: TaskId) -> &'static str {
+        "RingCloned"
     }
 
     fn alive_children(&self, _name: &str) -> usize {
