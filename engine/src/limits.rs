@@ -7,6 +7,9 @@ pub const BUDGET_SEGMENTS_MIN: u64 = 4;
 /// Share of a disk budget that is left to the catalog (its tables and write-ahead log): 1/16.
 pub const CATALOG_SHARE_DIVISOR: u64 = 16;
 
+/// What a segment may grow to where nobody has a reason for another size.
+pub const SEGMENT_BYTES: u64 = 512 << 20;
+
 /// The longest key of an artifact.
 pub const KEY_BYTES_MAX: usize = 1024;
 

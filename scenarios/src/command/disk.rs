@@ -23,10 +23,10 @@ use tokio::runtime::Runtime;
 /// Tasks or threads at once, unless others are asked for.
 const WORKERS: [u16; 3] = [1, 16, 64];
 
-/// The sizes, and how many artifacts of each a turn puts at most: 256 MiB and 512 MiB.
+/// The sizes, and how many artifacts of each a turn puts at most: 256 MiB and 1.5 GiB, some for each of 64 writers.
 const SIZES: [Size; 2] = [
     Size { is: SizeName::Small, name: "64 KiB", bytes: 64 << 10, artifacts: 4096 },
-    Size { is: SizeName::Large, name: "4 MiB", bytes: 4 << 20, artifacts: 128 },
+    Size { is: SizeName::Large, name: "4 MiB", bytes: 4 << 20, artifacts: 384 },
 ];
 
 /// What the floor syncs at once where it syncs as seldom as is of use.
@@ -56,7 +56,7 @@ const SYNC_TARGETS: [(usize, f64); 2] = [(16, 4.0), (64, 12.0)];
 ///   batched  the same with one fdatasync for every 64 MiB: what the disk takes when nobody waits for an answer
 ///   BlobDB   RocksDB with blob files and without compression, as many threads, each put with a synced log
 ///
-/// Then all that was put is got again, mostly out of the page cache. No more than 2.5 GiB of DIR are in use at a time,
+/// Then all that was put is got again, mostly out of the page cache. No more than 3.5 GiB of DIR are in use at a time,
 /// and all of it is removed. It takes some minutes. Ratios above 1 are in the engine's favour. Targets that were missed
 /// are told and do not change the exit code: a busy machine misses them too.
 #[derive(Debug, clap::Args)]
@@ -77,7 +77,7 @@ pub struct Arguments {
     /// How often each takes its turn; in four rounds each of the four is the first once
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1000))]
     rounds: u16,
-    /// A turn of puts ends after this time, or after 256 MiB of small or 512 MiB of large artifacts
+    /// A turn of puts ends after this time, or after 256 MiB of small or 1.5 GiB of large artifacts
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     seconds: u16,
 }

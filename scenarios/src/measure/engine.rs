@@ -4,12 +4,10 @@ use crate::error::Result;
 use crate::measure::artifacts::{Artifacts, key};
 use crate::measure::counted::{CountedEnv, Syncs};
 use crate::measure::turn::{Bound, Turn, tasks};
+use segment_engine::limits::SEGMENT_BYTES;
 use segment_engine::{Engine, Limits, LocalEnv, RingLimits};
 use std::path::Path;
 use std::sync::Arc;
-
-/// Bytes of a segment.
-pub const SEGMENT_BYTES: u64 = 256 << 20;
 
 /// No turn writes as much as this ring holds: nothing is evicted.
 const RING: RingLimits = RingLimits { old: 32, current: 32, new: 32 };
