@@ -441,7 +441,7 @@ impl<'a> Pulse<'a> {
 
     /// What is wrong with the locks.
     pub fn locks(self) -> LockFacts {
-        self.state.locks.facts(|task, name| self.state.is_kind(task, name))
+        self.state.locks.facts(|task| self.state.task(task).never_waits)
     }
 
     /// How the process ended, if it has.

@@ -1,6 +1,6 @@
 //! Who holds which lock and who waits for it, told from points alone.
 
-use crate::site::TaskId;
+use crate::site::{TaskId, name};
 
 /// A kind of lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,12 +151,19 @@ impl Locks {
         self.held.iter().find(|(_, kind)| self.kind(*kind).name == name).map(|(holder, _)| *holder)
     }
 
-    /// What is wrong. `is_kind` says whether a task is of a kind, by the kind's name.
-    pub fn facts(&self, is_kind: impl Fn(TaskId, &str) -> bool) -> LockFacts {
+    /// The locks that a task of this label must never wait for, one bit a lock.
+    pub fn never_by(&self, label: &str) -> u8 {
+        let name = name(label);
+        let kinds = (0u8..).zip(self.kinds).filter(|(_, kind)| kind.never_by.contains(&name));
+        kinds.fold(0, |bits, (place, _)| bits | 1 << place)
+    }
+
+    /// What is wrong. `never_by` says of each task which locks it must never wait for.
+    pub fn facts(&self, never_by: impl Fn(TaskId) -> u8) -> LockFacts {
         if self.wanted.is_empty() || self.held.is_empty() {
             return LockFacts { out_of_order: self.out_of_order, held_at: self.held_at, ..LockFacts::default() };
         }
-        let never = |waiter: TaskId, kind: Place| self.kind(kind).never_by.iter().any(|name| is_kind(waiter, name));
+        let never = |waiter: TaskId, kind: Place| never_by(waiter) >> kind & 1 == 1;
         let forbidden = self.wanted.iter().find_map(|&(waiter, kind)| {
             let (holder, _) = self.held.iter().find(|(holder, held)| *held == kind && *holder != waiter)?;
             never(waiter, kind).then_some((waiter, kind, *holder))
@@ -229,9 +236,9 @@ mod tests {
         let mut locks = Locks::new(KINDS);
         got_to(&mut locks, A, "Held");
         got_to(&mut locks, B, "Sync");
-        assert_eq!(locks.facts(|_, _| false).held_at, None);
+        assert_eq!(locks.facts(|_| 0).held_at, None);
         got_to(&mut locks, A, "Sync");
-        assert_eq!(locks.facts(|_, _| false).held_at, Some((A, "inner", "Sync")));
+        assert_eq!(locks.facts(|_| 0).held_at, Some((A, "inner", "Sync")));
     }
 
     #[test]
@@ -244,7 +251,7 @@ mod tests {
         assert_eq!(locks.out_of_order, None);
         locks.passed(A, locks.point("OuterFree"));
         locks.passed(A, locks.point("OuterWanted"));
-        assert_eq!(locks.facts(|_, _| false).out_of_order, Some((A, "inner", "outer")));
+        assert_eq!(locks.facts(|_| 0).out_of_order, Some((A, "inner", "outer")));
     }
 
     #[test]

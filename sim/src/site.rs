@@ -80,8 +80,15 @@ pub fn kind(label: &str) -> String {
 
 /// Whether a task is of this kind, whoever started it.
 pub fn has_kind(label: &str, kind: &str) -> bool {
-    let last = label.rsplit_once('/').map_or(label, |(_, last)| last);
-    last.strip_prefix(kind).is_some_and(|rest| rest.is_empty() || rest.starts_with('#'))
+    name(label) == kind
+}
+
+/// What a task is, whoever started it: `rotate#1/rotation#2` is a `rotation`.
+pub fn name(label: &str) -> &str {
+    let bytes = label.as_bytes();
+    let start = bytes.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+    let length = bytes[start..].iter().position(|byte| *byte == b'#').unwrap_or(label.len() - start);
+    &label[start..start + length]
 }
 
 impl fmt::Display for SiteName {

@@ -12,7 +12,7 @@ use crate::window::WindowPoint;
 pub(super) const POINTS_USUAL: usize = 48;
 
 /// Places for the numbers of points that were looked up.
-const SLOTS: usize = 64;
+const SLOTS: usize = 256;
 
 /// The points that runs have come to so far.
 pub struct Points {

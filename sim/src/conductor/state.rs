@@ -13,7 +13,7 @@ use crate::footprint::Footprint;
 use crate::interference::{self, Interference};
 use crate::locks::{LockPoint, Locks};
 use crate::plan::{Action, Base, CrashKind, Injection, Moment, Schedule, Until};
-use crate::site::{Site, SiteName, TaskId, has_kind, label_key, numbered, site_key};
+use crate::site::{Site, SiteName, TaskId, label_key, numbered, site_key};
 use crate::trace::{Trace, What};
 use crate::window::{WindowPoint, Windows};
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,6 +75,8 @@ pub(super) struct Task {
     waker: Waker,
     pub(super) is_cancelled: bool,
     pub(super) end: Option<End>,
+    /// The locks that it must never wait for, one bit a lock.
+    pub(super) never_waits: u8,
     /// The point that it has got to last.
     pub(super) place: &'static str,
     /// How often it was at each point, by the point's number.
@@ -177,7 +179,7 @@ impl State {
         let waker = conducted.waker();
         let conducted = Some(conducted);
         let (is_cancelled, end) = (false, None);
-        let place = START;
+        let (place, never_waits) = (START, self.locks.never_by(&label));
         self.tasks.push(Task {
             label,
             parent,
@@ -188,6 +190,7 @@ impl State {
             waker,
             is_cancelled,
             end,
+            never_waits,
             place,
             hits,
             children,
@@ -605,11 +608,6 @@ impl State {
     pub(super) fn name_of(&self, site: Site) -> SiteName {
         let task = self.task(site.task).label.clone();
         SiteName { task, point: site.point.to_string(), hit: site.hit }
-    }
-
-    /// Whether a task is of a kind, by the kind's name.
-    pub(super) fn is_kind(&self, task: TaskId, name: &str) -> bool {
-        has_kind(&self.task(task).label, name)
     }
 }
 
