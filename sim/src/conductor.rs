@@ -7,27 +7,32 @@
 //!
 //! It does not check anything itself: oracles look at what it recorded.
 
+mod cancel;
+mod choose;
 mod crash;
 mod guided;
 mod meaning;
 mod points;
+mod pulse;
 mod state;
 mod task;
+mod tasks;
 mod wait;
 
 pub use meaning::Vocabulary;
 pub use points::Points;
+pub use pulse::Pulse;
 pub use task::panic_message;
 
 use crate::choice::{Guide, Walk};
 use crate::confined::Confined;
 use crate::decision::{Decisions, Question, Ratio};
 use crate::interference::Interference;
-use crate::locks::{LockFacts, Locks};
+use crate::locks::Locks;
 use crate::plan::{CrashKind, Injection, Schedule};
-use crate::site::{Site, SiteName, TaskId, has_kind};
+use crate::site::{Site, SiteName, TaskId};
 use crate::trace::{Trace, What};
-use crate::window::{Window, WindowCount, Windows};
+use crate::window::Windows;
 use guided::Guided;
 use state::{Kind, State, Visit};
 use std::cell::RefMut;
@@ -125,12 +130,6 @@ impl Begun {
     pub fn site(&self) -> Option<Site> {
         self.visit.as_ref().map(|visit| visit.site)
     }
-}
-
-/// The run at one moment, seen while the conductor's state is borrowed: whoever looks must not call the conductor.
-#[derive(Clone, Copy)]
-pub struct Pulse<'a> {
-    state: &'a State,
 }
 
 /// Whether a run goes on.
@@ -420,118 +419,5 @@ impl Conductor {
 
     fn state(&self) -> RefMut<'_, State> {
         self.shared.state.borrow_mut()
-    }
-}
-
-impl<'a> Pulse<'a> {
-    /// Steps so far.
-    pub fn step(self) -> u64 {
-        self.state.step
-    }
-
-    /// The task that runs, if one does.
-    pub fn current(self) -> Option<TaskId> {
-        self.state.current
-    }
-
-    /// Tasks that have ended.
-    pub fn ended(self) -> usize {
-        self.state.ended
-    }
-
-    /// What is wrong with the locks.
-    pub fn locks(self) -> LockFacts {
-        self.state.locks.facts(|task| self.state.task(task).never_waits)
-    }
-
-    /// How the process ended, if it has.
-    pub fn crashed(self) -> Option<CrashKind> {
-        self.state.crashed
-    }
-
-    /// Whether a guided run has ended in a state that is known.
-    pub fn is_joined(self) -> bool {
-        self.state.guided.as_ref().is_some_and(|guided| guided.walk.is_joined)
-    }
-
-    /// The points at which the process ended, each with the kind of task that was there.
-    pub fn crash_sites(self) -> &'a [String] {
-        &self.state.crash_sites
-    }
-
-    /// Each of these points that a task has been at, with the kind of that task, in order.
-    pub fn sites_met(self, points: &[&'static str]) -> Vec<String> {
-        let met = self.state.tasks.iter().flat_map(|task| self.state.sites_met(task, points));
-        met.collect::<BTreeSet<String>>().into_iter().collect()
-    }
-
-    /// Grows whenever [`Pulse::locks`] may tell something new.
-    pub fn lock_changes(self) -> u64 {
-        self.state.locks.changes()
-    }
-
-    /// The task that holds the lock of this name.
-    pub fn holder(self, lock: &str) -> Option<TaskId> {
-        self.state.locks.holder(lock)
-    }
-
-    /// A task's label.
-    pub fn label(self, task: TaskId) -> &'a str {
-        &self.state.task(task).label
-    }
-
-    /// Whether a task goes on.
-    pub fn is_alive(self, task: TaskId) -> bool {
-        self.state.task(task).end.is_none()
-    }
-
-    /// Who started a task, if a task did.
-    pub fn parent(self, task: TaskId) -> Option<TaskId> {
-        self.state.task(task).parent
-    }
-
-    /// The point that a task has got to last.
-    pub fn place(self, task: TaskId) -> &'static str {
-        self.state.task(task).place
-    }
-
-    /// How many tasks that others have started under this name go on.
-    pub fn alive_children(self, name: &str) -> usize {
-        let is_child = |label: &str| label.contains('/') && has_kind(label, name);
-        self.state.tasks.iter().filter(|task| task.end.is_none() && is_child(&task.label)).count()
-    }
-
-    /// The labels of all tasks, in the order of their ids.
-    pub fn labels(self) -> Vec<String> {
-        self.state.tasks.iter().map(|task| task.label.clone()).collect()
-    }
-
-    /// Callers and workers that have not ended.
-    pub fn unfinished(self) -> Vec<TaskId> {
-        let ids = (0u16..).map(TaskId).zip(&self.state.tasks);
-        ids.filter(|(_, task)| task.end.is_none() && task.role != Role::Daemon).map(|(id, _)| id).collect()
-    }
-
-    /// The panics of the run: which task, saying what.
-    pub fn panics(self) -> impl Iterator<Item = (TaskId, &'a str)> {
-        (0u16..).map(TaskId).zip(&self.state.tasks).filter_map(|(id, task)| match &task.end {
-            Some(End::Panicked(message)) => Some((id, message.as_str())),
-            _ => None,
-        })
-    }
-
-    /// The first landing in an exclusive window: in which kind, whose it was, who landed.
-    pub fn first_intrusion(self) -> Option<(&'static Window, TaskId, TaskId)> {
-        self.state.windows.first_intrusion()
-    }
-
-    /// What was counted of each window.
-    pub fn window_counts(self) -> Vec<WindowCount> {
-        self.state.windows.counts()
-    }
-
-    /// How often the plan interfered.
-    pub fn interference(self) -> Interference {
-        self.state.interference
     }
 }

@@ -1,7 +1,8 @@
 //! The end of a process: when it comes, what of it still lands, and where it came.
 
-use super::state::{Kind, State, Task, Visit, Waiting};
+use super::state::{Kind, State, Visit, Waiting};
 use super::task::Conducted;
+use super::tasks::Task;
 use super::{End, Landing};
 use crate::decision::Question;
 use crate::interference;

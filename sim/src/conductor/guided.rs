@@ -6,7 +6,8 @@
 //! land is to let its task go on, and to let others go before is a preemption. Sleepers can go when nothing else can,
 //! those that are due first.
 
-use super::state::{Kind, Move, START, State};
+use super::state::{Kind, Move, State};
+use super::tasks::START;
 use super::{ERRNO_FULL, ERRNO_IO, End, OperationTraits, Role};
 use crate::choice::{self, Choice, Faults, Guide, Walk};
 use crate::clocks::{Clocks, Known, Place, edge};

@@ -1,19 +1,18 @@
-//! What the conductor knows: the tasks, what waits, and which of it goes next.
+//! What the conductor knows: what waits, what a step does with it, and what has come of it.
 
+use super::cancel::Due;
+use super::choose::Hold;
 use super::crash::Killed;
 use super::guided::Guided;
-use super::points::{POINTS_USUAL, Point, Points};
-use super::task::Conducted;
-use super::{
-    CANCEL_AT_ONCE, CANCEL_STEPS_MAX, ERRNO_FULL, ERRNO_IO, End, Failure, HOLD_IDLE, HOLD_STEPS_MAX, Landing,
-    OperationTraits, Role,
-};
+use super::points::{Point, Points};
+use super::tasks::{START, Task};
+use super::{ERRNO_FULL, ERRNO_IO, Failure, HOLD_IDLE, HOLD_STEPS_MAX, Landing, OperationTraits};
 use crate::decision::{Decisions, Question, Ratio, below};
 use crate::footprint::Footprint;
 use crate::interference::{self, Interference};
 use crate::locks::{LockPoint, Locks};
 use crate::plan::{Action, Base, CrashKind, Injection, Moment, Schedule, Until};
-use crate::site::{Site, SiteName, TaskId, label_key, numbered, site_key};
+use crate::site::{Site, SiteName, TaskId, site_key};
 use crate::trace::{Trace, What};
 use crate::window::{WindowPoint, Windows};
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,28 +62,6 @@ pub(super) struct State {
     pub(super) guided: Option<Box<Guided>>,
 }
 
-pub(super) struct Task {
-    pub(super) label: String,
-    pub(super) parent: Option<TaskId>,
-    pub(super) key: u64,
-    pub(super) role: Role,
-    /// Base `priority`: the lowest goes first.
-    rank: u64,
-    /// Absent while it is polled, and once it has ended.
-    pub(super) conducted: Option<Conducted>,
-    waker: Waker,
-    pub(super) is_cancelled: bool,
-    pub(super) end: Option<End>,
-    /// The locks that it must never wait for, one bit a lock.
-    pub(super) never_waits: u8,
-    /// The point that it has got to last.
-    pub(super) place: &'static str,
-    /// How often it was at each point, by the point's number.
-    pub(super) hits: Vec<u32>,
-    /// How many tasks it has started under each name.
-    children: Vec<(&'static str, u32)>,
-}
-
 /// A task at a point.
 #[derive(Clone, Copy)]
 pub(super) struct Visit {
@@ -116,26 +93,6 @@ pub(super) enum Wakes {
     Part(Waker),
 }
 
-/// The lowest goes first: those awake, then those that are held, then the sleepers by when they are due; among them the
-/// task's rank, then its own.
-type Order = (u64, u64, u64);
-
-#[derive(Clone, Copy)]
-pub(super) enum Hold {
-    Passed(u64),
-    UntilStep(u64),
-    Idle,
-}
-
-/// When a caller is dropped.
-#[derive(Clone, Copy)]
-pub(super) enum Due {
-    /// From this step on.
-    Step(u64),
-    /// Once this site has passed.
-    Passed(u64),
-}
-
 /// What a step sets going, to be done while nothing is borrowed.
 pub(super) enum Move {
     /// The task is woken.
@@ -157,107 +114,6 @@ impl Move {
 }
 
 impl State {
-    pub(super) fn task(&self, id: TaskId) -> &Task {
-        &self.tasks[usize::from(id.0)]
-    }
-
-    pub(super) fn task_mut(&mut self, id: TaskId) -> &mut Task {
-        &mut self.tasks[usize::from(id.0)]
-    }
-
-    /// Takes a new task in, and parks it: it does nothing before it is chosen.
-    pub(super) fn add_task(&mut self, label: String, role: Role, conducted: impl FnOnce(TaskId) -> Conducted) {
-        let id = TaskId(u16::try_from(self.tasks.len()).expect("a run has fewer than 65,536 tasks"));
-        let key = label_key(&label);
-        let rank = match self.schedule.base {
-            Base::Priority => self.decisions.draw(Question::Rank, key) >> 1,
-            Base::Keyed | Base::Sequential => 0,
-        };
-        let (hits, children) = (Vec::with_capacity(POINTS_USUAL), Vec::new());
-        let parent = self.current;
-        let conducted = conducted(id);
-        let waker = conducted.waker();
-        let conducted = Some(conducted);
-        let (is_cancelled, end) = (false, None);
-        let (place, never_waits) = (START, self.locks.never_by(&label));
-        self.tasks.push(Task {
-            label,
-            parent,
-            key,
-            role,
-            rank,
-            conducted,
-            waker,
-            is_cancelled,
-            end,
-            never_waits,
-            place,
-            hits,
-            children,
-        });
-        if let Some(clocks) = self.clocks() {
-            clocks.starts(id);
-        }
-        let visit = self.visit(id, START);
-        self.wait(visit, Kind::Parked(Wakes::Task));
-    }
-
-    /// The label of a task that the running one starts under `name`.
-    pub(super) fn child_label(&mut self, name: &'static str) -> String {
-        let Some(parent) = self.current else {
-            return name.to_string();
-        };
-        let parent = self.task_mut(parent);
-        let number = match parent.children.iter_mut().find(|(counted, _)| *counted == name) {
-            Some((_, number)) => {
-                *number += 1;
-                *number
-            }
-            None => {
-                parent.children.push((name, 1));
-                1
-            }
-        };
-        numbered(Some(&parent.label), name, number)
-    }
-
-    /// A task runs from now on; `None` when it is no more.
-    pub(super) fn enter(&mut self, task: TaskId) -> Option<Conducted> {
-        let conducted = self.task_mut(task).conducted.take()?;
-        self.current = Some(task);
-        if let Some(clocks) = self.clocks() {
-            clocks.polls(task);
-        }
-        Some(conducted)
-    }
-
-    /// It has parked.
-    pub(super) fn leave(&mut self, task: TaskId, conducted: Conducted) {
-        self.current = None;
-        self.task_mut(task).conducted = Some(conducted);
-    }
-
-    /// What is left to be polled, at the end of a run.
-    pub(super) fn take_conducted(&mut self) -> Vec<Conducted> {
-        self.tasks.iter_mut().filter_map(|task| task.conducted.take()).collect()
-    }
-
-    /// A task is no more.
-    pub(super) fn end(&mut self, id: TaskId, end: End) {
-        self.current = None;
-        self.ended += 1;
-        self.windows.ended(id);
-        self.locks.ended(id);
-        let site = Site { task: id, point: "end", hit: 1 };
-        let key = site_key(self.task(id).key, site.point, site.hit);
-        match &end {
-            End::Finished => self.trace.push(self.step, site, key, What::Finished),
-            End::Panicked(_) => self.trace.push(self.step, site, key, What::Panicked),
-            End::Cancelled | End::Killed => {} // traced where it happened
-        }
-        self.task_mut(id).end = Some(end);
-    }
-
     /// Numbers the running task's visit of a point; `None` outside a conducted task.
     pub(super) fn arrive(&mut self, point: &'static str) -> Option<Visit> {
         let task = self.current.filter(|_| self.conducting)?;
@@ -416,7 +272,7 @@ impl State {
         }
     }
 
-    fn wake(&self, task: TaskId, wakes: Wakes) -> Move {
+    pub(super) fn wake(&self, task: TaskId, wakes: Wakes) -> Move {
         match wakes {
             Wakes::Task => {
                 self.task(task).waker.wake_by_ref();
@@ -431,103 +287,9 @@ impl State {
         if self.task(task).waker.will_wake(waker) { Wakes::Task } else { Wakes::Part(waker.clone()) }
     }
 
-    /// The index of what goes next: the best that is not held; if all are held, the best of those; if all sleep, the
-    /// first that is due.
-    fn choose(&self) -> Option<usize> {
-        let mut best: Option<(Order, usize)> = None;
-        for (index, waiting) in self.waiting.iter().enumerate() {
-            let order = self.order(waiting);
-            let is_better = best.is_none_or(|(least, place)| {
-                // two visits of one task may be equal in all but their sites
-                order < least || (order == least && waiting.visit.site < self.waiting[place].visit.site)
-            });
-            if is_better {
-                best = Some((order, index));
-            }
-        }
-        best.map(|(_, index)| index)
-    }
-
-    fn order(&self, waiting: &Waiting) -> Order {
-        let asleep_until = match waiting.kind {
-            Kind::Asleep(_, due_ms) => due_ms + 1,
-            Kind::Parked(_) | Kind::Operation(..) => 0,
-        };
-        let late = asleep_until << 1 | u64::from(waiting.hold.is_some() && self.is_held(waiting));
-        let Site { task, hit, .. } = waiting.visit.site;
-        let (task_rank, rank) = match self.schedule.base {
-            Base::Keyed => (0, waiting.rank),
-            Base::Priority => (self.task(task).rank, waiting.rank),
-            Base::Sequential => (u64::from(task.0.wrapping_sub(self.last.0)), u64::from(hit)),
-        };
-        (late, task_rank, rank)
-    }
-
-    fn is_held(&self, waiting: &Waiting) -> bool {
-        match waiting.hold {
-            None => false,
-            Some(Hold::Passed(site)) => !self.passed.contains(&site),
-            Some(Hold::UntilStep(step)) => self.step < step,
-            Some(Hold::Idle) => true,
-        }
-    }
-
     /// Whether a knob that is set so takes this site.
-    fn takes(&self, knob: Ratio, question: Question, visit: &Visit) -> bool {
+    pub(super) fn takes(&self, knob: Ratio, question: Question, visit: &Visit) -> bool {
         knob.hits > 0 && knob.takes(self.decisions.draw(question, visit.key))
-    }
-
-    /// How the caller that is there is to be dropped, if it is.
-    fn cancels(&self, waiting: &Waiting) -> Option<Action> {
-        let id = waiting.visit.site.task;
-        let is_marked = self.to_cancel.iter().any(|(_, visit)| visit.site.task == id);
-        if self.task(id).role != Role::Caller || !self.is_droppable(id) || is_marked {
-            return None;
-        }
-        match self.injected.get(&waiting.visit.key) {
-            Some(Action::CancelAfter(0)) => Some(Action::Cancel),
-            Some(drop @ (Action::Cancel | Action::CancelAfter(_) | Action::CancelOnce(_))) => Some(drop.clone()),
-            Some(_) => None,
-            None if !self.takes(self.schedule.knobs.cancel, Question::Cancel, &waiting.visit) => None,
-            None if self.takes(CANCEL_AT_ONCE, Question::CancelAtOnce, &waiting.visit) => Some(Action::Cancel),
-            None => {
-                let steps = below(self.decisions.draw(Question::CancelSteps, waiting.visit.key), CANCEL_STEPS_MAX);
-                Some(Action::CancelAfter(steps as u32 + 1))
-            }
-        }
-    }
-
-    fn is_due(&self, due: Due) -> bool {
-        match due {
-            Due::Step(step) => step <= self.step,
-            Due::Passed(site) => self.passed.contains(&site),
-        }
-    }
-
-    pub(super) fn is_droppable(&self, id: TaskId) -> bool {
-        let task = self.task(id);
-        !task.is_cancelled && task.end.is_none()
-    }
-
-    /// Takes out a drop that is due, of a caller that is still there.
-    fn due_cancel(&mut self) -> Option<Visit> {
-        while let Some(index) = self.to_cancel.iter().position(|(due, _)| self.is_due(*due)) {
-            let (_, visit) = self.to_cancel.remove(index);
-            if self.is_droppable(visit.site.task) {
-                return Some(visit);
-            }
-        }
-        None
-    }
-
-    /// Drops the caller that is there, once it is polled. If it is parked, that is withdrawn with it; an operation
-    /// outlives its caller.
-    pub(super) fn cancel(&mut self, visit: &Visit) -> Move {
-        self.trace.push(self.step, visit.site, visit.key, What::Cancelled);
-        self.interference.add(interference::Kind::Cancel, 1);
-        let task = self.task_mut(visit.site.task);
-        task.is_cancelled = true;
-        self.wake(visit.site.task, Wakes::Task)
     }
 
     /// How an operation comes out.
@@ -610,6 +372,3 @@ impl State {
         SiteName { task, point: site.point.to_string(), hit: site.hit }
     }
 }
-
-/// Where a new task is parked.
-pub(super) const START: &str = "Start";
