@@ -133,7 +133,7 @@ pub fn fails_on(program: &Program, kept: &Kept, mutant: &Mutant) -> Result<(bool
         (Some(oracle), false) => format!("FAIL BY ANOTHER   {oracle}"),
         (None, _) => "PASS, wrongly".to_string(),
     };
-    Ok((fails, format!("{:<32}{:<28}{outcome}", mutant.id, format!("corpus/{}", kept.name))))
+    Ok((fails, format!("{:<32}{:<40}{outcome}", mutant.id, format!("corpus/{}", kept.name))))
 }
 
 /// The oracle by which a plan fails on a built engine, if it does.

@@ -10,7 +10,7 @@
 
 use super::scene::{ACTOR, Scene, segment};
 use super::{Finding, Oracle, View, When, number};
-use crate::history::{Answer, Change, Sight, is_doomed};
+use crate::history::{Change, Sight, is_doomed};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The oracle.
@@ -79,13 +79,12 @@ fn check(view: &View<'_>) -> Option<Finding> {
         if history.putting.iter().any(|put| (put.key, put.content) == (*key, content)) {
             return None;
         }
-        let answered =
-            history.answers.iter().rev().find(|(_, answer)| matches!(answer, Answer::Put { key: of, .. } if of == key));
-        let undone =
-            answered.map_or("an answered put".to_string(), |(put, _)| view.label(Some(*put)) + ", which was answered,");
+        let before = sights.iter().rev().nth(1).filter(|sight| sight.content.is_some());
+        let undone = before.map(|sight| format!(", in the place of what {} committed", view.label(sight.task)));
         let row = history.rows.iter().find(|row| row.key == *key)?;
         let (by, segment) = (view.label(task), number(row.manifest.segment));
-        let sentence = format!("{by} made key {key} show in segment {segment} what nobody puts: {undone} is undone");
+        let undone = undone.unwrap_or_default();
+        let sentence = format!("{by} made key {key} show in segment {segment} what nobody puts{undone}");
         Some(Finding { race: format!("{}: a row comes back", view.kind(task)), sentence })
     })
 }
