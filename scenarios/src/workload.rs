@@ -1,16 +1,12 @@
 //! What the callers of a run do, as a value: made from a seed, printed, shrunk.
 
-use bytes::Bytes;
-use segment_engine::ring::Eviction;
-use segment_engine::{Body, Engine, Error, Limits, Result, Ring, RingLimits, RingState, Rotation, SegmentId};
-use segment_engine::{Env, disk::Disk};
+use crate::act::Act;
+use segment_engine::{Engine, Limits, Result, RingLimits, RingState};
 use segment_sim::history::{Answer, Key};
 use segment_sim::site::numbered;
-use segment_sim::world::{Life, Setting, SimEnv, Stage, Stored, Teller};
+use segment_sim::world::{Life, Setting, Stage, Stored};
 use serde::{Deserialize, Serialize};
-use std::io;
 use std::sync::Arc;
-use xxhash_rust::xxh3::xxh3_64;
 
 /// Bytes of a simulated segment.
 pub const SEGMENT_BYTES: u64 = 256;
@@ -19,7 +15,7 @@ pub const SEGMENT_BYTES: u64 = 256;
 const LARGE_DISK_BYTES: u64 = 1 << 40;
 
 /// Bytes that a simulated engine reads or writes at once: some artifacts take two pieces.
-const IO_BYTES: usize = 80;
+pub const IO_BYTES: usize = 80;
 
 /// The longest simulated artifact.
 const ARTIFACT_BYTES_MAX: u64 = 120;
@@ -300,129 +296,4 @@ impl Workload {
         let lives = (0..=self.lives.len()).filter_map(|life| self.callers_of(life));
         lives.map(|callers| callers.iter().map(&mut label).collect()).collect()
     }
-}
-
-/// The subject, as a caller has it.
-#[derive(Clone)]
-enum Act {
-    RingState(Arc<SimEnv>, Arc<RingState<SimEnv>>),
-    Engine(Arc<Engine<SimEnv>>),
-}
-
-impl Act {
-    async fn perform(&self, operations: &[Operation], teller: &Teller) {
-        for operation in operations {
-            let answer = match self {
-                Act::RingState(env, ring) => on_ring_state(env, ring, *operation).await,
-                Act::Engine(engine) => on_engine(engine, *operation, teller).await,
-            };
-            teller.tell(answer.unwrap_or_else(|error| match error {
-                Error::Evicted { key } => Answer::GaveUp(key[0]),
-                Error::DiskFull { length } => Answer::NoRoom(length),
-                Error::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => Answer::Full,
-                error => Answer::Failed(error.to_string()),
-            }));
-        }
-    }
-}
-
-async fn on_ring_state(env: &SimEnv, ring: &RingState<SimEnv>, operation: Operation) -> Result<Answer> {
-    match operation {
-        Operation::Push | Operation::Rotate => {
-            let segment = env.segment_id();
-            env.disk().create(segment).await?;
-            ring.mutate(|ring| ring.push(segment, SEGMENT_BYTES)).await?;
-            Ok(Answer::Pushed(segment))
-        }
-        Operation::EvictSegment(_) | Operation::EvictPlace(_) => {
-            let segment = victim(&ring.snapshot().ring, operation);
-            Ok(evicted(ring.mutate(|ring| ring.doom(segment)).await?, segment))
-        }
-        Operation::Relieve(segments) => {
-            let target = u64::from(segments) * SEGMENT_BYTES;
-            Ok(relieved(segments, ring.mutate(|ring| ring.doom_oldest_until(target)).await?))
-        }
-        Operation::Put(..) | Operation::PutStream(..) | Operation::Get(_) | Operation::Contains(_) => {
-            unreachable!("the ring state alone holds no artifacts")
-        }
-    }
-}
-
-async fn on_engine(engine: &Engine<SimEnv>, operation: Operation, teller: &Teller) -> Result<Answer> {
-    match operation {
-        Operation::Push | Operation::Rotate => loop {
-            if let Rotation::Rotated(segment) = engine.rotate(engine.active()).await? {
-                return Ok(Answer::Pushed(segment));
-            }
-        },
-        Operation::EvictSegment(_) | Operation::EvictPlace(_) => {
-            let segment = victim(&engine.ring_state().snapshot().ring, operation);
-            Ok(evicted(engine.evict(segment).await?, segment))
-        }
-        Operation::Relieve(segments) => {
-            Ok(relieved(segments, engine.relieve(u64::from(segments) * SEGMENT_BYTES).await?))
-        }
-        Operation::Put(key, number) => {
-            let bytes = content(number);
-            let (content, since) = teller.puts(key, &bytes);
-            engine.put(&[key], bytes.into()).await?;
-            Ok(Answer::Put { key, content, since })
-        }
-        Operation::PutStream(key, number) => {
-            let bytes = Bytes::from(content(number));
-            let (content, since) = teller.puts(key, &bytes);
-            engine.put_stream(&[key], bytes.len() as u64, Pieces { bytes, position: 0 }).await?;
-            Ok(Answer::Put { key, content, since })
-        }
-        Operation::Get(key) => {
-            let since = teller.step();
-            let content = engine.get(&[key]).await?.map(|bytes| xxh3_64(&bytes));
-            Ok(Answer::Read { key, content, since })
-        }
-        Operation::Contains(key) => {
-            let since = teller.step();
-            Ok(Answer::Contains { key, found: engine.contains(&[key])?, since })
-        }
-    }
-}
-
-/// A body of small pieces that can be had again.
-struct Pieces {
-    bytes: Bytes,
-    position: usize,
-}
-
-impl Body for Pieces {
-    async fn next(&mut self) -> io::Result<Option<Bytes>> {
-        let end = self.bytes.len().min(self.position + IO_BYTES / 2);
-        let piece = self.bytes.slice(self.position..end);
-        self.position = end;
-        Ok((!piece.is_empty()).then_some(piece))
-    }
-
-    fn restart(&mut self) -> bool {
-        self.position = 0;
-        true
-    }
-}
-
-/// The segment that an eviction is about, as its caller sees the ring before.
-fn victim(ring: &Ring, operation: Operation) -> SegmentId {
-    match operation {
-        Operation::EvictPlace(place) => ring.members()[place as usize % ring.members().len()].segment,
-        Operation::EvictSegment(number) => SegmentId::from_u128(u128::from(number)),
-        _ => unreachable!("it has no victim of its own"),
-    }
-}
-
-fn evicted(eviction: Eviction, segment: SegmentId) -> Answer {
-    match eviction {
-        Eviction::Doomed => Answer::Evicted(segment),
-        Eviction::NotInRing => Answer::Absent(segment),
-        Eviction::Active => Answer::RefusedActive(segment),
-    }
-}
-
-fn relieved(segments: u32, victims: Vec<SegmentId>) -> Answer {
-    Answer::Relieved { left_max: segments as usize, victims }
 }

@@ -1,0 +1,140 @@
+//! What a caller does to the subject, call by call, and what it tells of it.
+
+use crate::workload::{IO_BYTES, Operation, SEGMENT_BYTES, content};
+use bytes::Bytes;
+use segment_engine::disk::Disk;
+use segment_engine::ring::Eviction;
+use segment_engine::{Body, Engine, Env, Error, Result, Ring, RingState, Rotation, SegmentId};
+use segment_sim::history::Answer;
+use segment_sim::world::{SimEnv, Teller};
+use std::io;
+use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// The subject, as a caller has it.
+#[derive(Clone)]
+pub(crate) enum Act {
+    /// The ring alone, and its surroundings.
+    RingState(Arc<SimEnv>, Arc<RingState<SimEnv>>),
+    /// All of it.
+    Engine(Arc<Engine<SimEnv>>),
+}
+
+impl Act {
+    /// Does the operations one after the other, and tells what came of each.
+    pub async fn perform(&self, operations: &[Operation], teller: &Teller) {
+        for operation in operations {
+            let answer = match self {
+                Act::RingState(env, ring) => on_ring_state(env, ring, *operation).await,
+                Act::Engine(engine) => on_engine(engine, *operation, teller).await,
+            };
+            teller.tell(answer.unwrap_or_else(|error| match error {
+                Error::Evicted { key } => Answer::GaveUp(key[0]),
+                Error::DiskFull { length } => Answer::NoRoom(length),
+                Error::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => Answer::Full,
+                error => Answer::Failed(error.to_string()),
+            }));
+        }
+    }
+}
+
+async fn on_ring_state(env: &SimEnv, ring: &RingState<SimEnv>, operation: Operation) -> Result<Answer> {
+    match operation {
+        Operation::Push | Operation::Rotate => {
+            let segment = env.segment_id();
+            env.disk().create(segment).await?;
+            ring.mutate(|ring| ring.push(segment, SEGMENT_BYTES)).await?;
+            Ok(Answer::Pushed(segment))
+        }
+        Operation::EvictSegment(_) | Operation::EvictPlace(_) => {
+            let segment = victim(&ring.snapshot().ring, operation);
+            Ok(evicted(ring.mutate(|ring| ring.doom(segment)).await?, segment))
+        }
+        Operation::Relieve(segments) => {
+            let target = u64::from(segments) * SEGMENT_BYTES;
+            Ok(relieved(segments, ring.mutate(|ring| ring.doom_oldest_until(target)).await?))
+        }
+        Operation::Put(..) | Operation::PutStream(..) | Operation::Get(_) | Operation::Contains(_) => {
+            unreachable!("the ring state alone holds no artifacts")
+        }
+    }
+}
+
+async fn on_engine(engine: &Engine<SimEnv>, operation: Operation, teller: &Teller) -> Result<Answer> {
+    match operation {
+        Operation::Push | Operation::Rotate => loop {
+            if let Rotation::Rotated(segment) = engine.rotate(engine.active()).await? {
+                return Ok(Answer::Pushed(segment));
+            }
+        },
+        Operation::EvictSegment(_) | Operation::EvictPlace(_) => {
+            let segment = victim(&engine.ring_state().snapshot().ring, operation);
+            Ok(evicted(engine.evict(segment).await?, segment))
+        }
+        Operation::Relieve(segments) => {
+            Ok(relieved(segments, engine.relieve(u64::from(segments) * SEGMENT_BYTES).await?))
+        }
+        Operation::Put(key, number) => {
+            let bytes = content(number);
+            let (content, since) = teller.puts(key, &bytes);
+            engine.put(&[key], bytes.into()).await?;
+            Ok(Answer::Put { key, content, since })
+        }
+        Operation::PutStream(key, number) => {
+            let bytes = Bytes::from(content(number));
+            let (content, since) = teller.puts(key, &bytes);
+            engine.put_stream(&[key], bytes.len() as u64, Pieces { bytes, position: 0 }).await?;
+            Ok(Answer::Put { key, content, since })
+        }
+        Operation::Get(key) => {
+            let since = teller.step();
+            let content = engine.get(&[key]).await?.map(|bytes| xxh3_64(&bytes));
+            Ok(Answer::Read { key, content, since })
+        }
+        Operation::Contains(key) => {
+            let since = teller.step();
+            Ok(Answer::Contains { key, found: engine.contains(&[key])?, since })
+        }
+    }
+}
+
+/// A body of small pieces that can be had again.
+struct Pieces {
+    bytes: Bytes,
+    position: usize,
+}
+
+impl Body for Pieces {
+    async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        let end = self.bytes.len().min(self.position + IO_BYTES / 2);
+        let piece = self.bytes.slice(self.position..end);
+        self.position = end;
+        Ok((!piece.is_empty()).then_some(piece))
+    }
+
+    fn restart(&mut self) -> bool {
+        self.position = 0;
+        true
+    }
+}
+
+/// The segment that an eviction is about, as its caller sees the ring before.
+fn victim(ring: &Ring, operation: Operation) -> SegmentId {
+    match operation {
+        Operation::EvictPlace(place) => ring.members()[place as usize % ring.members().len()].segment,
+        Operation::EvictSegment(number) => SegmentId::from_u128(u128::from(number)),
+        _ => unreachable!("it has no victim of its own"),
+    }
+}
+
+fn evicted(eviction: Eviction, segment: SegmentId) -> Answer {
+    match eviction {
+        Eviction::Doomed => Answer::Evicted(segment),
+        Eviction::NotInRing => Answer::Absent(segment),
+        Eviction::Active => Answer::RefusedActive(segment),
+    }
+}
+
+fn relieved(segments: u32, victims: Vec<SegmentId>) -> Answer {
+    Answer::Relieved { left_max: segments as usize, victims }
+}
