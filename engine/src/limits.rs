@@ -60,8 +60,8 @@ impl RingLimits {
 pub struct Limits {
     /// Bounds of the ring.
     pub ring: RingLimits,
-    /// Bytes that a segment may grow to, and is counted as from its creation on. An artifact that is larger gets a
-    /// segment of its own.
+    /// Bytes that a segment may grow to, and is counted as from its creation on; usually [`SEGMENT_BYTES`]. An artifact
+    /// that is larger gets a segment of its own.
     pub segment_bytes: u64,
     /// More doomed bytes than this make rotations wait for the evictor.
     pub doomed_bytes_max: u64,

@@ -33,6 +33,12 @@ pub struct SiteName {
     pub hit: u32,
 }
 
+/// The name of the task that opens a later life of the process, numbered by it.
+pub const OPEN: &str = "open";
+
+/// The name of the task that closes a life of the process, numbered by the one that follows.
+pub const CLOSE: &str = "close";
+
 /// What is wrong with the text of a site.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no site; a site is TASK@POINT or TASK@POINT:HIT, such as evict#1@RingCloned")]

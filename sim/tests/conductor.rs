@@ -8,8 +8,11 @@ use segment_sim::decision::Ratio;
 use segment_sim::plan::{Action, Base, Injection, Knobs, Schedule, Until};
 use segment_sim::trace::{Trace, What};
 use segment_sim::window::{Window, WindowCount};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
 
 static VOCABULARY: Vocabulary = Vocabulary::new(
     &[Window {
@@ -190,4 +193,41 @@ fn a_task_that_waits_for_nobody_is_left_over() {
         conductor.adopt("stuck#1".to_string(), Role::Worker, std::future::pending());
     });
     assert_eq!(ran.unfinished, 1);
+}
+
+/// Wakes a part of a task, and then the task.
+struct PartWaker {
+    is_woken: AtomicBool,
+    task: Mutex<Option<Waker>>,
+}
+
+impl Wake for PartWaker {
+    fn wake(self: Arc<Self>) {
+        self.is_woken.store(true, Ordering::Relaxed);
+        if let Some(task) = self.task.lock().unwrap().take() {
+            task.wake();
+        }
+    }
+}
+
+#[test]
+fn a_part_of_a_task_is_woken_by_the_waker_that_it_was_polled_with() {
+    let ran = run(0, &schedule(0, Base::Keyed, &[]), |conductor| {
+        let inner = conductor.clone();
+        let part_waker = Arc::new(PartWaker { is_woken: AtomicBool::new(true), task: Mutex::default() });
+        // as a set of futures does: who was not woken is not polled
+        conductor.adopt("set#1".to_string(), Role::Caller, async move {
+            let mut part = pin!(inner.reach("Inside"));
+            let polled = |context: &mut Context<'_>| {
+                *part_waker.task.lock().unwrap() = Some(context.waker().clone());
+                if !part_waker.is_woken.swap(false, Ordering::Relaxed) {
+                    return Poll::Pending;
+                }
+                let waker = Waker::from(part_waker.clone());
+                part.as_mut().poll(&mut Context::from_waker(&waker))
+            };
+            poll_fn(polled).await;
+        });
+    });
+    assert_eq!(ran.unfinished, 0);
 }

@@ -7,7 +7,7 @@ use super::{End, Landing};
 use crate::decision::Question;
 use crate::interference;
 use crate::plan::{Action, Crash, CrashKind, Moment};
-use crate::site::{TaskId, has_kind, kind};
+use crate::site::{TaskId, has_kind, name};
 use crate::trace::What;
 
 /// A process that ends: what still lands, what does not, and its tasks.
@@ -111,6 +111,5 @@ fn is_of_kind(task: &Task, visit: &Visit, site: &str) -> bool {
 
 /// A point and the kind of the task that is there, whoever started it.
 fn kind_of_site(task: &Task, point: &str) -> String {
-    let name = task.label.rsplit('/').next().unwrap_or(&task.label);
-    format!("{}@{point}", kind(name))
+    format!("{}@{point}", name(&task.label))
 }

@@ -81,10 +81,10 @@ fn check(view: &View<'_>) -> Option<Finding> {
         }
         let before = sights.iter().rev().nth(1).filter(|sight| sight.content.is_some());
         let undone = before.map(|sight| format!(", in the place of what {} committed", view.label(sight.task)));
-        let row = history.rows.iter().find(|row| row.key == *key)?;
-        let (by, segment) = (view.label(task), number(row.manifest.segment));
-        let undone = undone.unwrap_or_default();
-        let sentence = format!("{by} made key {key} show in segment {segment} what nobody puts{undone}");
+        let row = history.rows.iter().find(|row| row.key == *key);
+        let place = row.map(|row| format!(" in segment {}", number(row.manifest.segment)));
+        let (by, place, undone) = (view.label(task), place.unwrap_or_default(), undone.unwrap_or_default());
+        let sentence = format!("{by} made key {key} show{place} what nobody puts{undone}");
         Some(Finding { race: format!("{}: a row comes back", view.kind(task)), sentence })
     })
 }

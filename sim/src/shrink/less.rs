@@ -1,7 +1,7 @@
 //! A plan on a smaller workload: whoever has another name there keeps what the plan does to it.
 
 use crate::plan::{Injection, Moment, Plan, Schedule};
-use crate::site::{SiteName, numbered};
+use crate::site::{CLOSE, OPEN, SiteName, name, numbered};
 use std::cmp::Ordering;
 
 /// A smaller workload.
@@ -32,10 +32,7 @@ fn rename<W>(schedule: &mut Schedule, smaller: &Smaller<W>) {
     let new_name = |site: &SiteName| -> Option<SiteName> {
         let (first, rest) = first_of(&site.task);
         let task = match smaller.renamed.iter().find(|(old, _)| old == first) {
-            Some((_, new)) => {
-                let new = new.as_ref()?;
-                rest.map_or_else(|| new.clone(), |rest| format!("{new}/{rest}"))
-            }
+            Some((_, new)) => joined(new.as_ref()?, rest),
             None => smaller.life.map_or_else(|| Some(site.task.clone()), |life| without_life(&site.task, life))?,
         };
         Some(SiteName { task, ..site.clone() })
@@ -60,31 +57,32 @@ fn first_of(task: &str) -> (&str, Option<&str>) {
     task.split_once('/').map_or((task, None), |(first, rest)| (first, Some(rest)))
 }
 
+/// The inverse of [`first_of`].
+fn joined(first: &str, rest: Option<&str>) -> String {
+    rest.map_or_else(|| first.to_string(), |rest| format!("{first}/{rest}"))
+}
+
 /// What a task is called once a life of the process is gone; `None` when it is gone with it. `open#2` opens life 2 and
 /// `close#3` closes it. Life 0 is opened outside of every task: what that starts has no number.
 fn without_life(task: &str, gone: usize) -> Option<String> {
     let (first, rest) = first_of(task);
-    let Some((name, number)) = first.split_once('#') else {
+    let Some((kind, number)) = first.split_once('#') else {
         return (gone > 0).then(|| task.to_string());
     };
     let number: u32 = number.parse().ok()?;
-    let life = match name {
-        "open" => number,
-        "close" => number.checked_sub(1)?,
+    let life = match kind {
+        OPEN => number,
+        CLOSE => number.checked_sub(1)?,
         _ => return Some(task.to_string()),
     };
     match (life as usize).cmp(&gone) {
         Ordering::Less => Some(task.to_string()),
         Ordering::Equal => None,
-        Ordering::Greater if name == "open" && life == 1 => {
+        Ordering::Greater if kind == OPEN && life == 1 => {
             let (child, rest) = first_of(rest?);
-            let name = child.split_once('#').map_or(child, |(name, _)| name);
-            Some(rest.map_or_else(|| name.to_string(), |rest| format!("{name}/{rest}")))
+            Some(joined(name(child), rest))
         }
-        Ordering::Greater => {
-            let first = numbered(None, name, number - 1);
-            Some(rest.map_or_else(|| first.clone(), |rest| format!("{first}/{rest}")))
-        }
+        Ordering::Greater => Some(joined(&numbered(None, kind, number - 1), rest)),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::decision::{Decisions, Question};
 use crate::history::{Answer, History};
 use crate::interference::Kind;
 use crate::plan::{CrashKind, Schedule};
-use crate::site::numbered;
+use crate::site::{CLOSE, OPEN, numbered};
 use crate::watch::Seen;
 use madsim::rand::{Rng, thread_rng};
 use segment_engine::{Limits, Result};
@@ -46,7 +46,7 @@ impl Stage {
             let limits = life.map_or(setting.limits, |life| life.limits);
             self.crash(kind, schedule.seed, number, limits, life.map_or(&[], |life| &life.lost))?;
             conductor.revive();
-            let label = numbered(None, "open", number as u32);
+            let label = numbered(None, OPEN, number as u32);
             conductor.adopt(label, Role::Worker, reopen(self.clone(), number));
         }
     }
@@ -57,7 +57,7 @@ impl Stage {
         // a caller that has not ended keeps it open, and progress has told of that
         if let Some(engine) = engine.and_then(Arc::into_inner) {
             let teller = self.teller();
-            let label = numbered(None, "close", number as u32 + 1);
+            let label = numbered(None, CLOSE, number as u32 + 1);
             self.env.parts.conductor.adopt(label, Role::Worker, async move {
                 let closed = engine.close().await;
                 teller.tell(closed.map_or_else(|error| Answer::Failed(error.to_string()), |()| Answer::Closed));
