@@ -391,6 +391,6 @@ impl Scenario {
             Box::new(reopen) as Reopen
         });
         let cast = async |stage: &Stage| workload.cast(self.subject, stage).await;
-        worker.run_by(&plan.schedule, &workload.setting(), mode, cast, reopen, guide)
+        worker.run(&plan.schedule, &workload.setting(), mode, cast, reopen, guide)
     }
 }

@@ -6,7 +6,11 @@
 //! life opens the engine again. madsim supplies repeatable clocks and randomness for whoever asks the system for them,
 //! forbids threads, and picks which of several woken tasks is polled.
 
+mod env;
 mod lives;
+mod quiet;
+
+pub use env::SimEnv;
 
 use crate::catalog::{KeptCommit, SimCatalog, Store, Written};
 use crate::choice::{Guide, Walk};
@@ -19,21 +23,20 @@ use crate::plan::{Injection, Schedule};
 use crate::record::Record;
 use crate::site::SiteName;
 use crate::trace::Trace;
-use crate::vocabulary::{CRASH_POINTS, VOCABULARY, role};
+use crate::vocabulary::{CRASH_POINTS, VOCABULARY};
 use crate::watch::Watch;
+use env::Parts;
 use madsim::runtime::Runtime;
+use quiet::{Quiet, quiet_panics_of_runs};
 use segment_engine::catalog::{Catalog, Commit, Table, Write};
-use segment_engine::env::Env;
 use segment_engine::manifest::{Manifest, index_key};
 use segment_engine::ring_state::{RING_KEY, RingRecord};
-use segment_engine::{Engine, Limits, Point, Result, Ring, RingState, SegmentId};
-use std::cell::Cell;
+use segment_engine::{Engine, Limits, Result, Ring, RingState, SegmentId};
 use std::future::Future;
-use std::panic::{self, AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Once};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// What runs on one thread, one after the other, share: an open database, and what need not be looked up again.
@@ -139,20 +142,6 @@ pub struct Stage {
     engine: Arc<Confined<Option<Arc<Engine<SimEnv>>>>>,
 }
 
-/// The engine's surroundings in a run. Clones are the same.
-#[derive(Clone)]
-pub struct SimEnv {
-    parts: Arc<Parts>,
-}
-
-struct Parts {
-    conductor: Conductor,
-    disk: SimDisk,
-    catalog: SimCatalog,
-    watch: Watch,
-    next_segment: AtomicU64,
-}
-
 impl Worker {
     /// A worker with an empty database.
     ///
@@ -164,26 +153,11 @@ impl Worker {
     }
 
     /// Makes one run. `cast` opens the engine and puts the callers on the stage, `reopen` does so after a crash, in a task
-    /// under the conductor.
+    /// under the conductor. A guide's choices come before those of the schedule.
     ///
     /// # Errors
     /// When the harness itself fails: RocksDB refuses, or the engine does not open on a sound directory.
     pub fn run(
-        &mut self,
-        schedule: &Schedule,
-        setting: &Setting,
-        mode: Mode,
-        cast: impl AsyncFnOnce(&Stage) -> Result<()>,
-        reopen: Option<Reopen>,
-    ) -> Result<Outcome> {
-        self.run_by(schedule, setting, mode, cast, reopen, None)
-    }
-
-    /// The same; a guide's choices come before those of the schedule.
-    ///
-    /// # Errors
-    /// Those of [`Worker::run`].
-    pub fn run_by(
         &mut self,
         schedule: &Schedule,
         setting: &Setting,
@@ -248,9 +222,7 @@ impl Worker {
         self.points = env.parts.conductor.take_points();
         outcome
     }
-}
 
-impl Worker {
     /// An executor of this seed, and the how many-th run this is on it.
     fn executor(&mut self, seed: u64) -> (Runtime, u32) {
         match self.executor.take() {
@@ -404,71 +376,4 @@ impl Teller {
     pub fn tell(&self, answer: Answer) {
         self.conductor.look(|pulse| self.watch.answered(pulse, answer));
     }
-}
-
-impl Env for SimEnv {
-    type Disk = SimDisk;
-    type Catalog = SimCatalog;
-
-    fn disk(&self) -> &SimDisk {
-        &self.parts.disk
-    }
-
-    fn catalog(&self) -> &SimCatalog {
-        &self.parts.catalog
-    }
-
-    fn segment_id(&self) -> SegmentId {
-        SegmentId::from_u128(u128::from(self.parts.next_segment.fetch_add(1, Ordering::Relaxed)))
-    }
-
-    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send {
-        self.parts.conductor.sleep("Sleep", u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
-    }
-
-    fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        let label = self.parts.conductor.child_label(name);
-        self.parts.conductor.adopt(label, role(name), task);
-    }
-
-    fn reach(&self, point: Point) -> impl Future<Output = ()> + Send {
-        self.parts.conductor.reach(point.name())
-    }
-
-    fn note(&self, point: Point) {
-        self.parts.watch.noted(point);
-        self.parts.conductor.note(point.name());
-    }
-}
-
-thread_local! {
-    static IN_RUN: Cell<bool> = const { Cell::new(false) };
-}
-
-/// While it lives, a panic of this thread prints nothing: the conductor records it.
-struct Quiet;
-
-impl Quiet {
-    fn on() -> Quiet {
-        IN_RUN.set(true);
-        Quiet
-    }
-}
-
-impl Drop for Quiet {
-    fn drop(&mut self) {
-        IN_RUN.set(false);
-    }
-}
-
-fn quiet_panics_of_runs() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let loud = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            if !IN_RUN.get() {
-                loud(info);
-            }
-        }));
-    });
 }
