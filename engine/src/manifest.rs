@@ -56,6 +56,12 @@ impl Manifest {
         Ok(Manifest { version, segment, offset, length, checksum })
     }
 
+    /// Whether its bytes are within a file of `length` bytes. No bytes are, wherever it ends: nothing need be written behind
+    /// a range that was abandoned.
+    pub fn is_within(&self, length: u64) -> bool {
+        self.length == 0 || self.offset + self.length <= length
+    }
+
     /// Whether it is the same artifact, wherever it is.
     pub fn is_same_content(&self, length: u64, checksum: u64) -> bool {
         (self.length, self.checksum) == (length, checksum)

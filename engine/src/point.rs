@@ -40,6 +40,12 @@ impl Point {
     pub const PUT_RETRIED: Point = Point("PutRetried");
     /// A read knows where the bytes are.
     pub const ROW_LOOKED_UP: Point = Point("RowLookedUp");
+    /// The row of an artifact is read; next it is asked whether the ring has its segment.
+    pub const ROW_FOUND: Point = Point("RowFound");
+    /// That is known. Noted.
+    pub const ROW_CHECKED: Point = Point("RowChecked");
+    /// The ring has it no more, and the row is another by now, which is asked about in its place. Noted.
+    pub const LOOK_UP_RETRIED: Point = Point("LookUpRetried");
     /// A read goes on elsewhere, its file was gone. Noted.
     pub const READ_RETRIED: Point = Point("ReadRetried");
     /// A refresh wants the refresh lock.

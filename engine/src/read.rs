@@ -1,7 +1,8 @@
 //! Get and contains: the row, then the bytes, without any lock.
 //!
-//! A segment can be evicted, and an artifact moved, between the two. A lost file makes a read look the row up again: a
-//! new row is read instead, the same row is a miss. Presence means that the segment is in the ring.
+//! A segment can be evicted, and an artifact moved, between the two. A segment that has left the ring, or a lost file,
+//! makes a read look at the row again: a new row is read instead, the same row is a miss. Presence means that the segment
+//! is in the ring.
 
 use crate::disk::Disk;
 use crate::engine::{Engine, Shared};
@@ -55,14 +56,14 @@ impl<E: Env> Engine<E> {
     /// Those of [`Engine::get`].
     pub async fn read(&self, key: &[u8]) -> Result<Option<Reader<E>>> {
         check_key(key)?;
-        let Some(mut manifest) = self.shared.look_up(key)? else {
+        let Some(mut manifest) = self.shared.look_up(key).await? else {
             return Ok(None);
         };
         loop {
             self.shared.env.reach(Point::ROW_LOOKED_UP).await;
             let piece = match self.shared.read_piece(key, &manifest, 0).await {
                 Ok(piece) => piece,
-                Err(error) if error.is_lost_file() => match self.shared.look_up(key)? {
+                Err(error) if error.is_lost_file() => match self.shared.look_up(key).await? {
                     Some(moved) if moved != manifest => {
                         self.shared.env.note(Point::READ_RETRIED);
                         manifest = moved;
@@ -83,9 +84,9 @@ impl<E: Env> Engine<E> {
     ///
     /// # Errors
     /// [`Error::KeyLength`]; [`Error::Catalog`] when the catalog refuses; [`Error::DamagedManifest`].
-    pub fn contains(&self, key: &[u8]) -> Result<bool> {
+    pub async fn contains(&self, key: &[u8]) -> Result<bool> {
         check_key(key)?;
-        Ok(self.shared.look_up(key)?.is_some())
+        Ok(self.shared.look_up(key).await?.is_some())
     }
 }
 
@@ -121,7 +122,7 @@ impl<E: Env> Reader<E> {
             match self.shared.read_piece(&self.key, &self.manifest, self.position).await {
                 Err(error) if error.is_lost_file() => {
                     let Manifest { length, checksum, .. } = self.manifest;
-                    match self.shared.look_up(&self.key)? {
+                    match self.shared.look_up(&self.key).await? {
                         Some(moved) if moved != self.manifest && moved.is_same_content(length, checksum) => {
                             self.shared.env.note(Point::READ_RETRIED);
                             self.manifest = moved;
@@ -137,9 +138,23 @@ impl<E: Env> Reader<E> {
 
 impl<E: Env> Shared<E> {
     /// The manifest of an artifact that is there.
-    pub(crate) fn look_up(&self, key: &[u8]) -> Result<Option<Manifest>> {
-        // first the row, then the ring: a row that is there names a segment that was in the ring before it
-        Ok(self.manifest(key)?.filter(|manifest| self.holds(manifest)))
+    pub(crate) async fn look_up(&self, key: &[u8]) -> Result<Option<Manifest>> {
+        let mut row = self.manifest(key)?;
+        while let Some(manifest) = row {
+            self.env.reach(Point::ROW_FOUND).await;
+            // first the row, then the ring: a row that is there names a segment that was in the ring before it
+            let is_here = self.holds(&manifest);
+            self.env.note(Point::ROW_CHECKED);
+            if is_here {
+                return Ok(Some(manifest));
+            }
+            // the segment never comes back. The artifact is gone with it, unless it had been moved or replaced before
+            row = self.manifest(key)?.filter(|moved| *moved != manifest);
+            if row.is_some() {
+                self.env.note(Point::LOOK_UP_RETRIED);
+            }
+        }
+        Ok(None)
     }
 
     pub(crate) async fn read_piece(&self, key: &[u8], manifest: &Manifest, position: u64) -> Result<Bytes> {

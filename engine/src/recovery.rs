@@ -12,7 +12,7 @@ use crate::engine::Shared;
 use crate::env::Env;
 use crate::error::Result;
 use crate::limits::OPEN_PAGE_ROWS;
-use crate::manifest::{Manifest, decode_row, index_key};
+use crate::manifest::{decode_row, index_key};
 use crate::point::Point;
 use crate::segment::SegmentId;
 use crate::usage::Owners;
@@ -53,8 +53,6 @@ struct Found {
     length: u64,
     /// Bytes of its artifacts.
     live: u64,
-    /// Where the last of them ends.
-    end: u64,
 }
 
 impl<E: Env> Shared<E> {
@@ -117,12 +115,10 @@ impl<E: Env> Shared<E> {
             let page = self.env.catalog().scan(Table::Manifest, &[], after.as_deref(), OPEN_PAGE_ROWS)?;
             let mut batch = Vec::new();
             for (key, row) in &page {
-                let Manifest { segment, offset, length, .. } = decode_row(key, row)?;
+                let manifest = decode_row(key, row)?;
+                let segment = manifest.segment;
                 match files.get_mut(&segment) {
-                    Some(file) if offset + length <= file.length => {
-                        file.live += length;
-                        file.end = file.end.max(offset + length);
-                    }
+                    Some(file) if manifest.is_within(file.length) => file.live += manifest.length,
                     // the evictor has begun with it and will end with it
                     _ if doomed.contains(&segment) => {}
                     _ => {
@@ -151,11 +147,11 @@ impl<E: Env> Shared<E> {
         let doomed = latest.ring.doomed().iter().map(|doomed| (doomed.segment, doomed.bytes));
         for (segment, bytes) in members.chain(doomed) {
             // doomed, and unlinked already: nothing is there. Damaged rows may overlap, and be more than there is
-            let Found { length, live, end } = files.get(&segment).copied().unwrap_or_default();
+            let Found { length, live } = files.get(&segment).copied().unwrap_or_default();
             self.books.open(
                 segment,
                 bytes,
-                Owners { live, superseded: length.max(end).saturating_sub(live), ..Owners::default() },
+                Owners { live, superseded: length.saturating_sub(live), ..Owners::default() },
             );
         }
     }

@@ -39,6 +39,17 @@ pub(crate) enum Made {
     Elsewhere(SegmentId),
     /// The disk has no room for the range; the ring is as it was.
     NoRoom,
+    /// Too much is doomed, and that was not to be waited for; the ring is as it was.
+    Crowded,
+}
+
+/// What is done while too much is doomed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Crowded {
+    /// The caller waits for the evictor.
+    Wait,
+    /// There is no new segment.
+    Refuse,
 }
 
 /// What a rotation came to under the write lock.
@@ -58,10 +69,10 @@ impl<E: Env> Engine<E> {
     /// entry in the ring may be left, which the next open removes. Those of
     /// [`RingState::mutate`](crate::ring_state::RingState::mutate).
     pub async fn rotate(&self, full: SegmentId) -> Result<Rotation> {
-        Ok(match make_segment(&self.shared, &self.wake, full, 0).await? {
+        Ok(match make_segment(&self.shared, &self.wake, full, 0, Crowded::Wait).await? {
             Made::Here(segment, _) => Rotation::Rotated(segment),
             Made::Elsewhere(segment) => Rotation::Overtaken(segment),
-            Made::NoRoom => unreachable!("no bytes always have room"),
+            Made::NoRoom | Made::Crowded => unreachable!("no bytes always have room, and it waits"),
         })
     }
 }
@@ -73,6 +84,7 @@ pub(crate) async fn make_segment<E: Env>(
     wake: &Wake,
     full: SegmentId,
     length: u64,
+    crowded: Crowded,
 ) -> Result<Made> {
     loop {
         let (answer, answered) = oneshot::channel();
@@ -87,6 +99,7 @@ pub(crate) async fn make_segment<E: Env>(
         shared.env.reach(Point::ROTATION_JOINED).await;
         match tried? {
             Tried::Made(made) => return Ok(made),
+            Tried::Crowded if crowded == Crowded::Refuse => return Ok(Made::Crowded),
             Tried::Crowded => shared.uncrowded().await?,
         }
     }

@@ -100,7 +100,7 @@ impl<E: Env> Engine<E> {
                 if env.catalog().get(Table::Index, &index_key(segment, &key))?.is_none() {
                     found.push(Disagreement::NoIndexEntry(Key(key.clone()), segment));
                 }
-                let is_there = files.get(&segment).is_some_and(|length| manifest.offset + manifest.length <= *length);
+                let is_there = files.get(&segment).is_some_and(|length| manifest.is_within(*length));
                 if !is_listed(&segment) {
                     found.push(Disagreement::Outside(Key(key), segment));
                 } else if is_there && !is_sound(env, &manifest).await? {

@@ -16,6 +16,7 @@ use std::future::Future;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 const LIMITS: Limits = Limits::new(RingLimits { old: 1, current: 1, new: 1 }, 1 << 20);
 const WIDE: RingLimits = RingLimits { old: 8, current: 8, new: 8 };
@@ -348,7 +349,7 @@ async fn what_is_put_is_got_back_also_after_a_reopen() {
     assert_eq!(engine.get(b"a").await.unwrap(), Some(artifact(300_000)));
     assert_eq!(engine.get(b"empty").await.unwrap(), Some(Bytes::new()));
     assert_eq!(engine.get(b"b").await.unwrap(), Some(artifact(20)));
-    assert_eq!((engine.contains(b"b").unwrap(), engine.contains(b"c").unwrap()), (true, false));
+    assert_eq!((engine.contains(b"b").await.unwrap(), engine.contains(b"c").await.unwrap()), (true, false));
     assert_eq!(engine.usage().owners, owners);
     engine.close().await.unwrap();
 }
@@ -377,7 +378,7 @@ async fn an_artifact_that_is_read_in_the_oldest_generation_outlives_its_segment(
     }
     assert_eq!(engine.get(b"used").await.unwrap(), Some(artifact(1_000)));
     while engine.usage().owners.superseded == 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let owners = Owners { live: 3_000, superseded: 1_000, ..Owners::default() };
     assert_eq!(engine.usage().owners, owners);
@@ -404,13 +405,47 @@ impl Body for Pieces {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_empty_artifact_behind_bytes_that_were_never_written_is_there_after_a_reopen() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path()).await;
+    let broken = Pieces { left: artifact(100), breaks_off_at: 1_000 };
+    assert!(matches!(engine.put_stream(b"broken", 100, broken).await, Err(Error::Body { .. })));
+    assert_eq!(engine.put(b"empty", Bytes::new()).await.unwrap(), Put::Stored);
+    engine.close().await.unwrap();
+
+    let engine = open(directory.path()).await;
+    assert_eq!(engine.repairs(), []);
+    assert_eq!(engine.get(b"empty").await.unwrap(), Some(Bytes::new()));
+    engine.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_closes_while_a_file_cannot_be_unlinked_and_a_copy_wants_a_segment() {
+    let directory = tempfile::tempdir().unwrap();
+    let limits = Limits { doomed_bytes_max: 0, ..LIMITS };
+    let engine = Engine::open(LocalEnv::open(directory.path()).unwrap(), limits).await.unwrap();
+    engine.put(b"old", artifact(1_000)).await.unwrap();
+    engine.rotate(engine.active()).await.unwrap();
+    let stuck = engine.active();
+    engine.rotate(stuck).await.unwrap();
+    engine.put(b"full", artifact(1 << 20)).await.unwrap();
+    // a directory in its place: no unlink removes it
+    let path = directory.path().join("segments").join(stuck.file_name());
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    assert_eq!(engine.evict(stuck).await.unwrap(), Eviction::Doomed);
+    assert_eq!(engine.get(b"old").await.unwrap(), Some(artifact(1_000)));
+    tokio::time::timeout(Duration::from_secs(60), engine.close()).await.expect("nothing is waited for").unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_breaks_off_or_has_another_length_stores_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let engine = open(directory.path()).await;
     let put = |length, breaks_off_at| engine.put_stream(b"a", length, Pieces { left: artifact(5_500), breaks_off_at });
     for (length, breaks_off_at) in [(5_500, 3_000), (5_499, 0), (5_501, 0)] {
         assert!(matches!(put(length, breaks_off_at).await, Err(Error::Body { .. })));
-        assert!(!engine.contains(b"a").unwrap());
+        assert!(!engine.contains(b"a").await.unwrap());
     }
     assert_eq!(put(5_500, 0).await.unwrap(), Put::Stored);
     assert_eq!(engine.get(b"a").await.unwrap(), Some(artifact(5_500)));
@@ -425,7 +460,7 @@ async fn a_key_has_1_to_1024_bytes() {
     for key in [&[][..], &[7; 1025]] {
         assert!(matches!(engine.put(key, Bytes::new()).await, Err(Error::KeyLength { .. })));
         assert!(matches!(engine.get(key).await, Err(Error::KeyLength { .. })));
-        assert!(matches!(engine.contains(key), Err(Error::KeyLength { .. })));
+        assert!(matches!(engine.contains(key).await, Err(Error::KeyLength { .. })));
     }
     assert_eq!(engine.put(&[7; 1024], Bytes::new()).await.unwrap(), Put::Stored);
     engine.close().await.unwrap();

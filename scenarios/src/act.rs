@@ -93,7 +93,7 @@ async fn on_engine(engine: &Engine<SimEnv>, operation: Operation, teller: &Telle
         }
         Operation::Contains(key) => {
             let since = teller.step();
-            Ok(Answer::Contains { key, found: engine.contains(&[key])?, since })
+            Ok(Answer::Contains { key, found: engine.contains(&[key]).await?, since })
         }
     }
 }

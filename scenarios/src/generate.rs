@@ -275,13 +275,15 @@ fn full(decisions: &Decisions, room: u32, disk_bytes: u64) -> Vec<(u8, u16, u32)
     stored
 }
 
-/// What a caller puts: under some of `keys` keys, some of `contents` contents or the one that was stored before, now and
-/// then as a stream.
+/// What a caller puts: under some of `keys` keys, some of `contents` contents or the one that was stored before, in
+/// some seeds often no bytes, now and then as a stream.
 fn puts(decisions: &Decisions, putter: u64, count: u64, keys: u64, contents: u64) -> Vec<Operation> {
+    let has_empty = decisions.between("has empty", 0, 3) == 0;
     let put = |number: u64| {
         let key = decisions.between_of("key", number, 1, keys) as u8;
         let content = match decisions.between_of("again", number, 0, 3) {
             0 => before(key),
+            _ if has_empty && decisions.between_of("empty", number, 0, 1) == 0 => 0,
             _ => decisions.between_of("content", number, 1, contents) as u16,
         };
         match decisions.between_of("stream", number, 0, 3) {

@@ -142,7 +142,7 @@ pub const SCENARIOS: [Scenario; 17] = [
         crashes: None,
         must_happen: &["departed", "holds", "slow unlinks", "failed unlinks", "cancels"],
         windows: &["clone-to-save"],
-        landings: &["copy-to-commit", "row-to-read"],
+        landings: &["copy-to-commit", "row-to-ring", "row-to-read"],
         generate: generate::read_vs_refresh,
     },
     Scenario {

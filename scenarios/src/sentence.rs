@@ -100,6 +100,7 @@ fn doing(point: &str) -> String {
         "StripeLocked" => "holding its stripe lock",
         "SyncJoined" => "back from its sync",
         "RowRead" => "with the row that it read",
+        "RowFound" => "with the row, about to look for its segment in the ring",
         "RowLookedUp" => "knowing where the bytes are",
         "RefreshWanted" => "about to refresh",
         "RefreshLocked" => "holding the refresh lock",

@@ -107,8 +107,11 @@ pub enum Operation {
     Contains(Key),
 }
 
-/// The bytes of a content: as many as its number says, and no two alike.
+/// The bytes of a content: as many as its number says, and no two alike. Content 0 has none.
 pub fn content(number: u16) -> Vec<u8> {
+    if number == 0 {
+        return Vec::new();
+    }
     let length = 1 + u64::from(number).wrapping_mul(37) % ARTIFACT_BYTES_MAX;
     let mut bytes = number.to_le_bytes().to_vec();
     bytes.extend((0..).map(|at: u8| at ^ 0x5a).take(length as usize));

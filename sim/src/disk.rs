@@ -194,7 +194,9 @@ impl Disk for SimDisk {
         let mark = self.history.borrow_mut().files.mark();
         let effect = move |history: &mut History, inode: Option<Inode>, landing| {
             let Some(inode) = inode else {
-                history.puts_too_late += history.writes.get(&segment).copied().unwrap_or_default();
+                // a put of no bytes has written nothing, and waits for the sync all the same
+                let empty = history.putting.iter().filter(|put| put.bytes == 0).count() as u64;
+                history.puts_too_late += history.writes.get(&segment).copied().unwrap_or_default() + empty;
                 return Err(failed("sync", Some(segment), io::ErrorKind::NotFound.into()));
             };
             let Landing::Failed(failure) = landing else {

@@ -211,7 +211,7 @@ pub struct History {
     /// Puts that the engine says began again.
     pub puts_retried: u64,
     /// How many puts came too late for their segment, at most: those whose write met no file or whose commit was refused,
-    /// and for a sync that met none, all that had written to it.
+    /// and for a sync that met none, all that had written to it, or had nothing to write.
     pub puts_too_late: u64,
     /// Writes that were refused because the disk was full.
     pub writes_refused: u64,
@@ -235,6 +235,14 @@ pub struct History {
     pub reads_retried: u64,
     /// Reads of a file that was not there.
     pub reads_lost: u64,
+    /// Rows of artifacts that were written or deleted so far, and how many they were when each task last found one.
+    pub row_changes: u64,
+    /// See [`History::row_changes`].
+    pub found: BTreeMap<TaskId, u64>,
+    /// Look-ups that the engine says began again.
+    pub look_ups_retried: u64,
+    /// How many of them found a row before another was written.
+    pub look_ups_overtaken: u64,
     /// Writes that have landed in each segment.
     pub writes: BTreeMap<SegmentId, u64>,
     /// Keys whose bytes were written over after the commit of their row.
@@ -295,7 +303,8 @@ impl History {
     pub fn artifact(&self, manifest: &Manifest) -> Option<&[u8]> {
         let start = usize::try_from(manifest.offset).ok()?;
         let end = usize::try_from(manifest.offset + manifest.length).ok()?;
-        self.files.bytes(manifest.segment)?.get(start..end)
+        let file = self.files.bytes(manifest.segment)?;
+        if manifest.length == 0 { Some(&[]) } else { file.get(start..end) }
     }
 
     /// A caller is told something.
@@ -339,6 +348,7 @@ impl History {
         for change in changes {
             match *change {
                 Change::Row(key, manifest) => {
+                    self.row_changes += 1;
                     self.rows.retain(|row| row.key != key);
                     self.rows.extend(manifest.map(|manifest| Row { key, manifest, commit: self.commits }));
                 }

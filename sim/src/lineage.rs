@@ -142,7 +142,8 @@ impl History {
                 catalog,
                 file_bytes,
                 rows: rows().count() as u32,
-                has_row_past_end: rows().any(|row| file_bytes.is_some_and(|bytes| bytes < end(row))),
+                has_row_past_end: rows()
+                    .any(|row| row.manifest.length > 0 && file_bytes.is_some_and(|bytes| bytes < end(row))),
                 has_late_row: catalog != Listed::Member && rows().any(|row| row.commit == self.commits),
                 has_joined: self.joined.contains(&segment),
                 has_left: self.departed.contains(&segment),

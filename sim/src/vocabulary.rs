@@ -83,6 +83,15 @@ pub const WINDOWS: &[Window] = &[
         wants: None,
         lands: &[Point::ROW_COMMITTED.name(), Point::ROWS_DELETED.name()],
     },
+    // a row is found; it moves on before the ring is asked for its segment
+    Window {
+        name: "row-to-ring",
+        exclusive: false,
+        opens: Point::ROW_FOUND.name(),
+        closes: &[Point::ROW_CHECKED.name()],
+        wants: None,
+        lands: &[Point::ROW_COMMITTED.name(), Point::ROW_MOVED.name()],
+    },
     // a read knows where the bytes are; their file goes meanwhile
     Window {
         name: "row-to-read",
@@ -165,6 +174,7 @@ pub const CRASH_POINTS: &[&str] = &[
     Point::STRIPE_LOCKED.name(),
     Point::SYNC_JOINED.name(),
     Point::ROW_READ.name(),
+    Point::ROW_FOUND.name(),
     Point::ROW_LOOKED_UP.name(),
     Point::REFRESH_WANTED.name(),
     Point::REFRESH_LOCKED.name(),
@@ -216,11 +226,13 @@ pub const CRASH_SITES: &[(&str, u64)] = &[
     ("sync@DiskSync", 1),
     ("sync@CatalogSync", 1),
     ("read@Start", 1),
+    ("read@RowFound", 1),
     ("read@RowLookedUp", 1),
     ("read@DiskRead", 1),
     ("refresh@Start", 2),
     ("refresh@RefreshWanted", 2),
     ("refresh@RefreshLocked", 2),
+    ("refresh@RowFound", 2),
     ("refresh@DiskRead", 2),
     ("refresh@WriteWanted", 2),
     ("refresh@WriteLocked", 2),

@@ -158,15 +158,27 @@ impl Watch {
         }
     }
 
-    /// The engine tells of a retry.
-    pub fn noted(&self, point: Point) {
+    /// A task has found the row of an artifact.
+    pub fn found(&self, task: Option<TaskId>) {
+        let mut history = self.history.borrow_mut();
+        let changes = history.row_changes;
+        history.found.extend(task.map(|task| (task, changes)));
+    }
+
+    /// The engine tells of a retry; by which task, `by` knows.
+    pub fn noted(&self, point: Point, by: impl FnOnce() -> Option<TaskId>) {
         let told: fn(&mut History) -> &mut u64 = match point {
             Point::UNLINK_FAILED => |history| &mut history.unlinks_reported,
             Point::PUT_RETRIED => |history| &mut history.puts_retried,
             Point::READ_RETRIED => |history| &mut history.reads_retried,
+            Point::LOOK_UP_RETRIED => |history| &mut history.look_ups_retried,
             _ => return,
         };
         let mut history = self.history.borrow_mut();
+        if point == Point::LOOK_UP_RETRIED {
+            let found = by().and_then(|task| history.found.get(&task).copied());
+            history.look_ups_overtaken += u64::from(found.is_some_and(|changes| changes < history.row_changes));
+        }
         *told(&mut history) += 1;
         history.changes += 1;
     }

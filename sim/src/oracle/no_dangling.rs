@@ -29,7 +29,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
             Some(_) if !is_listed => "is in no list",
             // since the last commit no ring was saved
             Some(_) if !is_member && row.commit == view.history.commits => "had left the ring already",
-            Some(length) if length < manifest.offset + manifest.length => "has a shorter file",
+            Some(length) if manifest.length > 0 && length < manifest.offset + manifest.length => "has a shorter file",
             Some(_) => return None,
         };
         let sentence = format!("key {} dangles: segment {} {what}", row.key, number(manifest.segment));

@@ -52,11 +52,14 @@ impl Env for SimEnv {
     }
 
     fn reach(&self, point: Point) -> impl Future<Output = ()> + Send {
+        if point == Point::ROW_FOUND {
+            self.parts.watch.found(self.parts.conductor.current());
+        }
         self.parts.conductor.reach(point.name())
     }
 
     fn note(&self, point: Point) {
-        self.parts.watch.noted(point);
+        self.parts.watch.noted(point, || self.parts.conductor.current());
         self.parts.conductor.note(point.name());
     }
 }
