@@ -147,6 +147,12 @@ pub enum Error {
         /// The scenario.
         scenario: String,
     },
+    /// A plan with a seed beside it.
+    #[error("{plan} is a plan and has a seed and a strategy of its own: leave out what follows it")]
+    PlanAndSeed {
+        /// What was asked for.
+        plan: String,
+    },
     /// A plan that is not kept.
     #[error("no plan of {directory} is called {name} or kept for a mutant of that name", directory = directory.display())]
     UnknownPlan {

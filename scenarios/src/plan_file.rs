@@ -19,7 +19,7 @@
 use crate::error::{Error, Result};
 use crate::scenario::Scenario;
 use crate::workload::Workload;
-use segment_sim::plan::{Plan, Schedule};
+use segment_sim::plan::{Action, Injection, Plan, Schedule};
 use segment_sim::record::Record;
 use segment_sim::site::SiteName;
 use segment_sim::verdict::{Verdict, Violation};
@@ -164,6 +164,10 @@ fn check(schedule: &Schedule) -> std::result::Result<(), String> {
     }
     if crashes.len() > CRASHES_MAX {
         return Err(format!("{} crashes are more than {CRASHES_MAX}", crashes.len()));
+    }
+    let ends = |injection: &&Injection| matches!(injection.action, Action::Crash(_));
+    if let Some(end) = injections.iter().find(ends).filter(|_| crashes.is_empty()) {
+        return Err(format!("the process ends at {} and is not opened again: say so under \"crashes\"", end.site));
     }
     let mut sites: Vec<_> = injections.iter().map(|injection| &injection.site).collect();
     sites.sort();

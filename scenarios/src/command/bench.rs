@@ -36,7 +36,7 @@ pub struct Arguments {
 /// Bad input, or a harness that failed.
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let jobs = jobs(arguments.jobs);
-    let seeds = arguments.seeds;
+    let (seeds, chosen) = (arguments.seeds, scenarios(&arguments.scenario)?);
     say!("{} seeds on {jobs} threads; runs and floor alternate every {CHUNK} seeds", grouped(seeds));
     say!(
         "{:<28}{:>12}{:>14}{:>12}{:>10}{:>12}",
@@ -47,7 +47,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         "sites",
         "commits"
     );
-    for scenario in scenarios(&arguments.scenario)? {
+    for scenario in chosen {
         let next = AtomicU64::new(0);
         let threads: Vec<Result<Spent>> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..jobs).map(|_| scope.spawn(|| measure(scenario, seeds, &next))).collect();

@@ -21,7 +21,7 @@ const ABORT: u8 = 128;
 ///
 /// The harness stays that of this checkout; the engine is each commit's.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  segsim bisect v0.1..main scenarios/corpus/same-key-17.json")]
+#[command(after_help = "Example:\n  segsim bisect HEAD~20..HEAD target/plans/same-key-17.shrunk.json")]
 pub struct Arguments {
     /// A commit on which the plan passes, and one on which it fails
     #[arg(value_name = "GOOD..BAD")]

@@ -81,8 +81,12 @@ fn on_this_engine(plans: &[Kept]) -> Result<Verdict> {
             say!("{}", why(kept, &judged));
         }
     }
-    say!("{}  {} plans of the corpus", worst.word(), plans.len());
+    say!("{}  {} of the corpus", worst.word(), counted(plans.len()));
     Ok(worst)
+}
+
+fn counted(plans: usize) -> String {
+    format!("{plans} {}", if plans == 1 { "plan" } else { "plans" })
 }
 
 /// Why a plan does not pass, in a line.
@@ -117,7 +121,7 @@ fn on_mutants(plans: &[Kept], drift: bool) -> Result<Verdict> {
             say!("{text}");
         }
     }
-    say!("{}  {} plans of the corpus, each on its mutant", verdict.word(), plans.len());
+    say!("{}  {} of the corpus, each on its mutant", verdict.word(), counted(plans.len()));
     Ok(verdict)
 }
 

@@ -78,12 +78,17 @@ pub fn explain(plan: &Plan<Workload>, expected: Option<&Expected>, command: Stri
     let mut run = Told::of(&plan.schedule, &first, story);
     race::mark(&mut run, &plan.schedule);
     let twin = beside(&mut worker, plan, &first, &run)?;
+    let verdict = judge(&first, &second, expected);
+    let sentence = match first.unreached.first() {
+        Some(site) if verdict == Verdict::Void => format!("the run does not come to {site}"),
+        _ => sentence::of(plan, story, &first.record),
+    };
     Ok(Explained {
         engine: ENGINE.to_string(),
         scenario: plan.scenario.clone(),
         seed: plan.schedule.seed,
-        verdict: judge(&first, &second, expected),
-        sentence: sentence::of(plan, story, &first.record),
+        verdict,
+        sentence,
         command,
         plan: describe(plan).lines().map(str::to_string).collect(),
         unreached: first.unreached.iter().map(ToString::to_string).collect(),

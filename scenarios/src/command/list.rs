@@ -16,6 +16,7 @@ pub fn run() -> Verdict {
         (When::Save, "as a ring is saved"),
         (When::Answer, "at each answer"),
         (When::Step, "after each step"),
+        (When::CrashImage, "after a crash"),
         (When::Drained, "when drained"),
     ] {
         let names: Vec<&str> = ORACLES.iter().filter(|oracle| oracle.when == when).map(|oracle| oracle.name).collect();

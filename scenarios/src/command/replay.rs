@@ -47,6 +47,7 @@ impl Chosen {
     /// A scenario that does not exist, or a file that is no plan.
     pub fn read(&self) -> Result<(Plan<Workload>, Option<Expected>)> {
         match self.seed {
+            Some(_) if self.plan.ends_with(".json") => Err(Error::PlanAndSeed { plan: self.plan.clone() }),
             Some(seed) => Ok((scenario(&self.plan)?.plan(seed, self.strategy.strategy()), None)),
             None => {
                 let file = read(Path::new(&self.plan))?;

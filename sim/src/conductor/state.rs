@@ -161,7 +161,8 @@ impl State {
         let rank = self.decisions.draw(Question::Rank, visit.key);
         let knobs = self.schedule.knobs;
         let slow = matches!(kind, Kind::Operation(OperationTraits { slow: true, .. }, _));
-        if self.injected.contains_key(&visit.key) {
+        let can_fail = matches!(kind, Kind::Operation(..));
+        if self.injected.get(&visit.key).is_some_and(|action| can_fail || !matches!(action, Action::Error(_))) {
             self.reached.insert(visit.key);
         }
         let until = match self.injected.get(&visit.key) {
