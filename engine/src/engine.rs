@@ -50,7 +50,8 @@ pub(crate) struct Shared<E: Env> {
 
 impl<E: Env> Engine<E> {
     /// Opens the node's engine: checks the format, recovers what an earlier run has left, and makes the first segment where
-    /// there is none. Only then anything is served.
+    /// there is none. Only then anything is served. An environment serves one engine: another on a clone of it would meet
+    /// writes and a ring of the first.
     ///
     /// # Errors
     /// [`Error::UnknownFormat`], [`Error::DamagedRing`], [`Error::DamagedManifest`], and what the disk and the catalog say.
