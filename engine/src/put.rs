@@ -14,7 +14,7 @@ use crate::limits::PUT_ATTEMPTS_MAX;
 use crate::lock::{Held, LockPoints};
 use crate::manifest::{Manifest, check_key, decode_row, replacement};
 use crate::point::Point;
-use crate::rotation::{Crowded, Made, make_segment};
+use crate::rotation::{Made, make_segment};
 use crate::segment::SegmentId;
 use crate::usage::{Owner, Reservation};
 use bytes::Bytes;
@@ -138,10 +138,9 @@ impl<E: Env> Engine<E> {
 
     /// Rotates `full` away, and reserves `length` bytes of the segment that follows if this call makes it.
     async fn rotate_for(&self, full: SegmentId, length: u64) -> Result<Option<Reservation>> {
-        Ok(match make_segment(&self.shared, &self.wake, full, length, Crowded::Wait).await? {
+        Ok(match make_segment(&self.shared, &self.wake, full, length).await? {
             Made::Here(_, range) => Some(range),
             Made::Elsewhere(_) => None,
-            Made::Crowded => unreachable!("it waits"),
             Made::NoRoom => {
                 self.shared.make_room(&self.wake, length).await?;
                 None

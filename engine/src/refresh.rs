@@ -16,7 +16,7 @@ use crate::lock::{Lock, LockPoints};
 use crate::manifest::{Manifest, replacement};
 use crate::point::Point;
 use crate::ring::Generation;
-use crate::rotation::{Crowded, Made, make_segment};
+use crate::rotation::{Made, Tried, try_segment};
 use crate::usage::{Owner, Reservation};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -98,11 +98,11 @@ async fn refresh<E: Env>(shared: &Arc<Shared<E>>, wake: &Wake, key: &[u8]) -> Re
             Room::Full(_) if manifest.length > shared.limits.segment_bytes => return Ok(()),
             Room::Full(full) => {
                 drop(held); // nobody waits for a rotation, and so for the evictor, under a lock
-                match make_segment(shared, wake, full, manifest.length, Crowded::Refuse).await? {
-                    Made::Here(_, range) => reserved = Some(range),
-                    Made::Elsewhere(_) => {}
+                match try_segment(shared, wake, full, manifest.length).await? {
+                    Tried::Made(Made::Here(_, range)) => reserved = Some(range),
+                    Tried::Made(Made::Elsewhere(_)) => {}
                     // nothing is evicted for a copy, and none waits for the evictor: a close waits for both
-                    Made::NoRoom | Made::Crowded => return Ok(()),
+                    Tried::Made(Made::NoRoom) | Tried::Crowded => return Ok(()),
                 }
             }
         }

@@ -39,23 +39,13 @@ pub(crate) enum Made {
     Elsewhere(SegmentId),
     /// The disk has no room for the range; the ring is as it was.
     NoRoom,
-    /// Too much is doomed, and that was not to be waited for; the ring is as it was.
-    Crowded,
-}
-
-/// What is done while too much is doomed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Crowded {
-    /// The caller waits for the evictor.
-    Wait,
-    /// There is no new segment.
-    Refuse,
 }
 
 /// What a rotation came to under the write lock.
-enum Tried {
+pub(crate) enum Tried {
+    /// This.
     Made(Made),
-    /// Too much is doomed.
+    /// Too much is doomed; the ring is as it was.
     Crowded,
 }
 
@@ -69,40 +59,48 @@ impl<E: Env> Engine<E> {
     /// entry in the ring may be left, which the next open removes. Those of
     /// [`RingState::mutate`](crate::ring_state::RingState::mutate).
     pub async fn rotate(&self, full: SegmentId) -> Result<Rotation> {
-        Ok(match make_segment(&self.shared, &self.wake, full, 0, Crowded::Wait).await? {
+        Ok(match make_segment(&self.shared, &self.wake, full, 0).await? {
             Made::Here(segment, _) => Rotation::Rotated(segment),
             Made::Elsewhere(segment) => Rotation::Overtaken(segment),
-            Made::NoRoom | Made::Crowded => unreachable!("no bytes always have room, and it waits"),
+            Made::NoRoom => unreachable!("no bytes always have room"),
         })
     }
 }
 
-/// Replaces `full`, and reserves `length` bytes of the new segment, which is as large as that takes. The caller holds no
-/// lock.
+/// The same as [`try_segment`], and waits while too much is doomed.
 pub(crate) async fn make_segment<E: Env>(
     shared: &Arc<Shared<E>>,
     wake: &Wake,
     full: SegmentId,
     length: u64,
-    crowded: Crowded,
 ) -> Result<Made> {
     loop {
-        let (answer, answered) = oneshot::channel();
-        let (rotating, wake) = (shared.clone(), wake.clone());
-        shared.spawn("rotation", async move {
-            let tried = rotating.rotate(full, length).await;
-            wake.evictor();
-            // a caller that stopped waiting wants no answer; what was reserved for it is abandoned
-            let _ = answer.send(tried);
-        });
-        let tried = answered.await.map_err(|_| Error::Closed)?;
-        shared.env.reach(Point::ROTATION_JOINED).await;
-        match tried? {
+        match try_segment(shared, wake, full, length).await? {
             Tried::Made(made) => return Ok(made),
-            Tried::Crowded if crowded == Crowded::Refuse => return Ok(Made::Crowded),
             Tried::Crowded => shared.uncrowded().await?,
         }
     }
+}
+
+/// Replaces `full`, and reserves `length` bytes of the new segment, which is as large as that takes. The caller holds no
+/// lock.
+pub(crate) async fn try_segment<E: Env>(
+    shared: &Arc<Shared<E>>,
+    wake: &Wake,
+    full: SegmentId,
+    length: u64,
+) -> Result<Tried> {
+    let (answer, answered) = oneshot::channel();
+    let (rotating, wake) = (shared.clone(), wake.clone());
+    shared.spawn("rotation", async move {
+        let tried = rotating.rotate(full, length).await;
+        wake.evictor();
+        // a caller that stopped waiting wants no answer; what was reserved for it is abandoned
+        let _ = answer.send(tried);
+    });
+    let tried = answered.await.map_err(|_| Error::Closed)?;
+    shared.env.reach(Point::ROTATION_JOINED).await;
+    tried
 }
 
 impl<E: Env> Shared<E> {

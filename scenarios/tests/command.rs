@@ -35,6 +35,8 @@ fn bad_input_is_told_on_stderr_and_exits_with_3() {
         (&["sweep", "--report", "/no/such/directory/report.json"], "cannot write"),
         (&["replay", "concurrent-pushes"], "give a seed"),
         (&["replay", "nowhere", "1"], "no scenario"),
+        (&["replay", "plan.json", "1"], "plan.json is a plan and has a seed"),
+        (&["bench", "--scenario", "nowhere"], "no scenario \"nowhere\""),
         (&["explain", "concurrent-pushes"], "give a seed"),
         (&["explain", "nowhere", "1"], "no scenario"),
         (&["explain", "no-such-plan.json"], "cannot read no-such-plan.json"),
@@ -87,6 +89,9 @@ fn help_version_and_list_are_no_errors() {
     let list = stdout(&segsim(&["list"]));
     for scenario in &segsim::scenario::SCENARIOS {
         assert!(list.contains(scenario.name));
+    }
+    for oracle in &segment_sim::oracle::ORACLES {
+        assert!(list.contains(oracle.name), "{}", oracle.name);
     }
 }
 

@@ -2,7 +2,7 @@
 //! still passes.
 
 use proptest::prelude::*;
-use segment_sim::plan::{Action, Injection, Until};
+use segment_sim::plan::{Action, CrashKind, Injection, Until};
 use segment_sim::verdict::Verdict;
 use segment_sim::world::{Mode, Worker};
 use segsim::command::replay::replay;
@@ -66,6 +66,24 @@ fn a_fault_of_a_file_is_named_in_one_line() {
         assert!(fault.contains(words) && !fault.contains('\n'), "{words}: {fault}");
     }
     assert!(PlanFile::parse(&vec![b' '; 2 << 20]).unwrap_err().contains("larger"));
+    let mut ends = file("put-vs-eviction", 3);
+    let action = Action::Crash(CrashKind::Kill);
+    ends.plan.schedule.injections = vec![Injection { site: "put#1@WriteWanted".parse().unwrap(), action }];
+    let fault = PlanFile::parse(ends.text().as_bytes()).unwrap_err();
+    assert_eq!(fault, "the process ends at put#1@WriteWanted and is not opened again: say so under \"crashes\"");
+}
+
+#[test]
+fn an_error_where_nothing_can_fail_makes_a_plan_void() {
+    let mut file = file("rotation-vs-eviction", 0);
+    let scenario = Scenario::named("rotation-vs-eviction").unwrap();
+    for (site, expected) in [("evict#1@RingWanted", Verdict::Void), ("evictor@DiskUnlink", Verdict::Pass)] {
+        let action = Action::Error(5);
+        file.plan.schedule.injections = vec![Injection { site: site.parse().unwrap(), action }];
+        let (verdict, text) = replay(scenario, &file.plan, None, false).unwrap();
+        assert_eq!(verdict, expected, "{text}");
+        assert_eq!(text.contains(&format!("not reached: {site}\n")), expected == Verdict::Void, "{text}");
+    }
 }
 
 #[test]

@@ -28,3 +28,32 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let sentence = format!("the engine tells of {told} {what} that it tries again, and has reasons for {reasons}");
     Some(Finding { race: format!("{what}: tried again"), sentence })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::History;
+
+    /// Retries of a kind, and the reasons for them.
+    type Counts = fn(&mut History) -> (&mut u64, &mut u64);
+
+    #[test]
+    fn each_retry_needs_a_reason_of_its_own_kind() {
+        let kinds: [Counts; 4] = [
+            |history| (&mut history.unlinks_reported, &mut history.unlinks_failed),
+            |history| (&mut history.puts_retried, &mut history.puts_too_late),
+            |history| (&mut history.reads_retried, &mut history.reads_lost),
+            |history| (&mut history.look_ups_retried, &mut history.look_ups_overtaken),
+        ];
+        for (at, kind) in kinds.iter().enumerate() {
+            let told = |reason: usize| {
+                Scene::with(|scene| {
+                    *kind(&mut scene.history).0 = 1;
+                    *kinds[reason](&mut scene.history).1 = 1;
+                })
+            };
+            assert!(told(at).ask(&ORACLE).is_none());
+            assert!(told((at + 1) % kinds.len()).ask(&ORACLE).is_some());
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Artifacts: what is put is got back, whatever comes between.
+
+use super::{LIMITS, artifact, open, verify};
+use bytes::Bytes;
+use segment_engine::usage::Owners;
+use segment_engine::{Body, Engine, Error, Eviction, Limits, LocalEnv, Put, RingLimits};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_put_is_got_back_also_after_a_reopen() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path()).await;
+    assert_eq!(engine.get(b"a").await.unwrap(), None);
+    assert_eq!(engine.put(b"a", artifact(300_000)).await.unwrap(), Put::Stored);
+    assert_eq!(engine.put(b"a", artifact(300_000)).await.unwrap(), Put::AlreadyHere);
+    assert_eq!(engine.put(b"empty", Bytes::new()).await.unwrap(), Put::Stored);
+    assert_eq!(engine.put(b"b", artifact(10)).await.unwrap(), Put::Stored);
+    assert_eq!(engine.put(b"b", artifact(20)).await.unwrap(), Put::Stored);
+    let owners = Owners { live: 300_020, superseded: 10, ..Owners::default() };
+    assert_eq!(engine.usage().owners, owners);
+    engine.close().await.unwrap();
+
+    let engine = open(directory.path()).await;
+    assert_eq!(engine.get(b"a").await.unwrap(), Some(artifact(300_000)));
+    assert_eq!(engine.get(b"empty").await.unwrap(), Some(Bytes::new()));
+    assert_eq!(engine.get(b"b").await.unwrap(), Some(artifact(20)));
+    assert_eq!((engine.contains(b"b").await.unwrap(), engine.contains(b"c").await.unwrap()), (true, false));
+    assert_eq!(engine.usage().owners, owners);
+    engine.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_artifact_larger_than_a_segment_gets_one_of_its_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path()).await;
+    let first = engine.active();
+    assert_eq!(engine.put(b"large", artifact(3 << 20)).await.unwrap(), Put::Stored);
+    assert_ne!(engine.active(), first);
+    assert_eq!(engine.put(b"small", artifact(7)).await.unwrap(), Put::Stored);
+    assert_eq!(engine.get(b"large").await.unwrap(), Some(artifact(3 << 20)));
+    assert_eq!(engine.usage().ring_bytes, 5 << 20);
+    engine.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_artifact_that_is_read_in_the_oldest_generation_outlives_its_segment() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path()).await;
+    engine.put(b"used", artifact(1_000)).await.unwrap();
+    engine.put(b"idle", artifact(2_000)).await.unwrap();
+    for _ in 0..2 {
+        engine.rotate(engine.active()).await.unwrap();
+    }
+    assert_eq!(engine.get(b"used").await.unwrap(), Some(artifact(1_000)));
+    while engine.usage().owners.superseded == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let owners = Owners { live: 3_000, superseded: 1_000, ..Owners::default() };
+    assert_eq!(engine.usage().owners, owners);
+    engine.rotate(engine.active()).await.unwrap();
+    assert_eq!(engine.get(b"used").await.unwrap(), Some(artifact(1_000)));
+    assert_eq!(engine.get(b"idle").await.unwrap(), None);
+    engine.close().await.unwrap();
+}
+
+/// A body of pieces of 1,000 bytes.
+struct Pieces {
+    left: Bytes,
+    breaks_off_at: usize,
+}
+
+impl Body for Pieces {
+    async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        if self.left.len() < self.breaks_off_at {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        let piece = self.left.split_to(self.left.len().min(1000));
+        Ok((!piece.is_empty()).then_some(piece))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_artifact_behind_bytes_that_were_never_written_is_there_after_a_reopen() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path()).await;
+    let broken = Pieces { left: artifact(100), breaks_off_at: 1_000 };
+    assert!(matches!(engine.put_stream(b"broken", 100, broken).await, Err(Error::Body { .. })));
+    assert_eq!(engine.put(b"empty", Bytes::new()).await.unwrap(), Put::Stored);
+    engine.close().await.unwrap();
+    assert_eq!(verify(directory.path()).await, []);
+
+    let engine = open(directory.path()).await;
+    assert_eq!(engine.repairs(), []);
+    assert_eq!(engine.get(b"empty").await.unwrap(), Some(Bytes::new()));
+    engine.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_closes_while_a_file_cannot_be_unlinked_and_a_copy_wants_a_segment() {
+    let directory = tempfile::tempdir().unwrap();
+    let limits = Limits { doomed_bytes_max: 0, ..LIMITS };
+    let engine = Engine::open(LocalEnv::open(directory.path()).unwrap(), limits).await.unwrap();
+    engine.put(b"old", artifact(1_000)).await.unwrap();
+    engine.rotate(engine.active()).await.unwrap();
+    let stuck = engine.active();
+    engine.rotate(stuck).await.unwrap();
+    engine.put(b"full", artifact(1 << 20)).await.unwrap();
+    // a directory in its place: no unlink removes it
+    let path = directory.path().join("segments").join(stuck.file_name());
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    assert_eq!(engine.evict(stuck).await.unwrap(), Eviction::Doomed);
+    assert_eq!(engine.get(b"old").await.unwrap(), Some(artifact(1_000)));
+    tokio::time::timeout(Duration::from_secs(60), engine.close()).await.expect("nothing is waited for").unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_breaks_off_or_has_another_length_stores_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path()).await;
+    let put = |length, breaks_off_at| engine.put_stream(b"a", length, Pieces { left: artifact(5_500), breaks_off_at });
+    for (length, breaks_off_at) in [(5_500, 3_000), (5_499, 0), (5_501, 0)] {
+        assert!(matches!(put(length, breaks_off_at).await, Err(Error::Body { .. })));
+        assert!(!engine.contains(b"a").await.unwrap());
+    }
+    assert_eq!(put(5_500, 0).await.unwrap(), Put::Stored);
+    assert_eq!(engine.get(b"a").await.unwrap(), Some(artifact(5_500)));
+    assert_eq!(engine.usage().owners, Owners { live: 5_500, abandoned: 16_500, ..Owners::default() });
+    engine.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_has_1_to_1024_bytes() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path()).await;
+    for key in [&[][..], &[7; 1025]] {
+        assert!(matches!(engine.put(key, Bytes::new()).await, Err(Error::KeyLength { .. })));
+        assert!(matches!(engine.get(key).await, Err(Error::KeyLength { .. })));
+        assert!(matches!(engine.contains(key).await, Err(Error::KeyLength { .. })));
+    }
+    assert_eq!(engine.put(&[7; 1024], Bytes::new()).await.unwrap(), Put::Stored);
+    engine.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_bytes_are_told_and_not_returned() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path()).await;
+    engine.put(b"a", artifact(100)).await.unwrap();
+    let path = directory.path().join("segments").join(engine.active().file_name());
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[50] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    assert!(matches!(engine.get(b"a").await, Err(Error::DamagedArtifact { .. })));
+    engine.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_writers_readers_and_evictions_on_real_threads() {
+    let directory = tempfile::tempdir().unwrap();
+    let limits = Limits::new(RingLimits { old: 2, current: 2, new: 2 }, 64 << 10);
+    let engine = Arc::new(Engine::open(LocalEnv::open(directory.path()).unwrap(), limits).await.unwrap());
+    let tasks = (0..16u8).map(|writer| {
+        let engine = engine.clone();
+        tokio::spawn(async move {
+            for round in 0..12usize {
+                let bytes = artifact(1_000 + 700 * round + usize::from(writer));
+                engine.put(&[writer % 4, writer], bytes.clone()).await.unwrap();
+                if let Some(found) = engine.get(&[writer % 4, writer]).await.unwrap() {
+                    assert_eq!(found, bytes);
+                }
+                if writer == 0 && round % 4 == 3 {
+                    engine.relieve(128 << 10).await.unwrap();
+                }
+            }
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    let usage = engine.usage();
+    assert_eq!(usage.owners.under_way, 0);
+    let engine = Arc::into_inner(engine).unwrap();
+    engine.close().await.unwrap();
+    let engine = Engine::open(LocalEnv::open(directory.path()).unwrap(), limits).await.unwrap();
+    assert_eq!(engine.usage().owners.live, usage.owners.live);
+}

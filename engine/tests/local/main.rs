@@ -1,0 +1,32 @@
+//! The engine on a real directory, driven by real threads.
+#![allow(clippy::disallowed_methods, reason = "real files and real threads are what these tests are about")]
+
+mod artifacts;
+mod ring;
+
+use bytes::Bytes;
+use segment_engine::{Disagreement, Engine, Limits, LocalEnv, RingLimits, SegmentId};
+use std::path::Path;
+
+const LIMITS: Limits = Limits::new(RingLimits { old: 1, current: 1, new: 1 }, 1 << 20);
+const WIDE: RingLimits = RingLimits { old: 8, current: 8, new: 8 };
+
+fn files(directory: &Path) -> Vec<SegmentId> {
+    let entries = std::fs::read_dir(directory.join("segments")).unwrap();
+    let mut files: Vec<_> =
+        entries.map(|entry| SegmentId::from_file_name(entry.unwrap().file_name().to_str().unwrap()).unwrap()).collect();
+    files.sort();
+    files
+}
+
+async fn open(directory: &Path) -> Engine<LocalEnv> {
+    Engine::open(LocalEnv::open(directory).unwrap(), LIMITS).await.unwrap()
+}
+
+async fn verify(directory: &Path) -> Vec<Disagreement> {
+    Engine::verify(&LocalEnv::open(directory).unwrap()).await.unwrap()
+}
+
+fn artifact(length: usize) -> Bytes {
+    (0..length).map(|at| (at * 31 % 251) as u8).collect()
+}
