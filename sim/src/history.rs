@@ -1,172 +1,20 @@
 //! What a run has done to the ring so far: saves, files and answers. The oracles judge by this alone.
 
+mod facts;
 mod image;
 mod number;
 
+pub use facts::{Answer, Change, Key, Measured, Putting, Row, Save, Sight};
 pub use image::Image;
 
 use crate::files::Files;
 use crate::interference::Interference;
 use crate::lineage::Lineage;
 use crate::site::TaskId;
-use segment_engine::catalog::Table;
-use segment_engine::error::ManifestFault;
+use segment_engine::SegmentId;
 use segment_engine::manifest::Manifest;
 use segment_engine::ring_state::RingRecord;
-use segment_engine::{Repair, SegmentId};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// A ring as it was saved.
-#[derive(Clone, Debug)]
-pub struct Save {
-    /// In which step.
-    pub step: u64,
-    /// By whom; `None` before the run started.
-    pub task: Option<TaskId>,
-    /// What was saved.
-    pub record: RingRecord,
-}
-
-/// What a caller was told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// Its segment is in the ring.
-    Pushed(SegmentId),
-    /// Its victim has left the ring by this call.
-    Evicted(SegmentId),
-    /// Its victim was not in the ring.
-    Absent(SegmentId),
-    /// Its victim is the active segment and stays.
-    RefusedActive(SegmentId),
-    /// At most so many segments are left, and these are gone by this call.
-    Relieved {
-        /// The target.
-        left_max: usize,
-        /// The victims.
-        victims: Vec<SegmentId>,
-    },
-    /// Its artifact is stored, or was there already.
-    Put {
-        /// The artifact's key.
-        key: Key,
-        /// The hash of its bytes.
-        content: u64,
-        /// The step in which it was asked for.
-        since: u64,
-    },
-    /// It read this.
-    Read {
-        /// The artifact's key.
-        key: Key,
-        /// The hash of its bytes; `None` when there was none.
-        content: Option<u64>,
-        /// The step in which it was asked for.
-        since: u64,
-    },
-    /// It was told whether there is an artifact.
-    Contains {
-        /// The artifact's key.
-        key: Key,
-        /// Whether there is.
-        found: bool,
-        /// The step in which it was asked for.
-        since: u64,
-    },
-    /// The engine is open; it has mended this.
-    Opened(Vec<Repair>),
-    /// The engine is closed: nothing is left to do, and everything is durable.
-    Closed,
-    /// Its artifact was not stored: each time its segment was evicted or a write was refused.
-    GaveUp(Key),
-    /// Its artifact was not stored: the disk has no room for so many bytes, whatever is evicted.
-    NoRoom(u64),
-    /// A write was refused, the disk was full.
-    Full,
-    /// The operation ended in an error.
-    Failed(String),
-}
-
-/// An artifact's key in a simulation.
-pub type Key = u8;
-
-/// A put under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Putting {
-    /// Whose it is.
-    pub task: TaskId,
-    /// The artifact's key.
-    pub key: Key,
-    /// The hash of its bytes.
-    pub content: u64,
-    /// How many they are.
-    pub bytes: u64,
-}
-
-/// An artifact that readers can see, from one step on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sight {
-    /// From when on.
-    pub step: u64,
-    /// The hash of its bytes; `None` when there is none.
-    pub content: Option<u64>,
-    /// The commit that made it so, counted from 1.
-    pub commit: u64,
-    /// Whose commit that was.
-    pub task: Option<TaskId>,
-}
-
-/// A saved manifest and the commit that wrote it, counted from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// Whose it is.
-    pub key: Key,
-    /// The row.
-    pub manifest: Manifest,
-    /// The commit.
-    pub commit: u64,
-}
-
-/// What a commit changes of the artifacts' rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// A manifest: the key's, or none any more.
-    Row(Key, Option<Manifest>),
-    /// A manifest that cannot be decoded.
-    Damaged(Key, ManifestFault),
-    /// An entry of the index: there from now on, or no longer.
-    Index(SegmentId, Key, bool),
-}
-
-impl Change {
-    /// The change of one row, if it is an artifact's.
-    pub fn of(table: Table, key: &[u8], value: Option<&[u8]>) -> Option<Change> {
-        match table {
-            Table::Ring | Table::Store => None,
-            Table::Manifest => Some(match value.map(Manifest::decode).transpose() {
-                Ok(manifest) => Change::Row(short(key), manifest),
-                Err(fault) => Change::Damaged(short(key), fault),
-            }),
-            Table::Index => {
-                let (segment, key) = key.split_first_chunk()?;
-                Some(Change::Index(SegmentId::from_u128(u128::from_be_bytes(*segment)), short(key), value.is_some()))
-            }
-        }
-    }
-}
-
-/// A simulated key has one byte.
-fn short(key: &[u8]) -> Key {
-    key.first().copied().unwrap_or_default()
-}
-
-/// What took room on the disk, and is neither a put's nor to be had back by an eviction, when a task asked for the free bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Measured {
-    /// The catalog's log.
-    pub log_bytes: u64,
-    /// Files that were unlinked and still open.
-    pub open_bytes: u64,
-}
 
 /// The run so far.
 #[derive(Clone, Debug, Default)]
