@@ -32,6 +32,8 @@ fn bad_input_is_told_on_stderr_and_exits_with_3() {
         (&["sweep", "--jobs", "0"], "--jobs"),
         (&["sweep", "--strategy", "chaos"], "possible values: keyed, priority, holds, portfolio"),
         (&["replay", "concurrent-pushes", "1", "--strategy", "random"], "possible values: keyed"),
+        (&["sweep", "--from", "18446744073709551615", "--seeds", "2"], "go past the last seed"),
+        (&["repeat", "--from", "18446744073709551615"], "go past the last seed"),
         (&["sweep", "--report", "/no/such/directory/report.json"], "cannot write"),
         (&["replay", "concurrent-pushes"], "give a seed"),
         (&["replay", "nowhere", "1"], "no scenario"),

@@ -107,6 +107,7 @@ fn bad_input_is_one_line_and_exits_with_3() {
         (&["same-key", "--size", "put=1", "--points", "Here"], "nothing waits at \"Here\"; there are ring, Start"),
         (&["same-key", "--size", "put=1", "--preemptions", "few"], "give one, or unlimited"),
         (&["same-key", "--size", "put=1", "--state", "/proc"], "/proc"),
+        (&["same-key", "--size", "put=1", "--state", "/proc/kept.search"], "cannot write /proc/kept.search"),
     ] {
         let (code, said, told) = text(&segsim(directory.path(), arguments));
         assert_eq!((code, said.as_str(), told.lines().count()), (3, "", 1), "{arguments:?}: {told}");

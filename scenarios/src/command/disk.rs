@@ -46,16 +46,21 @@ const TMPFS: u64 = 0x0102_1994;
 
 /// Measure puts and gets on a real disk, beside the raw floor and RocksDB's BlobDB
 ///
-/// Opens the engine on new directories inside DIR and puts artifacts of 64 KiB and of 4 MiB with 1, 16 and 64 writers;
-/// every put is durable before it is answered. In turns with it, on the same disk and with the same artifacts:
+/// Opens the engine on new directories inside DIR and puts artifacts of 64 KiB
+/// and of 4 MiB with 1, 16 and 64 writers; every put is durable before it is
+/// answered. In turns with it, on the same disk and with the same artifacts:
 ///
-///   floor    one thread appends to one file: artifact, fdatasync, artifact, fdatasync and so on
-///   batched  the same with one fdatasync for every 64 MiB: what the disk takes when nobody waits for an answer
-///   BlobDB   RocksDB with blob files and without compression, as many threads, each put with a synced log
+///   floor    one thread appends to one file: artifact, fdatasync, and so on
+///   batched  the same with one fdatasync for every 64 MiB: what the disk takes
+///            when nobody waits for an answer
+///   BlobDB   RocksDB with blob files and without compression, as many threads,
+///            each put with a synced log
 ///
-/// Then all that was put is got again, mostly out of the page cache. No more than 3.5 GiB of DIR are in use at a time,
-/// and all of it is removed. It takes some minutes. Ratios above 1 are in the engine's favour. Targets that were missed
-/// are told and do not change the exit code: a busy machine misses them too.
+/// Then all that was put is got again, mostly out of the page cache. No more
+/// than 3.5 GiB of DIR are in use at a time, and all of it is removed. It takes
+/// some minutes. Ratios above 1 are in the engine's favour. Targets that were
+/// missed are told and do not change the exit code: a busy machine misses them
+/// too.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {

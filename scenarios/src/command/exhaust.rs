@@ -92,7 +92,12 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
             say!("goes on with {}: {} executions are done", place.path.display(), grouped(search.counts().runs()));
             search
         }
-        None => Search::new(subject.bounds),
+        None => {
+            let search = Search::new(subject.bounds);
+            // a place that cannot be written is told now, not after the first minute
+            place.write(&search)?;
+            search
+        }
     };
     let plan = Plan { scenario: scenario.name.to_string(), schedule: Schedule::in_order(0), workload };
     let searched = Searched { scenario, subject: &subject, plan: &plan };

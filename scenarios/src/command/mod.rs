@@ -92,8 +92,12 @@ impl Selection {
         scenarios(&self.scenario)
     }
 
-    fn range(&self) -> Range {
-        Range { from: self.from, seeds: self.seeds, jobs: jobs(self.jobs) }
+    fn range(&self) -> Result<Range> {
+        if self.seeds - 1 > u64::MAX - self.from {
+            let fault = format!("{} seeds from {} on go past the last seed, {}", self.seeds, self.from, u64::MAX);
+            return Err(Error::Argument { option: "--from", fault });
+        }
+        Ok(Range { from: self.from, seeds: self.seeds, jobs: jobs(self.jobs) })
     }
 }
 

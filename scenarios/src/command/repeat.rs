@@ -33,7 +33,7 @@ pub struct Arguments {
 /// Bad input, or a harness that failed.
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let mut verdict = Verdict::Pass;
-    let Range { from, seeds, jobs } = arguments.selection.range();
+    let Range { from, seeds, jobs } = arguments.selection.range()?;
     for scenario in arguments.selection.scenarios()? {
         if arguments.hashes {
             // one thread, each run on a thread of its own age: another history than in the first process

@@ -79,7 +79,11 @@ pub fn read(path: &Path) -> Result<PlanFile> {
     }
     let file = PlanFile::read(path)?;
     if file.engine != ENGINE {
-        tell!("segsim: {} was made with engine {}; this one is {ENGINE}", path.display(), file.engine);
+        tell!(
+            "segsim: {} was made with engine {}; this one is {ENGINE}, and may run it otherwise",
+            path.display(),
+            file.engine
+        );
     }
     Ok(file)
 }

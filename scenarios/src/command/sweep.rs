@@ -43,7 +43,7 @@ pub struct Arguments {
 /// # Errors
 /// Bad input, or a harness that failed.
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
-    let (scenarios, range) = (arguments.selection.scenarios()?, arguments.selection.range());
+    let (scenarios, range) = (arguments.selection.scenarios()?, arguments.selection.range()?);
     if let Some(path) = &arguments.report {
         // now, not after minutes of work
         std::fs::File::options().create(true).append(true).open(path).map_err(Error::io("write", path))?;
