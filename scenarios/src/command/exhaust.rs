@@ -107,16 +107,13 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let counts = search.counts();
     let pace = (counts.runs() - before) as f64 / seconds.max(1e-9);
     let pace = format!("  {} executions/s, {seconds:.1} s on {} threads", grouped(pace as u64), jobs(arguments.jobs));
-    match ended {
-        Ended::Stopped => {
-            place.write(&search)?;
-            say!("VOID  interrupted after {} executions", grouped(counts.runs()));
-            say!("  {}", about(counts, search.left()));
-            say!("{pace}");
-            say!("{}", std::env::args().collect::<Vec<_>>().join(" "));
-            return Ok(Verdict::Void);
-        }
-        _ => place.remove()?,
+    if let Ended::Stopped = ended {
+        place.write(&search)?;
+        say!("VOID  interrupted after {} executions", grouped(counts.runs()));
+        say!("  {}", about(counts, search.left()));
+        say!("{pace}");
+        say!("{}", std::env::args().collect::<Vec<_>>().join(" "));
+        return Ok(Verdict::Void);
     }
     let verdict = match ended {
         Ended::Complete { audited } if counts.cut_short == 0 => {
@@ -140,10 +137,15 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
             }
             Verdict::Void
         }
-        Ended::Failed(deviations, _) => return searched.fail(&deviations, counts, &pace, &arguments.plans),
+        Ended::Failed(deviations, _) => {
+            let verdict = searched.fail(&deviations, counts, &pace, &arguments.plans)?;
+            place.remove()?;
+            return Ok(verdict);
+        }
         Ended::Stopped => unreachable!("it has returned"),
     };
     say!("{pace}");
+    place.remove()?;
     Ok(verdict)
 }
 
@@ -308,18 +310,18 @@ impl Searched<'_> {
         let sentence = sentence::of(&plan, story, &outcome.record);
         let mut expected = Expected::of(&outcome.record);
         expected.sentence = Some(sentence.clone());
-        std::fs::create_dir_all(plans).map_err(Error::io("create", plans))?;
-        let Subject { scenario, size, .. } = self.subject;
-        let path = plans.join(format!("{scenario}-{}.json", size.file_name()));
-        let text = super::replay::describe(&plan);
-        PlanFile::new(plan, expected).write(&path)?;
         say!("FAIL  {}: {}", first.oracle, first.race);
         let preemptions = counts.runs.len() - 1;
         let fewer = if preemptions > 0 { "; with fewer none fails" } else { "" };
         say!("  execution {}, with {preemptions} preemptions{fewer}", grouped(counts.runs()));
         say!("{pace}");
-        say(format_args!("{text}"));
+        say(format_args!("{}", super::replay::describe(&plan)));
         say!("{sentence}");
+        // after all is told: a place that cannot be written loses nothing
+        std::fs::create_dir_all(plans).map_err(Error::io("create", plans))?;
+        let Subject { scenario, size, .. } = self.subject;
+        let path = plans.join(format!("{scenario}-{}.json", size.file_name()));
+        PlanFile::new(plan, expected).write(&path)?;
         let program = std::env::args().next().unwrap_or_else(|| "segsim".to_string());
         say!("{program} shrink {}", path.display());
         say!("{program} replay {}", path.display());

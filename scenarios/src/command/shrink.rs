@@ -72,8 +72,8 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     );
     say(format_args!("{}", super::replay::describe(&plan)));
     let sentence = expected.sentence.clone().unwrap_or_default();
-    PlanFile { mutant: file.mutant, ..PlanFile::new(plan, expected) }.write(&path)?;
     say!("{sentence}");
+    PlanFile { mutant: file.mutant, ..PlanFile::new(plan, expected) }.write(&path)?;
     let program = std::env::args().next().unwrap_or_else(|| "segsim".to_string());
     say!("{program} replay {}", path.display());
     say!("{program} explain {} --html {}", path.display(), path.with_extension("html").display());

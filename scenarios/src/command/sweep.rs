@@ -15,7 +15,7 @@ use segment_sim::strategy::Strategy;
 use segment_sim::sweep::{Range, sweep};
 use segment_sim::verdict::Verdict;
 use segment_sim::world::{Mode, Worker};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -68,16 +68,21 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let end = if interrupted { "; interrupted" } else { "" };
     say!("{}  {} runs, {} failed{end}", verdict.word(), grouped(runs), grouped(failed));
     let report = Report { format: 1, engine: ENGINE.to_string(), verdict, sweeps };
-    if let Some(path) = &arguments.report {
-        let text = serde_json::to_string_pretty(&report).expect("a report is plain data");
-        std::fs::write(path, text + "\n").map_err(Error::io("write", path))?;
-    }
     let program = std::env::args().next().unwrap_or_else(|| "segsim".to_string());
     for record in &report.sweeps {
-        write_plans(&record.result, arguments)?;
         say(format_args!("{}", record.result.failures(&program, &arguments.plans)));
     }
+    // after all is told, and the plans also where the report cannot be written
+    let plans = report.sweeps.iter().try_for_each(|record| write_plans(&record.result, arguments));
+    write_report(&report, arguments.report.as_deref()).and(plans)?;
     Ok(verdict)
+}
+
+/// Writes the report where it is asked for.
+fn write_report(report: &Report, path: Option<&Path>) -> Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    let text = serde_json::to_string_pretty(report).expect("a report is plain data");
+    std::fs::write(path, text + "\n").map_err(Error::io("write", path))
 }
 
 /// Writes the first plan of each group of failures.
