@@ -99,7 +99,7 @@ pub enum Error {
         /// The target directory.
         target: PathBuf,
     },
-    /// Ctrl-C, where nothing is worth printing yet.
+    /// Ctrl-C and the like, where nothing is worth printing yet.
     #[error("interrupted")]
     Interrupted,
     /// No workspace to patch.

@@ -47,7 +47,7 @@ const OTHER_MADSIM_SEED: u64 = 0x5e95;
     segsim exhaust put-vs-eviction --size put=2,evict=1 --preemptions 3\n  \
     segsim exhaust rotation-vs-eviction --size rotate=1,evict=1 --faults 1    an unlink fails, or a caller is dropped\n\n\
     Sizes: push, rotate, evict, relieve, put, get, contains; each call is a caller of its own, on a full ring of three.\n\
-    Ctrl-C keeps what is done, and the same command goes on with it.")]
+    Ctrl-C or SIGTERM keeps what is done, and the same command goes on with it.")]
 pub struct Arguments {
     /// The scenario: what the calls run on, and what may fail
     #[arg(value_name = "SCENARIO")]

@@ -29,10 +29,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// The hash of the engine's sources that this binary was built from.
 pub const ENGINE: &str = env!("SEGSIM_ENGINE");
 
-/// Set by the first Ctrl-C: finish with what there is.
+/// Set by the first Ctrl-C, SIGTERM or SIGHUP: finish with what there is.
 pub static STOP: AtomicBool = AtomicBool::new(false);
 
-/// Makes the first Ctrl-C set [`STOP`], and the second end the process.
+/// Makes the first Ctrl-C, SIGTERM or SIGHUP set [`STOP`], and the second end the process.
 pub fn stop_on_interrupt() {
     let handler = || {
         if STOP.swap(true, Ordering::Relaxed) {
