@@ -1,11 +1,12 @@
 //! The scenarios of segment-engine and the `segsim` command.
 //!
-//! Read in this order: [`workload`] (what callers do), [`act`] (how), [`scenario`] (which workloads there are), [`report`],
-//! [`confidence`] (what a sweep without a failure says), [`story`], [`plan_file`] (plans on disk), [`smaller`] and
-//! [`sentence`] (what shrinking asks), [`size`], [`claim`] and [`search_file`] (what an exhaustive search is of, says and
-//! keeps), [`explain`] (a run drawn), [`export`], [`corpus`] (plans that are kept), [`command`] (one file a command),
-//! [`mutant`] (patches), [`yard`] (where they are built), [`sources`] (which engine a binary was built from), [`measure`]
-//! and [`blobdb`] (what `segsim disk` measures), [`soak`] (what `segsim soak` kills).
+//! Read in this order: [`workload`] (what callers do), [`act`] (how), [`scenario`] (which workloads there are),
+//! [`report`], [`confidence`] (what a sweep without a failure says), [`story`], [`plan_file`] (plans on disk),
+//! [`whole`] (how files are written), [`smaller`] and [`sentence`] (what shrinking asks), [`size`], [`claim`] and
+//! [`search_file`] (what an exhaustive search is of, says and keeps), [`explain`] (a run drawn), [`export`], [`corpus`]
+//! (plans that are kept), [`command`] (one file a command), [`mutant`] (patches), [`yard`] (where they are built),
+//! [`sources`] (which engine a binary was built from), [`measure`] and [`blobdb`] (what `segsim disk` measures),
+//! [`soak`] (what `segsim soak` kills).
 
 mod act;
 pub mod blobdb;
@@ -30,5 +31,6 @@ pub mod smaller;
 pub mod soak;
 pub mod sources;
 pub mod story;
+pub mod whole;
 pub mod workload;
 pub mod yard;

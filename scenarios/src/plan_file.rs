@@ -18,6 +18,7 @@
 
 use crate::error::{Error, Result};
 use crate::scenario::Scenario;
+use crate::whole;
 use crate::workload::Workload;
 use segment_sim::plan::{Action, Injection, Plan, Schedule};
 use segment_sim::record::Record;
@@ -25,7 +26,7 @@ use segment_sim::site::SiteName;
 use segment_sim::verdict::{Verdict, Violation};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 
 /// The version of the form.
@@ -135,14 +136,7 @@ impl PlanFile {
     /// # Errors
     /// [`Error::Io`].
     pub fn write(&self, path: &Path) -> Result<()> {
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let write = || {
-            let mut file = tempfile::NamedTempFile::new_in(directory)?;
-            file.write_all(self.text().as_bytes())?;
-            file.persist(path).map_err(|error| error.error)?;
-            Ok(())
-        };
-        write().map_err(Error::io("write", path))
+        whole::write(path, self.text().as_bytes()).map_err(Error::io("write", path))
     }
 
     /// It as text.

@@ -2,8 +2,8 @@
 #![allow(clippy::disallowed_methods, reason = "searches are files")]
 
 use crate::error::{Error, Result};
+use crate::whole;
 use segment_sim::exhaust::Search;
-use std::io::Write;
 use std::path::Path;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -18,7 +18,8 @@ const SUBJECT_BYTES_MAX: usize = 4096;
 /// # Errors
 /// [`Error::Io`], and [`Error::Search`], which says what is wrong with it.
 pub fn read(path: &Path, subject: &str) -> Result<Option<Search>> {
-    let bytes = match std::fs::read(path) {
+    // a pipe or a device might have no end
+    let bytes = match whole::check(path).and_then(|()| std::fs::read(path)) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io("read", path)(error)),
@@ -58,12 +59,5 @@ pub fn write(path: &Path, subject: &str, search: &Search) -> Result<()> {
     let checksum = xxh3_128(&bytes);
     bytes.extend_from_slice(&checksum.to_le_bytes());
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let write = || {
-        std::fs::create_dir_all(directory)?;
-        let mut file = tempfile::NamedTempFile::new_in(directory)?;
-        file.write_all(&bytes)?;
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
-    };
-    write().map_err(Error::io("write", path))
+    std::fs::create_dir_all(directory).and_then(|()| whole::write(path, &bytes)).map_err(Error::io("write", path))
 }

@@ -106,7 +106,8 @@ fn bad_input_is_one_line_and_exits_with_3() {
         (&["concurrent-pushes", "--size", "evict=1"], "cannot evict"),
         (&["same-key", "--size", "put=1", "--points", "Here"], "nothing waits at \"Here\"; there are ring, Start"),
         (&["same-key", "--size", "put=1", "--preemptions", "few"], "give one, or unlimited"),
-        (&["same-key", "--size", "put=1", "--state", "/proc"], "/proc"),
+        (&["same-key", "--size", "put=1", "--state", "/proc"], "cannot read /proc: it is no regular file"),
+        (&["same-key", "--size", "put=1", "--state", "/dev/zero"], "cannot read /dev/zero: it is no regular file"),
         (&["same-key", "--size", "put=1", "--state", "/proc/kept.search"], "cannot write /proc/kept.search"),
     ] {
         let (code, said, told) = text(&segsim(directory.path(), arguments));

@@ -1,0 +1,81 @@
+//! Files that are written as a whole or not at all.
+#![allow(clippy::disallowed_methods, reason = "plans and searches are files")]
+
+use std::fs::{self, Permissions};
+use std::io::{Error, ErrorKind, Result, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// Of new files, as far as the umask lets them.
+const MODE: u32 = 0o666;
+
+/// Writes a file as a whole or not at all. A link stays, and the file that it leads to is written.
+///
+/// # Errors
+/// What the system says, and a path that is there and is no regular file: that one would be replaced.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let path = place(path)?;
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(MODE)).tempfile_in(directory)?;
+    file.write_all(bytes)?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// Sees that a path is a regular file.
+///
+/// # Errors
+/// What the system says, and that it is none.
+pub fn check(path: &Path) -> Result<()> {
+    if fs::metadata(path)?.is_file() { Ok(()) } else { Err(Error::other("it is no regular file")) }
+}
+
+/// Where the file is, or will be.
+fn place(path: &Path) -> Result<PathBuf> {
+    match check(path) {
+        Ok(()) => fs::canonicalize(path),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        Err(_) if path.is_symlink() => Err(Error::other("it is a link that leads nowhere")),
+        Err(_) => Ok(path.to_path_buf()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn a_file_has_the_mode_of_any_other_and_a_link_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let [file, other, link] = ["file", "other", "link"].map(|name| directory.path().join(name));
+        fs::write(&other, "").unwrap();
+        write(&file, b"one").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&file), mode(&other));
+        symlink("file", &link).unwrap();
+        write(&link, b"two").unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(fs::read(&file).unwrap(), b"two");
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_left_as_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let [nowhere, socket, link] = ["nowhere", "socket", "link"].map(|name| directory.path().join(name));
+        symlink("no-such-file", &nowhere).unwrap();
+        symlink("socket", &link).unwrap();
+        let _listener = UnixListener::bind(&socket).unwrap();
+        for (path, words) in [
+            (directory.path(), "it is no regular file"),
+            (&socket, "it is no regular file"),
+            (&link, "it is no regular file"),
+            (&nowhere, "it is a link that leads nowhere"),
+        ] {
+            assert_eq!(write(path, b"text").unwrap_err().to_string(), words);
+        }
+        assert!(nowhere.is_symlink() && link.is_symlink());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 3);
+    }
+}
