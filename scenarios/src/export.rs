@@ -17,26 +17,27 @@ pub fn test(file: &PlanFile, name: &str) -> Option<String> {
     }
     let mut schedule = format!("Schedule::in_order({seed})");
     for Injection { site, action } in injections {
+        let site = literal(site);
         schedule += &match action {
-            Action::Hold(Until::Passed(until)) => format!("\n        .hold(\"{site}\", \"{until}\")"),
-            Action::Hold(Until::Steps(steps)) => format!("\n        .hold_for(\"{site}\", {steps})"),
-            Action::Hold(Until::Idle) => format!("\n        .hold_until_idle(\"{site}\")"),
-            Action::Error(errno) => format!("\n        .fail(\"{site}\", {errno})"),
-            Action::Cancel => format!("\n        .drop_caller(\"{site}\")"),
-            Action::CancelAfter(steps) => format!("\n        .drop_caller_after(\"{site}\", {steps})"),
-            Action::CancelOnce(passed) => format!("\n        .drop_caller_once(\"{site}\", \"{passed}\")"),
-            Action::Crash(kind) => format!("\n        .crash(CrashKind::{kind:?}, \"{site}\")"),
+            Action::Hold(Until::Passed(until)) => format!("\n        .hold({site}, {})", literal(until)),
+            Action::Hold(Until::Steps(steps)) => format!("\n        .hold_for({site}, {steps})"),
+            Action::Hold(Until::Idle) => format!("\n        .hold_until_idle({site})"),
+            Action::Error(errno) => format!("\n        .fail({site}, {errno})"),
+            Action::Cancel => format!("\n        .drop_caller({site})"),
+            Action::CancelAfter(steps) => format!("\n        .drop_caller_after({site}, {steps})"),
+            Action::CancelOnce(passed) => format!("\n        .drop_caller_once({site}, {})", literal(passed)),
+            Action::Crash(kind) => format!("\n        .crash(CrashKind::{kind:?}, {site})"),
         };
     }
     for Crash { kind, at } in crashes {
         schedule += &match at {
-            Moment::At(site) => format!("\n        .crash(CrashKind::{kind:?}, \"{site}\")"),
+            Moment::At(site) => format!("\n        .crash(CrashKind::{kind:?}, {})", literal(site)),
             Moment::Idle => format!("\n        .crash_when_idle(CrashKind::{kind:?})"),
             Moment::Step(_) | Moment::Site(..) => return None,
         };
     }
     let workload = workload(&file.plan.workload);
-    let sentence = file.expected.sentence.as_deref().unwrap_or("This plan has failed.");
+    let comment = comment(file.expected.sentence.as_deref().unwrap_or("This plan has failed."));
     let kind = if crashes.is_empty() { "" } else { "CrashKind, " };
     let mut uses = vec!["Operation", "Workload"];
     uses.extend((!file.plan.workload.lives.is_empty()).then_some("Later"));
@@ -48,11 +49,30 @@ pub fn test(file: &PlanFile, name: &str) -> Option<String> {
     };
     Some(format!(
         "//! Written by `segsim export`.\n\nuse segment_sim::plan::{plan};\nuse segsim::export::passes;\n\
-         use segsim::workload::{{{}}};\n\n/// {sentence}\n#[test]\nfn {name}() {{\n    let schedule = {schedule};\n    \
+         use segsim::workload::{{{}}};\n\n{comment}#[test]\nfn {name}() {{\n    let schedule = {schedule};\n    \
          let workload = {workload};\n    passes(\"{}\", schedule, workload);\n}}\n",
         uses.join(", "),
         file.plan.scenario
     ))
+}
+
+/// A sentence as a comment, whatever is in it.
+fn comment(sentence: &str) -> String {
+    let line = |line: &str| format!("{}\n", format!("/// {}", line.chars().map(shown).collect::<String>()).trim_end());
+    sentence.lines().map(line).collect()
+}
+
+/// A letter, or how Rust writes one that nobody would see.
+fn shown(letter: char) -> String {
+    match letter {
+        '"' | '\'' | '\\' => letter.to_string(),
+        letter => letter.escape_debug().to_string(),
+    }
+}
+
+/// Text as a literal of Rust.
+fn literal(text: &impl ToString) -> String {
+    format!("{:?}", text.to_string())
 }
 
 /// Asserts that a plan passes, and comes to every site that it names.
@@ -107,4 +127,16 @@ fn calls(callers: &[Vec<Operation>]) -> String {
     let call = |operation: &Operation| format!("Operation::{operation:?}");
     let caller = |calls: &Vec<Operation>| format!("vec![{}]", calls.iter().map(call).collect::<Vec<_>>().join(", "));
     format!("vec![{}]", callers.iter().map(caller).collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::comment;
+
+    #[test]
+    fn whatever_a_sentence_holds_stays_in_its_comment() {
+        assert_eq!(comment("it's \"so\""), "/// it's \"so\"\n");
+        assert_eq!(comment("one\n\nfn two() {}\r"), "/// one\n///\n/// fn two() {}\\r\n");
+        assert_eq!(comment("a\u{202e}b\u{0}"), "/// a\\u{202e}b\\0\n");
+    }
 }

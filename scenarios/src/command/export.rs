@@ -7,6 +7,14 @@ use crate::output::say;
 use segment_sim::verdict::Verdict;
 use std::path::PathBuf;
 
+/// Names that no function can have: Rust's own and those that it keeps for later, and the one that the test uses.
+const TAKEN: &[&str] = &[
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn", "else",
+    "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod",
+    "move", "mut", "override", "passes", "priv", "pub", "ref", "return", "self", "static", "struct", "super", "trait",
+    "true", "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+];
+
 /// Print a shrunk plan as a plain Rust test
 ///
 /// What it names are points and tasks, and what it draws is nothing: it outlives changes of the engine that no seed
@@ -41,7 +49,8 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
 fn identifier(name: &str) -> String {
     let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '_' };
     let name: String = name.replace(".shrunk", "").chars().map(plain).collect();
-    if name.starts_with(|first: char| first.is_ascii_lowercase()) { name } else { format!("plan_{name}") }
+    let is_free = name.starts_with(|first: char| first.is_ascii_lowercase()) && !TAKEN.contains(&name.as_str());
+    if is_free { name } else { format!("plan_{name}") }
 }
 
 #[cfg(test)]
@@ -53,5 +62,9 @@ mod tests {
         assert_eq!(identifier("same-key-17.shrunk"), "same_key_17");
         assert_eq!(identifier("7 Ä"), "plan_7__");
         assert_eq!(identifier(""), "plan_");
+        assert_eq!(
+            ["fn", "Self", "crates", "passes"].map(identifier),
+            ["plan_fn", "plan_self", "crates", "plan_passes"]
+        );
     }
 }
