@@ -2,11 +2,11 @@
 //!
 //! Read in this order: [`workload`] (what callers do), [`act`] (how), [`scenario`] (which workloads there are),
 //! [`report`], [`confidence`] (what a sweep without a failure says), [`story`], [`plan_file`] (plans on disk),
-//! [`whole`] (how files are written), [`smaller`] and [`sentence`] (what shrinking asks), [`size`], [`claim`] and
-//! [`search_file`] (what an exhaustive search is of, says and keeps), [`explain`] (a run drawn), [`export`], [`corpus`]
-//! (plans that are kept), [`command`] (one file a command), [`mutant`] (patches), [`yard`] (where they are built),
-//! [`sources`] (which engine a binary was built from), [`measure`] and [`blobdb`] (what `segsim disk` measures),
-//! [`soak`] (what `segsim soak` kills).
+//! [`whole`] (how files are written), [`shell`] (commands that are printed), [`smaller`] and [`sentence`] (what
+//! shrinking asks), [`size`], [`claim`] and [`search_file`] (what an exhaustive search is of, says and keeps),
+//! [`explain`] (a run drawn), [`export`], [`corpus`] (plans that are kept), [`command`] (one file a command),
+//! [`mutant`] (patches), [`yard`] (where they are built), [`sources`] (which engine a binary was built from),
+//! [`measure`] and [`blobdb`] (what `segsim disk` measures), [`soak`] (what `segsim soak` kills).
 
 mod act;
 pub mod blobdb;
@@ -26,6 +26,7 @@ pub mod report;
 pub mod scenario;
 pub mod search_file;
 pub mod sentence;
+pub mod shell;
 pub mod size;
 pub mod smaller;
 pub mod soak;

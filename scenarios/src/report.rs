@@ -2,6 +2,7 @@
 
 use crate::confidence;
 use crate::scenario::Scenario;
+use crate::shell::quoted;
 use segment_sim::record::{Group, SiteTally, Tally};
 use segment_sim::strategy::Strategy;
 use segment_sim::verdict::Verdict;
@@ -248,8 +249,8 @@ impl SweepResult {
         Ok(())
     }
 
-    /// The failures, each with its sentence and the commands that repeat and shrink it; `program` is how that is called,
-    /// `plans` where their plans are.
+    /// The failures, each with its sentence and the commands that repeat and shrink it; `program` is how that is called in
+    /// a shell, `plans` where their plans are.
     pub fn failures(&self, program: &str, plans: &Path) -> String {
         let mut groups: Vec<&Group> = self.tally.groups.values().collect();
         groups.sort_by_key(|group| (std::cmp::Reverse(group.runs), group.seed));
@@ -285,7 +286,7 @@ impl SweepResult {
         }
         writeln!(text, "  {sentence}")?;
         let given = self.strategy.map(|strategy| format!(" --strategy {}", strategy.name())).unwrap_or_default();
-        writeln!(text, "  {program} shrink {}", plan_path(plans, &self.scenario, *seed).display())?;
+        writeln!(text, "  {program} shrink {}", quoted(&plan_path(plans, &self.scenario, *seed)))?;
         writeln!(text, "  {program} replay {} {seed}{given}", self.scenario)
     }
 }

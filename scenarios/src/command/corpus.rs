@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::mutant::{self, Mutant};
 use crate::plan_file::PlanFile;
 use crate::say;
+use crate::shell::quoted;
 use crate::yard::{Program, Yard, workspace};
 use segment_sim::verdict::Verdict;
 use segment_sim::world::Worker;
@@ -95,7 +96,7 @@ fn why(kept: &Kept, judged: &Judged) -> String {
     let Kept { name, path, .. } = kept;
     match (judged.violations.first(), judged.unreached.first()) {
         (Some(violation), _) => {
-            format!("{word}  {name}: {}: {} (segsim replay {})", violation.oracle, violation.sentence, path.display())
+            format!("{word}  {name}: {}: {} (segsim replay {})", violation.oracle, violation.sentence, quoted(path))
         }
         (None, Some(site)) => format!("{word}  {name}: the run no longer comes to {site}"),
         (None, None) => format!("{word}  {name}: a second run differs"),

@@ -13,7 +13,7 @@ use crate::say;
 use crate::scenario::Scenario;
 use crate::size::Size;
 use crate::workload::Workload;
-use crate::{search_file, sentence};
+use crate::{search_file, sentence, shell};
 use segment_sim::choice::{Deviation, Faults, Guide};
 use segment_sim::exhaust::{Bounds, Counts, Ended, Ran, Search, exhaust};
 use segment_sim::plan::{Plan, Schedule};
@@ -112,7 +112,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         say!("VOID  interrupted after {} executions", grouped(counts.runs()));
         say!("  {}", about(counts, search.left()));
         say!("{pace}");
-        say!("{}", std::env::args().collect::<Vec<_>>().join(" "));
+        say!("{}", shell::command());
         return Ok(Verdict::Void);
     }
     let verdict = match ended {
@@ -322,9 +322,9 @@ impl Searched<'_> {
         let Subject { scenario, size, .. } = self.subject;
         let path = plans.join(format!("{scenario}-{}.json", size.file_name()));
         PlanFile::new(plan, expected).write(&path)?;
-        let program = std::env::args().next().unwrap_or_else(|| "segsim".to_string());
-        say!("{program} shrink {}", path.display());
-        say!("{program} replay {}", path.display());
+        let program = shell::program();
+        say!("{program} shrink {}", shell::quoted(&path));
+        say!("{program} replay {}", shell::quoted(&path));
         Ok(Verdict::Fail)
     }
 }

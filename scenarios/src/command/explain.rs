@@ -8,8 +8,8 @@ use crate::explain::twin::{self, Twin};
 use crate::explain::{Explained, Told, page, perfetto, race, terminal};
 use crate::output::say;
 use crate::plan_file::Expected;
-use crate::sentence;
 use crate::workload::Workload;
+use crate::{sentence, shell};
 use segment_sim::plan::Plan;
 use segment_sim::verdict::Verdict;
 use segment_sim::world::{Mode, Outcome, Story, Worker};
@@ -136,11 +136,11 @@ fn story_of(outcome: &Outcome) -> &Story {
 
 /// The command that repeats the run.
 fn command(chosen: &Chosen) -> String {
-    let program = std::env::args().next().unwrap_or_else(|| "segsim".to_string());
+    let program = shell::program();
     let Chosen { plan, seed, strategy } = chosen;
     let seed = seed.map(|seed| format!(" {seed}")).unwrap_or_default();
     let strategy = strategy.strategy().map(|strategy| format!(" --strategy {}", strategy.name())).unwrap_or_default();
-    format!("{program} replay {plan}{seed}{strategy}")
+    format!("{program} replay {}{seed}{strategy}", shell::quoted(plan))
 }
 
 /// Whether both paths lead to one file that is there.

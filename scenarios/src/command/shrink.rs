@@ -10,7 +10,7 @@ use crate::scenario::Scenario;
 use crate::sentence;
 use crate::smaller::{size, smaller};
 use crate::workload::{Operation, Workload};
-use crate::{say, tell};
+use crate::{say, shell, tell};
 use segment_sim::plan::{Action, Injection, Plan, Schedule};
 use segment_sim::shrink::{self, Passed, RUNS_MAX, Ran, Shrinkable, Shrunk, Smaller};
 use segment_sim::site::SiteName;
@@ -74,9 +74,9 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let sentence = expected.sentence.clone().unwrap_or_default();
     say!("{sentence}");
     PlanFile { mutant: file.mutant, ..PlanFile::new(plan, expected) }.write(&path)?;
-    let program = std::env::args().next().unwrap_or_else(|| "segsim".to_string());
-    say!("{program} replay {}", path.display());
-    say!("{program} explain {} --html {}", path.display(), path.with_extension("html").display());
+    let program = shell::program();
+    say!("{program} replay {}", shell::quoted(&path));
+    say!("{program} explain {} --html {}", shell::quoted(&path), shell::quoted(&path.with_extension("html")));
     if STOP.load(Ordering::Relaxed) {
         tell!("interrupted: it may become smaller still");
     }

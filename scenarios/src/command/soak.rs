@@ -5,7 +5,6 @@ use super::STOP;
 use super::progress::Progress;
 use crate::error::{Error, Result};
 use crate::report::grouped;
-use crate::say;
 use crate::soak::contents::Draws;
 use crate::soak::device::Loss;
 use crate::soak::inspect::{Inspection, adopt, inspect};
@@ -16,6 +15,7 @@ use crate::soak::mount::{self, Places};
 use crate::soak::survey::Survey;
 use crate::soak::under_way::{Death, Hits};
 use crate::soak::wire::Mend;
+use crate::{say, shell};
 use segment_sim::verdict::Verdict;
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
@@ -190,7 +190,7 @@ fn report(arguments: &Arguments, seed: u64, rounds: u64, violations: &[String]) 
     } else {
         (arguments.dir.join(DATA).display().to_string(), "")
     };
-    let program = std::env::args().next().unwrap_or_else(|| "segsim".to_string());
+    let program = shell::program();
     say!("  {found} is as it was found, {} is what was told in this round", arguments.dir.join(TOLD).display());
     say!("  {program} soak --dir NEW --rounds {rounds} --seed {seed}{flag}");
 }

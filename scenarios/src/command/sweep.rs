@@ -7,8 +7,8 @@ use crate::error::{Error, Result};
 use crate::output::say;
 use crate::plan_file::{Expected, PlanFile};
 use crate::report::{Measured, Report, SweepRecord, SweepResult, grouped, plan_path};
-use crate::say;
 use crate::scenario::Scenario;
+use crate::{say, shell};
 use rustix::time::{ClockId, clock_gettime};
 use segment_sim::record::{Group, Tally};
 use segment_sim::strategy::Strategy;
@@ -68,7 +68,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let end = if interrupted { "; interrupted" } else { "" };
     say!("{}  {} runs, {} failed{end}", verdict.word(), grouped(runs), grouped(failed));
     let report = Report { format: 1, engine: ENGINE.to_string(), verdict, sweeps };
-    let program = std::env::args().next().unwrap_or_else(|| "segsim".to_string());
+    let program = shell::program();
     for record in &report.sweeps {
         say(format_args!("{}", record.result.failures(&program, &arguments.plans)));
     }
