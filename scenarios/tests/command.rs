@@ -45,6 +45,10 @@ fn bad_input_is_told_on_stderr_and_exits_with_3() {
         (&["explain", "concurrent-pushes", "1", "--html", "/no/such/directory/page.html"], "cannot write /no/such"),
         (&["explain", "concurrent-pushes", "1", "--perfetto", "/dev/full"], "cannot write /dev/full"),
         (&["replay", "concurrent-pushes", "18446744073709551616"], "18446744073709551616"),
+        (
+            &["bisect", "HEAD~2...HEAD", "corpus/evicts-active.json"],
+            "cannot bisect HEAD~2...HEAD: write it with two dots",
+        ),
         (&["mutants", "--only", "nothing"], "no mutant \"nothing\""),
         (&["mutants", "--dir", "/no/such/directory"], "cannot read /no/such/directory"),
         (&["disk"], "--dir"),

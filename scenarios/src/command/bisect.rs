@@ -49,7 +49,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     read(&arguments.plan)?;
     let plan = absolute(&arguments.plan)?;
     let wrong = |reason: String| Error::Bisect { range: arguments.range.clone(), reason };
-    let (good, bad) = arguments.range.split_once("..").ok_or_else(|| wrong("a range is GOOD..BAD".to_string()))?;
+    let (good, bad) = ends(&arguments.range).map_err(wrong)?;
     let history = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
     let work = history.path().join("work");
     let must = |mut command: std::process::Command| -> Result<Vec<u8>> {
@@ -65,6 +65,9 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
             must(git(&root, &["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{name}^{{commit}}")]));
         let commit = commit.map_err(|_| wrong(format!("git knows no commit {name:?}")))?;
         commits.push(String::from_utf8_lossy(&commit).trim().to_string());
+    }
+    if commits[0] == commits[1] {
+        return Err(wrong("both ends are the same commit".to_string()));
     }
     let mut clone = git(&root, &["clone", "--quiet", "--shared", "."]);
     clone.arg(&work);
@@ -83,6 +86,15 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let subject = must(git(&work, &["log", "-1", "--format=%h %s", first]))?;
     say!("{}", String::from_utf8_lossy(&subject).trim());
     Ok(Verdict::Pass)
+}
+
+/// The two ends of a range.
+fn ends(range: &str) -> std::result::Result<(&str, &str), String> {
+    match range.split_once("..") {
+        Some((_, bad)) if bad.starts_with('.') => Err("write it with two dots, GOOD..BAD".to_string()),
+        Some(ends) => Ok(ends),
+        None => Err("a range is GOOD..BAD".to_string()),
+    }
 }
 
 /// Builds the engine of the current directory, and says by the exit code whether the plan fails on it.
