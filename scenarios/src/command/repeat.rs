@@ -32,9 +32,13 @@ pub struct Arguments {
 /// # Errors
 /// Bad input, or a harness that failed.
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
-    let mut verdict = Verdict::Pass;
+    let (mut verdict, mut whole) = (Verdict::Pass, 0);
     let Range { from, seeds, jobs } = arguments.selection.range()?;
-    for scenario in arguments.selection.scenarios()? {
+    let scenarios = arguments.selection.scenarios()?;
+    for scenario in &scenarios {
+        if STOP.load(Ordering::Relaxed) {
+            break;
+        }
         if arguments.hashes {
             // one thread, each run on a thread of its own age: another history than in the first process
             let hashes = hashes(scenario, from, seeds, 1, 1)?;
@@ -42,6 +46,10 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
             continue;
         }
         let here = hashes(scenario, from, seeds, MADSIM_SEEDS, jobs)?;
+        if STOP.load(Ordering::Relaxed) {
+            // nothing to compare it with
+            break;
+        }
         let there = second_process(scenario, from, seeds)?;
         let compared = here.len().min(there.len());
         let differs = |(index, run): (usize, &Vec<u64>)| {
@@ -61,6 +69,11 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         if !different.is_empty() || compared as u64 != seeds {
             verdict = Verdict::Void;
         }
+        whole += usize::from(compared as u64 == seeds);
+    }
+    if STOP.load(Ordering::Relaxed) && !arguments.hashes {
+        say!("{}  interrupted after {whole} of {} scenarios", Verdict::Void.word(), scenarios.len());
+        return Ok(Verdict::Void);
     }
     if !arguments.hashes {
         say!("{}", verdict.word());
