@@ -161,7 +161,7 @@ pub enum Error {
         /// Where plans are kept.
         directory: PathBuf,
     },
-    /// A name that a plan cannot be kept under.
+    /// A name that another plan is kept under.
     #[error("cannot keep a plan as {path}: give it a new name with --name", path = path.display())]
     PlanName {
         /// Where it would be.

@@ -49,6 +49,8 @@ fn bad_input_is_told_on_stderr_and_exits_with_3() {
             &["bisect", "HEAD~2...HEAD", "corpus/evicts-active.json"],
             "cannot bisect HEAD~2...HEAD: write it with two dots",
         ),
+        (&["corpus", "add", "corpus/evicts-active.json", "--name", "."], "a plan's name is of a-z"),
+        (&["corpus", "add", "corpus/evicts-active.json", "--name", "one two"], "a plan's name is of a-z"),
         (&["mutants", "--only", "nothing"], "no mutant \"nothing\""),
         (&["mutants", "--dir", "/no/such/directory"], "cannot read /no/such/directory"),
         (&["disk"], "--dir"),
@@ -156,6 +158,42 @@ fn explain_writes_what_it_is_asked_for_and_never_over_the_plan() {
         assert!(stderr(&output).contains("is the plan itself"), "{}", stderr(&output));
     }
     assert_eq!(std::fs::read(&plan).unwrap(), text);
+}
+
+#[test]
+fn a_plan_of_no_mutant_is_not_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let plan = directory.path().join("plan-of-no-mutant.json");
+    let text = std::fs::read_to_string("corpus/evicts-active.json").unwrap();
+    std::fs::write(&plan, text.replace("\"mutant\": \"evicts-active\"", "\"mutant\": \"nothing\"")).unwrap();
+    let output = segsim(&["corpus", "add", plan.to_str().unwrap()]);
+    assert_eq!((code(&output), stdout(&output)), (3, String::new()));
+    assert!(stderr(&output).contains("no mutant \"nothing\""), "{}", stderr(&output));
+}
+
+#[test]
+fn a_termination_ends_a_command_with_what_there_is() {
+    let arguments = ["sweep", "--scenario", "concurrent-pushes", "--seeds", "1000000000"];
+    let mut sweep = Command::new(env!("CARGO_BIN_EXE_segsim"));
+    let mut sweep = sweep.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let id = sweep.id();
+    // signals are caught once the status says so
+    while !catches_termination(id) {
+        assert_eq!(sweep.try_wait().unwrap(), None);
+        std::thread::yield_now();
+    }
+    let pid = rustix::process::Pid::from_raw(id.cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let output = sweep.wait_with_output().unwrap();
+    assert_eq!(code(&output), 2, "{}", stderr(&output));
+    assert!(stdout(&output).contains("; interrupted"), "{}", stdout(&output));
+}
+
+/// Whether a process has a handler of SIGTERM.
+fn catches_termination(id: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(caught.trim(), 16).unwrap() & (1 << 14) != 0
 }
 
 #[test]

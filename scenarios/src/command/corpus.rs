@@ -151,21 +151,31 @@ pub fn failure_on(program: &Program, kept: &Kept) -> Result<Option<String>> {
     Ok(failure.map(|failure| failure.oracle))
 }
 
+/// Sees that a mutant is there.
+fn check_mutant(id: &str) -> Result<()> {
+    let directory = workspace()?.join("scenarios/mutants");
+    let mutants = mutant::read_all(&directory)?;
+    if mutants.iter().any(|mutant| mutant.id == id) {
+        return Ok(());
+    }
+    let known = mutants.iter().map(|mutant| mutant.id.as_str()).collect::<Vec<_>>().join(", ");
+    Err(Error::UnknownMutant { name: id.to_string(), directory, known })
+}
+
 fn add(plan: &Path, name: Option<&str>, mutant: Option<&str>) -> Result<Verdict> {
     let mut file = PlanFile::read(plan)?;
-    if let Some(id) = mutant {
-        let directory = workspace()?.join("scenarios/mutants");
-        let mutants = mutant::read_all(&directory)?;
-        if !mutants.iter().any(|mutant| mutant.id == id) {
-            let known = mutants.iter().map(|mutant| mutant.id.as_str()).collect::<Vec<_>>().join(", ");
-            return Err(Error::UnknownMutant { name: id.to_string(), directory, known });
-        }
-        file.mutant = Some(id.to_string());
+    file.mutant = mutant.map(str::to_string).or(file.mutant);
+    if let Some(id) = &file.mutant {
+        check_mutant(id)?;
     }
     let stem = || plan.file_stem().unwrap_or_default().to_string_lossy().replace(".shrunk", "");
     let name = name.map_or_else(stem, str::to_string);
+    if name.is_empty() || !name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_".contains(letter)) {
+        let fault = format!("a plan's name is of a-z, A-Z, 0-9, - and _, and {name:?} is not");
+        return Err(Error::Argument { option: "--name", fault });
+    }
     let path = workspace()?.join(DIRECTORY).join(format!("{name}.json"));
-    if name.contains(['/', '\\']) || name.is_empty() || path.exists() {
+    if path.exists() {
         return Err(Error::PlanName { path });
     }
     let mut worker = Worker::new()?;
