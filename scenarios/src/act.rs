@@ -32,7 +32,7 @@ impl Act {
                 Error::Evicted { key } => Answer::GaveUp(key[0]),
                 Error::DiskFull { length } => Answer::NoRoom(length),
                 Error::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => Answer::Full,
-                error => Answer::Failed(error.to_string()),
+                error => Answer::failed(&error),
             }));
         }
     }

@@ -6,6 +6,7 @@ use segment_sim::history::{Answer, Key};
 use segment_sim::site::numbered;
 use segment_sim::world::{Life, Setting, Stage, Stored};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Bytes of a simulated segment.
@@ -161,6 +162,14 @@ impl Workload {
             if callers.len() > CALLERS_MAX || callers.iter().any(|caller| caller.len() > OPERATIONS_MAX) {
                 return Err(format!("a life has at most {CALLERS_MAX} callers with {OPERATIONS_MAX} calls each"));
             }
+            // oracles judge a caller by its label, which names the kind of its calls
+            let kinds = |caller: &Vec<Operation>| caller.iter().map(|call| call.caller()).collect::<BTreeSet<_>>();
+            if let Some(kinds) = callers.iter().map(kinds).find(|kinds| kinds.len() > 1) {
+                let kinds = kinds.into_iter().collect::<Vec<_>>().join(" and ");
+                return Err(format!(
+                    "a caller makes calls of one kind, not {kinds}: give each kind a caller of its own"
+                ));
+            }
         }
         if !(1..=SEGMENTS_MAX).contains(&self.segments) || self.lives.len() > LIVES_MAX {
             return Err(format!("a run has 1 to {SEGMENTS_MAX} segments and at most {LIVES_MAX} later lives"));
@@ -264,7 +273,7 @@ impl Workload {
                 self.put_on_stage(life, &Act::Engine(engine.clone()), stage);
                 Answer::Opened(engine.repairs().to_vec())
             }
-            Err(error) => Answer::Failed(error.to_string()),
+            Err(error) => Answer::failed(&error),
         };
         stage.teller().tell(answer);
     }

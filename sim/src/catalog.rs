@@ -196,7 +196,10 @@ impl SimCatalog {
     }
 
     fn refused(&self, operation: &'static str) -> Error {
-        self.watch.history().borrow_mut().io_errors += 1;
+        let history = self.watch.history();
+        let errors = &mut history.borrow_mut().errors;
+        errors.all += 1;
+        errors.catalog += 1;
         Error::Catalog { operation, source: Box::new(io::Error::other("the plan says so")) }
     }
 }

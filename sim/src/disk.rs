@@ -161,7 +161,7 @@ impl Disk for SimDisk {
                 history.writes_refused += 1;
                 history.interference.add(Kind::FullDisk, 1);
             } else {
-                history.io_errors += 1;
+                history.errors.all += 1;
             }
             Err(failed("write", Some(segment), source))
         };
@@ -262,7 +262,8 @@ fn read(file: &[u8], offset: u64, length: usize) -> io::Result<Bytes> {
 
 /// The error of an operation that the plan makes fail.
 fn refused(history: &mut History, verb: &'static str, segment: Option<SegmentId>, failure: Failure) -> Error {
-    history.io_errors += 1;
+    history.errors.all += 1;
+    history.errors.entries += u64::from(verb == "create" || segment.is_none());
     failed(verb, segment, io::Error::from_raw_os_error(failure.errno))
 }
 

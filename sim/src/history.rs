@@ -4,7 +4,7 @@ mod facts;
 mod image;
 mod number;
 
-pub use facts::{Answer, Change, Key, Measured, Putting, Row, Save, Sight};
+pub use facts::{Answer, Cause, Change, Errors, Key, Measured, Putting, Row, Save, Sight};
 pub use image::Image;
 
 use crate::files::Files;
@@ -66,7 +66,7 @@ pub struct History {
     /// What the plan has done to disk and catalog.
     pub interference: Interference,
     /// Operations that failed in this life of the process.
-    pub io_errors: u64,
+    pub errors: Errors,
     /// From a crash until the engine is open again: it mends what there is.
     pub is_recovering: bool,
     /// What the last crash left.
@@ -172,7 +172,7 @@ impl History {
             _ => {}
         }
         // a put that failed may have been stored all the same, and be seen after the next open
-        if !matches!(answer, Answer::Failed(_)) {
+        if !matches!(answer, Answer::Failed(..)) {
             self.putting.retain(|put| put.task != task);
         }
         self.answers.push((task, answer));
@@ -224,8 +224,13 @@ impl History {
             let row = self.rows.iter().find(|row| row.key == *key);
             let seen = row.filter(|row| record.ring.generation_of(row.manifest.segment).is_some());
             let content = seen.map(|row| row.manifest.checksum);
-            if sights.last().and_then(|sight| sight.content) != content {
-                sights.push(Sight { step, content, commit, task });
+            let segment = seen.map(|row| row.manifest.segment);
+            let last = sights.last().map_or((None, None), |last| (last.content, last.segment));
+            let segment = segment.or(last.1);
+            if last.0 != content {
+                sights.push(Sight { step, content, commit, task, segment });
+            } else if let Some(last) = sights.last_mut() {
+                last.segment = segment; // a refresh may have moved it
             }
         }
     }
@@ -234,7 +239,7 @@ impl History {
     pub fn sights_since(&self, key: Key, since: u64) -> impl Iterator<Item = Sight> + '_ {
         let sights = self.sights.get(&key).map_or(&[][..], Vec::as_slice);
         let first = sights.partition_point(|sight| sight.step < since);
-        let nothing = Sight { step: 0, content: None, commit: 0, task: None };
+        let nothing = Sight { step: 0, content: None, commit: 0, task: None, segment: None };
         let before = first.checked_sub(1).map_or(nothing, |before| sights[before]);
         std::iter::once(before).chain(sights[first..].iter().copied())
     }

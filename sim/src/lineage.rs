@@ -157,7 +157,7 @@ impl History {
             published: published.map(|record| record.version),
             saved: saved.map_or(0, |record| record.version),
             is_publishing: saver.is_some() && state_holder == saver,
-            has_failed: self.io_errors > 0,
+            has_failed: self.errors.all > 0,
             is_recovering: self.is_recovering,
             standings: known.into_iter().map(standing).collect(),
         }

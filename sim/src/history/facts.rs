@@ -5,7 +5,7 @@ use segment_engine::catalog::Table;
 use segment_engine::error::ManifestFault;
 use segment_engine::manifest::Manifest;
 use segment_engine::ring_state::RingRecord;
-use segment_engine::{Repair, SegmentId};
+use segment_engine::{Error, Repair, SegmentId};
 
 /// A ring as it was saved.
 #[derive(Clone, Debug)]
@@ -73,8 +73,21 @@ pub enum Answer {
     NoRoom(u64),
     /// A write was refused, the disk was full.
     Full,
-    /// The operation ended in an error.
-    Failed(String),
+    /// The operation ended in this error.
+    Failed(Cause, String),
+}
+
+impl Answer {
+    /// That the operation ended in this error.
+    pub fn failed(error: &Error) -> Answer {
+        let cause = match error {
+            Error::DamagedRing(_) | Error::DamagedManifest { .. } | Error::DamagedArtifact { .. } => Cause::Damage,
+            Error::Fenced | Error::Catalog { .. } => Cause::Catalog,
+            Error::Unsynced(source) if matches!(**source, Error::Catalog { .. }) => Cause::Catalog,
+            _ => Cause::Other,
+        };
+        Answer::Failed(cause, error.to_string())
+    }
 }
 
 /// An artifact's key in a simulation.
@@ -104,6 +117,8 @@ pub struct Sight {
     pub commit: u64,
     /// Whose commit that was.
     pub task: Option<TaskId>,
+    /// The segment that it is in; of nothing, the one that it was in before.
+    pub segment: Option<SegmentId>,
 }
 
 /// A saved manifest and the commit that wrote it, counted from 1.
@@ -148,6 +163,28 @@ impl Change {
 /// A simulated key has one byte.
 fn short(key: &[u8]) -> Key {
     key.first().copied().unwrap_or_default()
+}
+
+/// Operations of disk and catalog that failed, in one life of the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Errors {
+    /// All of them.
+    pub all: u64,
+    /// Creations of files and syncs of the directory: of such a file nobody knows.
+    pub entries: u64,
+    /// Commits and syncs of the catalog: what is saved is unknown.
+    pub catalog: u64,
+}
+
+/// Why an operation ended in an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Something stored is damaged.
+    Damage,
+    /// The catalog has failed, and so writing is fenced.
+    Catalog,
+    /// The disk, or what follows from it.
+    Other,
 }
 
 /// What took room on the disk, and is neither a put's nor to be had back by an eviction, when a task asked for the free bytes.

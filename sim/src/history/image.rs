@@ -1,6 +1,6 @@
 //! What a crash has left, and what of it does not belong.
 
-use super::{History, Key, Row, Save};
+use super::{Errors, History, Key, Row, Save};
 use segment_engine::SegmentId;
 use segment_engine::manifest::Manifest;
 use segment_engine::ring_state::RingRecord;
@@ -42,7 +42,7 @@ impl History {
         self.index = index;
         self.overwritten.clear();
         self.is_recovering = true;
-        self.io_errors = 0;
+        self.errors = Errors::default();
         if let Some(record) = saved.filter(|record| self.saved() != Some(record)) {
             // a lost save takes back what it did, a doom or the push of a segment; a late one does what it was to do
             let is_member = |segment: &SegmentId| record.ring.generation_of(*segment).is_some();

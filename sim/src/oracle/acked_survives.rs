@@ -1,6 +1,7 @@
 //! acked-survives: what a key shows is changed only by a put under way, or goes with its segment.
 //!
-//! Asked after each step, of the sights that it brought. Legal meanwhile: a put that was dropped before its answer takes
+//! Asked after each step, of the sights that it brought: what nobody puts, and nothing while the segment that it was in
+//! is in the ring. Legal meanwhile: a put that was dropped before its answer takes
 //! effect later. An answered put that comes back has undone another. Does not verify that an evicted artifact had to go;
 //! retention does.
 //!
@@ -74,8 +75,19 @@ fn survives(view: &View<'_>) -> Option<Finding> {
 fn check(view: &View<'_>) -> Option<Finding> {
     let history = view.history;
     history.sights.iter().find_map(|(key, sights)| {
-        let Sight { step, content, task, .. } = *sights.last()?;
-        let content = content.filter(|_| step == view.steps && step > 0)?;
+        let Sight { step, content, task, segment, .. } = *sights.last()?;
+        if step != view.steps || step == 0 {
+            return None;
+        }
+        let Some(content) = content else {
+            // an open that finds no file deletes the rows that name it
+            let saved = history.saved().filter(|_| !history.is_recovering)?;
+            let segment = segment.filter(|segment| saved.ring.generation_of(*segment).is_some())?;
+            let (by, place) = (view.label(task), number(segment));
+            let sentence =
+                format!("{by} made key {key} show nothing, and segment {place}, which it was in, is in the ring");
+            return Some(Finding { race: format!("{}: a row vanishes", view.kind(task)), sentence });
+        };
         if history.putting.iter().any(|put| (put.key, put.content) == (*key, content)) {
             return None;
         }

@@ -5,11 +5,12 @@
 //! active segment, and with its last victim it was more. A put: since its call its artifact could be seen, by a commit
 //! that a sync of the catalog has covered. A close: a sync has covered every commit, and nothing is doomed whose unlink has
 //! not failed. Evicted again and again: as often as the engine tries. Any other error: only if in this life of the process an
-//! operation of disk or catalog has failed. Does not verify pushes; no-lost-push does.
+//! operation of disk or catalog has failed; that writing is fenced, only after one of the catalog; that something is
+//! damaged, never. Does not verify pushes; no-lost-push does.
 
 use super::scene::{ACTOR, Scene, segment};
 use super::{Finding, Oracle, View, When, number};
-use crate::history::Answer;
+use crate::history::{Answer, Cause};
 use segment_engine::limits::PUT_ATTEMPTS_MAX;
 
 /// The oracle.
@@ -25,7 +26,6 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let (task, answer) = view.answer?;
     let is_member = |segment| ring.generation_of(segment).is_some();
     let left = ring.members().len();
-    let is_broken = view.history.io_errors > 0;
     let has_unlink_failed = view.history.unlinks_failed > view.history.image.unlinks_failed;
     let setbacks = view.history.puts_too_late + view.history.writes_refused;
     let lie = match answer {
@@ -76,8 +76,9 @@ fn check(view: &View<'_>) -> Option<Finding> {
         Answer::Full if view.history.writes_refused > 0 => return None,
         Answer::Full => "a write was refused, and none was".to_string(),
         Answer::GaveUp(key) => format!("key {key} was evicted {PUT_ATTEMPTS_MAX} times meanwhile, and it was not"),
-        Answer::Failed(_) if is_broken => return None,
-        Answer::Failed(error) => format!("it failed, and no fault explains that: {error}"),
+        Answer::Failed(Cause::Other, _) if view.history.errors.all > 0 => return None,
+        Answer::Failed(Cause::Catalog, _) if view.history.errors.catalog > 0 => return None,
+        Answer::Failed(_, error) => format!("it failed, and no fault explains that: {error}"),
         _ => return None,
     };
     let label = view.label(Some(task));
@@ -87,6 +88,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::Errors;
 
     #[test]
     fn each_answer_is_held_against_the_ring() {
@@ -101,7 +103,15 @@ mod tests {
         assert!(relieved(3, &[8, 9]) && relieved(5, &[]));
         assert!(!relieved(2, &[]), "too few are gone");
         assert!(!relieved(4, &[8]), "too many are gone");
-        assert!(!accepts(Answer::Failed("no".to_string())));
+        let failed = |cause, errors| {
+            let answer = Answer::Failed(cause, "no".to_string());
+            Scene::with(|scene| (scene.answer, scene.history.errors) = ((ACTOR, answer), errors)).ask(&ORACLE).is_none()
+        };
+        let (none, disk) = (Errors::default(), Errors { all: 1, ..Errors::default() });
+        let catalog = Errors { catalog: 1, ..disk };
+        assert!(!failed(Cause::Other, none) && failed(Cause::Other, disk));
+        assert!(!failed(Cause::Catalog, disk) && failed(Cause::Catalog, catalog), "a disk's error fences nothing");
+        assert!(!failed(Cause::Damage, catalog), "an error damages nothing");
         assert!(!accepts(Answer::Closed), "no sync has covered the put");
     }
 }

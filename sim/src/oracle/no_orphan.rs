@@ -1,7 +1,8 @@
 //! no-orphan: when everything has ended, each file belongs to a segment in the ring, and no doom is left undone.
 //!
-//! Asked when drained. Legal meanwhile: everything; views-agree watches the way there. Legal when an operation of disk or
-//! catalog has failed: the next open removes the file, and goes on with the doom. Does not verify that members have files.
+//! Asked when drained. Legal meanwhile: everything; views-agree watches the way there. Legal when a create, a
+//! sync of the directory or an operation of the catalog has failed, or the open did: the next open removes the file, and
+//! goes on with the doom. Does not verify that members have files.
 
 use super::scene::{Scene, segment};
 use super::{Finding, Oracle, View, When, number};
@@ -19,7 +20,9 @@ pub const ORACLE: Oracle = Oracle {
 };
 
 fn check(view: &View<'_>) -> Option<Finding> {
-    let saved = view.history.saved().filter(|_| view.history.io_errors == 0)?;
+    let history = view.history;
+    let is_unknown = history.is_recovering || history.errors.entries + history.errors.catalog > 0;
+    let saved = history.saved().filter(|_| !is_unknown)?;
     if let Some(doomed) = saved.ring.doomed().first() {
         let sentence = format!("segment {} is doomed and nobody unlinks it", number(doomed.segment));
         return Some(Finding { race: "evictor: doomed for ever".to_string(), sentence });

@@ -60,7 +60,7 @@ impl Stage {
             let label = numbered(None, CLOSE, number as u32 + 1);
             self.env.parts.conductor.adopt(label, Role::Worker, async move {
                 let closed = engine.close().await;
-                teller.tell(closed.map_or_else(|error| Answer::Failed(error.to_string()), |()| Answer::Closed));
+                teller.tell(closed.map_or_else(|error| Answer::failed(&error), |()| Answer::Closed));
             });
             self.conduct(steps_max);
             self.drained();
