@@ -112,9 +112,10 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the disk was full.
+    /// Whether the disk was full, or the quota used up.
     pub(crate) fn is_full(&self) -> bool {
-        matches!(self, Error::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull)
+        let is_full = |kind| matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        matches!(self, Error::Io { source, .. } if is_full(source.kind()))
     }
 
     /// Whether a segment's file is not there.

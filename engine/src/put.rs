@@ -208,7 +208,7 @@ impl<E: Env> Shared<E> {
                 return Ok(Some(Put::AlreadyHere));
             }
             self.ring.check_fence()?;
-            let version = previous.map_or(0, |previous| previous.version) + 1;
+            let version = previous.map_or(0, |previous| previous.version).wrapping_add(1);
             let next = Manifest { version, segment, offset: range.offset, length, checksum };
             let (batch, requires) = replacement(key, previous.as_ref(), &next);
             // buffered: a power loss may undo it together with everything after it. Trusted next: that readers see it

@@ -96,12 +96,15 @@ async fn refresh<E: Env>(shared: &Arc<Shared<E>>, wake: &Wake, key: &[u8]) -> Re
             Room::Reserved(range) => return shared.copy(key, &manifest, range).await,
             // one that needs a segment of its own would push others out
             Room::Full(_) if manifest.length > shared.limits.segment_bytes => return Ok(()),
+            // nothing is evicted for a copy: the push would doom the oldest segment, perhaps the very one that it is read
+            // from. The ring fills up by rotations alone, and whoever is faster than this one takes its place
+            Room::Full(_) if shared.ring.snapshot().ring.is_full() => return Ok(()),
             Room::Full(full) => {
                 drop(held); // nobody waits for a rotation, and so for the evictor, under a lock
                 match try_segment(shared, wake, full, manifest.length).await? {
                     Tried::Made(Made::Here(_, range)) => reserved = Some(range),
                     Tried::Made(Made::Elsewhere(_)) => {}
-                    // nothing is evicted for a copy, and none waits for the evictor: a close waits for both
+                    // nor does a copy wait for the evictor: a close waits for both
                     Tried::Made(Made::NoRoom) | Tried::Crowded => return Ok(()),
                 }
             }

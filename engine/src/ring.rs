@@ -94,6 +94,13 @@ impl Ring {
         }
     }
 
+    /// Whether the next push dooms a member.
+    pub fn is_full(&self) -> bool {
+        let count = |generation| self.members.iter().filter(|member| member.generation == generation).count();
+        let current = count(Generation::Current) + (count(Generation::New) + 1).saturating_sub(self.limits.new);
+        count(Generation::Old) + current.saturating_sub(self.limits.current) > self.limits.old
+    }
+
     /// Moves `segment` from its generation to the doomed list, unless it is the active one.
     pub fn doom(&mut self, segment: SegmentId) -> Eviction {
         let Some(position) = self.members.iter().position(|member| member.segment == segment) else {
@@ -264,7 +271,9 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Push => {
+                        let (is_full, doomed) = (ring.is_full(), ring.doomed().len());
                         ring.push(SegmentId::from_u128(next), 1);
+                        prop_assert_eq!(ring.doomed().len() > doomed, is_full);
                         model.push(next, limits);
                         next += 1;
                     }

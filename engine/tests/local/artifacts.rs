@@ -65,6 +65,23 @@ async fn an_artifact_that_is_read_in_the_oldest_generation_outlives_its_segment(
     engine.close().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_evicted_for_a_copy_least_of_all_what_is_to_be_copied() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path()).await;
+    engine.put(b"used", artifact(600_000)).await.unwrap();
+    for _ in 0..2 {
+        engine.rotate(engine.active()).await.unwrap();
+    }
+    engine.put(b"full", artifact(600_000)).await.unwrap();
+    assert_eq!(engine.get(b"used").await.unwrap(), Some(artifact(600_000)));
+    engine.close().await.unwrap(); // by then what was to be copied is copied, or given up
+
+    let engine = open(directory.path()).await;
+    assert_eq!(engine.get(b"used").await.unwrap(), Some(artifact(600_000)));
+    engine.close().await.unwrap();
+}
+
 /// A body of pieces of 1,000 bytes.
 struct Pieces {
     left: Bytes,

@@ -2,8 +2,8 @@
 //!
 //! Asked at each save. A push dooms only what its generations cannot hold. A put dooms only when the disk has less room
 //! than all puts under way could need, doomed bytes counted as freed. Both take the oldest. Legal: whatever callers evict
-//! by name; what a pressure pass evicts is honest's. Does not verify that a put dooms no more than it needs, only that it
-//! needs. Nobody else evicts anything: no refresh, no open, no evictor.
+//! by name; what a pressure pass evicts is honest's. Nobody else dooms anything: no open, no evictor, and no refresh, not by a
+//! push either. Does not verify that a put dooms no more than it needs, only that it needs.
 
 use super::scene::{Scene, save, segment};
 use super::{Finding, Oracle, View, When, number};
@@ -33,6 +33,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let label = view.label(saving.task);
     let is_push = after.active() != before.active();
     let is_put = !is_push && has_kind(&label, "put");
+    let is_for_a_copy = label.rsplit_once('/').is_some_and(|(starter, _)| has_kind(starter, "refresh"));
     let found = |what: String| {
         let sentence = format!("{label} evicted segment {}, and {what}", number(first));
         Some(Finding { race: format!("{}: needless eviction", kind(&label)), sentence })
@@ -40,6 +41,9 @@ fn check(view: &View<'_>) -> Option<Finding> {
     if !is_push && !is_put {
         let is_asked_for = ["push", "rotate", "evict", "pressure"].iter().any(|kind| has_kind(&label, kind));
         return if is_asked_for { None } else { found("nobody asked for it".to_string()) };
+    }
+    if is_for_a_copy {
+        return found("it is to copy an artifact".to_string());
     }
     let stays = before.members().iter().position(|member| !gone(member.segment)).unwrap_or(before.members().len());
     if let Some(younger) = before.members()[stays..].iter().find(|member| gone(member.segment)) {
