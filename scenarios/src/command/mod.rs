@@ -24,24 +24,29 @@ use crate::scenario::{SCENARIOS, Scenario};
 use crate::tell;
 use segment_sim::strategy::Strategy;
 use segment_sim::sweep::Range;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The hash of the engine's sources that this binary was built from.
 pub const ENGINE: &str = env!("SEGSIM_ENGINE");
 
-/// Set by the first Ctrl-C, SIGTERM or SIGHUP: finish with what there is.
+/// Set by the first Ctrl-C or SIGTERM: finish with what there is.
 pub static STOP: AtomicBool = AtomicBool::new(false);
 
-/// Makes the first Ctrl-C, SIGTERM or SIGHUP set [`STOP`], and the second end the process.
+/// Makes the first Ctrl-C or SIGTERM set [`STOP`], and the second end the process. A hangup is left alone: nohup means it.
+#[allow(clippy::disallowed_methods, reason = "a thread that waits for signals; runs never see it")]
 pub fn stop_on_interrupt() {
-    let handler = || {
-        if STOP.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
+    // nobody refuses these two; without them a signal ends the process, as it does anyway
+    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) else { return };
+    std::thread::spawn(move || {
+        for _ in signals.forever() {
+            if STOP.swap(true, Ordering::Relaxed) {
+                std::process::exit(130);
+            }
+            tell!("stopping; once more to end at once");
         }
-        tell!("stopping; once more to end at once");
-    };
-    // only a second handler is refused, and there is none
-    let _ = ctrlc::set_handler(handler);
+    });
 }
 
 /// A strategy on the command line.
