@@ -7,7 +7,7 @@ use segment_sim::choice::Guide;
 use segment_sim::decision::Decisions;
 use segment_sim::plan::{CrashKind, Plan};
 use segment_sim::strategy::{self, CrashWhen, Crashes, Options, Strategy};
-use segment_sim::vocabulary::{CRASH_SITES, CRASH_SITES_OF_OPEN};
+use segment_sim::vocabulary::{CRASH_SITES, CRASH_SITES_AFTER_A_LOSS, CRASH_SITES_OF_OPEN};
 use segment_sim::world::{Mode, Outcome, Reopen, Stage, Worker};
 use std::future::Future;
 use std::pin::Pin;
@@ -299,7 +299,7 @@ pub const SCENARIOS: [Scenario; 17] = [
             at_most: 3,
             when: CrashWhen::Anywhere,
             sites: CRASH_SITES,
-            later_sites: CRASH_SITES_OF_OPEN,
+            later_sites: CRASH_SITES_AFTER_A_LOSS,
         }),
         must_happen: &["joined", "holds", "kills", "lost files"],
         windows: &[],

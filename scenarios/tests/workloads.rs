@@ -9,30 +9,31 @@ use segment_sim::world::{Mode, Outcome, Story, Worker};
 use segsim::scenario::Scenario;
 use segsim::workload::{Operation, Small, Workload};
 
-fn on_the_ring() -> impl Strategy<Value = Operation> {
+fn evictions() -> impl Strategy<Value = Operation> {
+    prop_oneof![2 => (0u32..8).prop_map(Operation::EvictPlace), 1 => (1u32..8).prop_map(Operation::EvictSegment)]
+}
+
+fn puts() -> impl Strategy<Value = Operation> {
     prop_oneof![
-        3 => Just(Operation::Rotate),
-        2 => (0u32..8).prop_map(Operation::EvictPlace),
-        1 => (1u32..8).prop_map(Operation::EvictSegment),
-        2 => (0u32..6).prop_map(Operation::Relieve),
+        2 => (1u8..4, 0u16..40).prop_map(|(key, content)| Operation::Put(key, content)),
+        1 => (1u8..4, 0u16..40).prop_map(|(key, content)| Operation::PutStream(key, content)),
     ]
 }
 
-fn on_artifacts() -> impl Strategy<Value = Operation> {
-    prop_oneof![
-        4 => (1u8..4, 0u16..40).prop_map(|(key, content)| Operation::Put(key, content)),
-        2 => (1u8..4, 0u16..40).prop_map(|(key, content)| Operation::PutStream(key, content)),
-        3 => (1u8..4).prop_map(Operation::Get),
-        1 => (1u8..4).prop_map(Operation::Contains),
-    ]
+fn reads() -> impl Strategy<Value = Operation> {
+    prop_oneof![3 => (1u8..4).prop_map(Operation::Get), 1 => (1u8..4).prop_map(Operation::Contains)]
 }
 
 /// Makes workloads and shrinks them: fewer callers, fewer operations, smaller rings.
 fn workload() -> impl Strategy<Value = Workload> {
     let some = 1..4usize;
+    // a caller makes calls of one kind
     let caller = prop_oneof![
-        proptest::collection::vec(on_the_ring(), some.clone()),
-        proptest::collection::vec(on_artifacts(), some),
+        3 => proptest::collection::vec(Just(Operation::Rotate), some.clone()),
+        3 => proptest::collection::vec(evictions(), some.clone()),
+        2 => proptest::collection::vec((0u32..6).prop_map(Operation::Relieve), some.clone()),
+        5 => proptest::collection::vec(puts(), some.clone()),
+        3 => proptest::collection::vec(reads(), some),
     ];
     let callers = proptest::collection::vec(caller, 1..7);
     let stored = proptest::collection::btree_map(1u8..4, (40u16..80, 1u32..8), 0..4);

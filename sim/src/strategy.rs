@@ -13,6 +13,9 @@ const CRASH_STEP_MAX: u64 = 160;
 /// Crashes early in a life come before this step: most of them while what the last one left is mended.
 const EARLY_STEP_MAX: u64 = 24;
 
+/// A kind of site with a larger weight is seldom met.
+const SELDOM_WEIGHT: u64 = 20;
+
 /// Crashes at a kind of site are mostly at its first time, and else at one of so many.
 const CRASH_NTH_MAX: u64 = 3;
 
@@ -137,8 +140,10 @@ impl Crashes {
                     drawn = drawn.saturating_sub(*weight);
                     is_here
                 };
-                let (site, _) = sites.iter().find(is_drawn).expect("the draw is not above the sum of all weights");
-                Moment::Site(site.to_string(), nth.max(1) as u32)
+                let (site, weight) = sites.iter().find(is_drawn).expect("the draw is not above the sum of all weights");
+                // what is seldom met is hardly met twice
+                let nth = if *weight > SELDOM_WEIGHT { 1 } else { nth.max(1) };
+                Moment::Site(site.to_string(), nth as u32)
             }
         };
         Crash { kind: self.kinds[draw("crash kind", self.kinds.len())], at }

@@ -238,7 +238,6 @@ pub const CRASH_SITES: &[(&str, u64)] = &[
     ("refresh@WriteLocked", 2),
     ("refresh@DiskWrite", 4),
     ("refresh@SyncJoined", 4),
-    ("refresh@EvictorAwaited", 1),
 ];
 
 /// Those of an open.
@@ -255,6 +254,21 @@ pub const CRASH_SITES_OF_OPEN: &[(&str, u64)] = &[
     ("open@DiskSyncDirectory", 5),
 ];
 
+/// Those of an open that finds files lost. It leaves room in the ring, and so a copy may rotate.
+pub const CRASH_SITES_AFTER_A_LOSS: &[(&str, u64)] = &[
+    ("refresh@RotationJoined", 110),
+    ("open@RowsScanned", 105),
+    ("open@DiskCreate", 40),
+    ("open@Start", 1),
+    ("open@DiskList", 1),
+    ("open@DiskLen", 1),
+    ("open@RingWanted", 4),
+    ("open@RingCloned", 4),
+    ("open@CatalogSync", 4),
+    ("open@DiskUnlink", 5),
+    ("open@DiskSyncDirectory", 8),
+];
+
 /// What a task that the engine spawns under this name is to a run.
 pub fn role(name: &str) -> Role {
     if name == "evictor" { Role::Daemon } else { Role::Worker }
@@ -266,7 +280,7 @@ mod tests {
 
     #[test]
     fn crashes_are_aimed_at_points_where_a_process_can_end() {
-        for (site, _) in CRASH_SITES.iter().chain(CRASH_SITES_OF_OPEN) {
+        for (site, _) in [CRASH_SITES, CRASH_SITES_OF_OPEN, CRASH_SITES_AFTER_A_LOSS].concat() {
             let (_, point) = site.split_once('@').unwrap();
             assert!(CRASH_POINTS.contains(&point), "{site}");
         }

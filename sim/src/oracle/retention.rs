@@ -39,7 +39,8 @@ fn check(view: &View<'_>) -> Option<Finding> {
         Some(Finding { race: format!("{}: needless eviction", kind(&label)), sentence })
     };
     if !is_push && !is_put {
-        let is_asked_for = ["push", "rotate", "evict", "pressure"].iter().any(|kind| has_kind(&label, kind));
+        let caller = label.split('/').next().unwrap_or(&label);
+        let is_asked_for = ["push", "rotate", "evict", "pressure"].iter().any(|kind| has_kind(caller, kind));
         return if is_asked_for { None } else { found("nobody asked for it".to_string()) };
     }
     if is_for_a_copy {
