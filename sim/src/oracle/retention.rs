@@ -66,3 +66,23 @@ fn check(view: &View<'_>) -> Option<Finding> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_evicts_who_was_not_asked_to() {
+        let after = |change: fn(&mut segment_engine::Ring)| {
+            let change = |scene: &mut Scene| {
+                let mut ring = scene.published.ring.clone();
+                change(&mut ring);
+                scene.saving = save(3, 2, ring);
+            };
+            Scene::with(change).ask(&ORACLE).map(|finding| finding.sentence)
+        };
+        let doomed = after(|ring| assert_eq!(ring.doom(segment(1)), segment_engine::Eviction::Doomed));
+        assert_eq!(doomed.as_deref(), Some("actor#1 evicted segment 1, and nobody asked for it"));
+        assert_eq!(after(|ring| ring.forget(&[segment(1)])), None);
+    }
+}
