@@ -118,9 +118,7 @@ impl<E: Env> Shared<E> {
                 let manifest = decode_row(key, row)?;
                 let segment = manifest.segment;
                 match files.get_mut(&segment) {
-                    Some(file) if manifest.is_within(file.length) => {
-                        file.live = file.live.saturating_add(manifest.length); // rows of a damaged catalog may overlap
-                    }
+                    Some(file) if manifest.is_within(file.length) => file.live += manifest.length,
                     // the evictor has begun with it and will end with it
                     _ if doomed.contains(&segment) => {}
                     _ => {

@@ -84,7 +84,7 @@ impl<E: Env> RingState<E> {
         self.check_fence()?;
         let answer = change(&mut ring);
         if ring != latest.ring {
-            let record = RingRecord { version: latest.version.wrapping_add(1), base: latest.version, ring };
+            let record = RingRecord { version: latest.version + 1, base: latest.version, ring };
             self.save(&record)?;
             self.env.note(Point::RING_SAVED);
             self.publish(record);
