@@ -167,3 +167,18 @@ pub enum RecordFault {
     #[error("segment {0} is listed twice")]
     Duplicate(SegmentId),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quota_that_is_used_up_is_a_full_disk() {
+        let refused = |errno| {
+            let source = io::Error::from_raw_os_error(errno);
+            Error::Io { operation: "write", path: PathBuf::new(), source }.is_full()
+        };
+        // ENOSPC, EDQUOT, EIO
+        assert_eq!([28, 122, 5].map(refused), [true, true, false]);
+    }
+}

@@ -263,7 +263,8 @@ fn read(file: &[u8], offset: u64, length: usize) -> io::Result<Bytes> {
 /// The error of an operation that the plan makes fail.
 fn refused(history: &mut History, verb: &'static str, segment: Option<SegmentId>, failure: Failure) -> Error {
     history.errors.all += 1;
-    history.errors.entries += u64::from(verb == "create" || segment.is_none());
+    let is_entry = verb == "create" || (verb == "sync" && segment.is_none());
+    history.errors.entries += u64::from(is_entry);
     failed(verb, segment, io::Error::from_raw_os_error(failure.errno))
 }
 

@@ -224,10 +224,8 @@ impl History {
             let row = self.rows.iter().find(|row| row.key == *key);
             let seen = row.filter(|row| record.ring.generation_of(row.manifest.segment).is_some());
             let content = seen.map(|row| row.manifest.checksum);
-            let segment = seen.map(|row| row.manifest.segment);
-            let last = sights.last().map_or((None, None), |last| (last.content, last.segment));
-            let segment = segment.or(last.1);
-            if last.0 != content {
+            let segment = seen.map(|row| row.manifest.segment).or_else(|| sights.last()?.segment);
+            if sights.last().and_then(|last| last.content) != content {
                 sights.push(Sight { step, content, commit, task, segment });
             } else if let Some(last) = sights.last_mut() {
                 last.segment = segment; // a refresh may have moved it

@@ -176,6 +176,13 @@ pub struct Errors {
     pub catalog: u64,
 }
 
+impl Errors {
+    /// Whether a file may be there that no list names: what was created or saved is unknown.
+    pub fn leave_strays(&self) -> bool {
+        self.entries + self.catalog > 0
+    }
+}
+
 /// Why an operation ended in an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {

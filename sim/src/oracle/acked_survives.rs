@@ -1,9 +1,8 @@
 //! acked-survives: what a key shows is changed only by a put under way, or goes with its segment.
 //!
 //! Asked after each step, of the sights that it brought: what nobody puts, and nothing while the segment that it was in
-//! is in the ring. Legal meanwhile: a put that was dropped before its answer takes
-//! effect later. An answered put that comes back has undone another. Does not verify that an evicted artifact had to go;
-//! retention does.
+//! is in the ring. Legal meanwhile: a put that was dropped before its answer takes effect later. An answered put that comes
+//! back has undone another. Does not verify that an evicted artifact had to go; retention does.
 //!
 //! After a crash each key shows what it has shown at some moment since the last put that was answered, byte by byte, or what
 //! a put was to store whose commit failed and is there. Legal: nothing, where its segment was evicted since, also by a commit that failed

@@ -2,8 +2,8 @@
 //!
 //! Asked when drained. The live bytes of a segment are those of the rows that name it; nothing is under way; the owners
 //! add up to what was reserved, which is the length of the file, but for abandoned bytes at its end that were never
-//! written. Legal meanwhile: counts that are behind. Legal when a commit
-//! or a sync of the catalog has failed: what became of its bytes is unknown until the next open. Does not verify who, among those that are not live, owns what.
+//! written. Legal meanwhile: counts that are behind. Legal when a commit or a sync of the catalog has failed: what became of
+//! its bytes is unknown until the next open. Does not verify who, among those that are not live, owns what.
 
 use super::scene::{Scene, segment};
 use super::{Finding, Oracle, View, When, number};

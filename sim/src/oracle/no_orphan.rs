@@ -21,7 +21,7 @@ pub const ORACLE: Oracle = Oracle {
 
 fn check(view: &View<'_>) -> Option<Finding> {
     let history = view.history;
-    let is_unknown = history.is_recovering || history.errors.entries + history.errors.catalog > 0;
+    let is_unknown = history.is_recovering || history.errors.leave_strays();
     let saved = history.saved().filter(|_| !is_unknown)?;
     if let Some(doomed) = saved.ring.doomed().first() {
         let sentence = format!("segment {} is doomed and nobody unlinks it", number(doomed.segment));
