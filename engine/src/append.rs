@@ -30,6 +30,7 @@ impl<E: Env> Shared<E> {
 
     /// Writes `bytes` at `position` of a reserved range.
     pub(crate) async fn write(&self, range: &Reservation, position: u64, bytes: Bytes) -> Result<()> {
+        let _counted = range.book.syncs.writing();
         let mut done = 0;
         while done < bytes.len() {
             let part = bytes.slice(done..bytes.len().min(done + self.limits.io_bytes));
