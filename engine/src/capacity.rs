@@ -59,7 +59,7 @@ impl<E: Env> Shared<E> {
                 let doomed: u64 = ring.doomed().iter().map(|doomed| of(doomed.segment)).sum();
                 // the lock took its time: others may have written, given up, or made room
                 let freed = self.books.freed() - freed_before;
-                let given_up = missing.under_way.saturating_sub(self.books.under_way());
+                let given_up = missing.unwritten.saturating_sub(self.books.unwritten());
                 let missing = missing.bytes.saturating_sub(doomed).saturating_sub(freed).saturating_sub(given_up);
                 let suffices = ring.doom_oldest_freeing(missing, of);
                 Room { suffices, is_coming: !ring.doomed().is_empty(), has_come: freed > 0 || given_up > 0 }
@@ -77,12 +77,12 @@ impl<E: Env> Shared<E> {
         Err(Error::DiskFull { length })
     }
 
-    /// What the disk is short of for `length` more bytes beside those under way; `None` when it has them.
+    /// What the disk is short of for `length` more bytes beside those that others will write; `None` when it has them.
     pub(crate) async fn missing(&self, length: u64) -> Result<Option<Missing>> {
         let free = self.env.disk().free_bytes().await?;
-        let under_way = self.books.under_way();
-        let needed = under_way.saturating_add(length);
-        Ok((free < needed).then(|| Missing { bytes: needed - free, under_way }))
+        let unwritten = self.books.unwritten();
+        let needed = unwritten.saturating_add(length);
+        Ok((free < needed).then(|| Missing { bytes: needed - free, unwritten }))
     }
 }
 
@@ -90,8 +90,8 @@ impl<E: Env> Shared<E> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Missing {
     bytes: u64,
-    /// What of it others have reserved and perhaps not yet written.
-    under_way: u64,
+    /// What of it others have reserved and not yet written.
+    unwritten: u64,
 }
 
 /// What becomes of room under the state lock.

@@ -58,7 +58,7 @@ impl<E: Env> Engine<E> {
         let (length, checksum) = (bytes.len() as u64, xxh3_64(&bytes));
         for attempt in 1.. {
             let mut range = None;
-            let (stripe, previous, range) = loop {
+            let (stripe, previous, mut range) = loop {
                 let stripe = self.shared.stripe(key).acquire(&self.shared.env).await;
                 // asked under the stripe: of two puts of the same bytes the second appends nothing
                 let previous = self.shared.manifest(key)?;
@@ -79,7 +79,7 @@ impl<E: Env> Engine<E> {
                     }
                 }
             };
-            match self.shared.write(&range, 0, bytes.clone()).await {
+            match self.shared.write(&mut range, 0, bytes.clone()).await {
                 Ok(()) => {
                     if let Some(put) = self.shared.finish(key, previous, range, checksum, stripe).await? {
                         return Ok(put);
@@ -105,7 +105,7 @@ impl<E: Env> Engine<E> {
     pub async fn put_stream(&self, key: &[u8], length: u64, mut body: impl Body) -> Result<Put> {
         check_key(key)?;
         for attempt in 1.. {
-            let range = loop {
+            let mut range = loop {
                 match self.shared.reserve(length).await? {
                     Room::Reserved(range) => break range,
                     Room::Full(full) => {
@@ -115,7 +115,7 @@ impl<E: Env> Engine<E> {
                     }
                 }
             };
-            match self.shared.write_body(key, &range, &mut body).await {
+            match self.shared.write_body(key, &mut range, &mut body).await {
                 Ok(checksum) => {
                     // only now: nobody waits for a body under a lock
                     let stripe = self.shared.stripe(key).acquire(&self.shared.env).await;
@@ -243,11 +243,12 @@ impl<E: Env> Shared<E> {
     }
 
     /// Writes a body into its range and returns its checksum.
-    async fn write_body(&self, key: &[u8], range: &Reservation, body: &mut impl Body) -> Result<u64> {
-        let refused = |source| Error::Body { key: key.to_vec(), expected: range.length, source };
+    async fn write_body(&self, key: &[u8], range: &mut Reservation, body: &mut impl Body) -> Result<u64> {
+        let expected = range.length;
+        let refused = |source| Error::Body { key: key.to_vec(), expected, source };
         let (mut position, mut hash) = (0, Xxh3::new());
         while let Some(piece) = body.next().await.map_err(refused)? {
-            if piece.len() as u64 > range.length - position {
+            if piece.len() as u64 > expected - position {
                 return Err(refused(io::Error::new(io::ErrorKind::InvalidData, "it is longer")));
             }
             hash.update(&piece);
@@ -255,7 +256,7 @@ impl<E: Env> Shared<E> {
             self.write(range, position, piece).await?;
             position += length;
         }
-        if position < range.length {
+        if position < expected {
             return Err(refused(io::ErrorKind::UnexpectedEof.into()));
         }
         Ok(hash.digest())

@@ -119,13 +119,13 @@ impl<E: Env> Shared<E> {
     }
 
     /// Copies the bytes that `manifest` names into `range` and makes that the artifact's place.
-    async fn copy(&self, key: &[u8], manifest: &Manifest, range: Reservation) -> Result<()> {
+    async fn copy(&self, key: &[u8], manifest: &Manifest, mut range: Reservation) -> Result<()> {
         let (mut position, mut hash) = (0, Xxh3::new());
         while position < manifest.length {
             let piece = self.read_piece(key, manifest, position).await?;
             hash.update(&piece);
             let length = piece.len() as u64;
-            self.write(&range, position, piece).await?;
+            self.write(&mut range, position, piece).await?;
             position += length;
         }
         if hash.digest() != manifest.checksum {

@@ -93,6 +93,8 @@ pub(crate) struct Book {
     pub(crate) segment: SegmentId,
     capacity: u64,
     owners: Mutex<Owners>,
+    /// What of the bytes under way the disk does not have.
+    unwritten: AtomicU64,
     /// Its data syncs. One that failed poisons the segment: nothing is reserved in it any more.
     pub(crate) syncs: Arc<GroupCommit>,
 }
@@ -103,6 +105,7 @@ pub(crate) struct Reservation {
     pub(crate) book: Arc<Book>,
     pub(crate) offset: u64,
     pub(crate) length: u64,
+    unwritten: u64,
     fate: Owner,
 }
 
@@ -115,7 +118,8 @@ impl Books {
     /// Opens the book of a segment that holds `owners`' bytes and may hold `capacity`.
     pub(crate) fn open(&self, segment: SegmentId, capacity: u64, owners: Owners) {
         let syncs = GroupCommit::new(Target::Segment(segment), self.tasks.clone());
-        let book = Arc::new(Book { segment, capacity, owners: Mutex::new(owners), syncs });
+        let book =
+            Arc::new(Book { segment, capacity, owners: Mutex::new(owners), unwritten: AtomicU64::new(0), syncs });
         lock(&self.books).insert(segment, book);
     }
 
@@ -135,9 +139,9 @@ impl Books {
         self.freed.load(Ordering::Relaxed)
     }
 
-    /// Bytes that are reserved and perhaps not yet written.
-    pub(crate) fn under_way(&self) -> u64 {
-        lock(&self.books).values().map(|book| lock(&book.owners).under_way).sum()
+    /// Bytes that are reserved, and for which the disk has yet to find room.
+    pub(crate) fn unwritten(&self) -> u64 {
+        lock(&self.books).values().map(|book| book.unwritten.load(Ordering::Relaxed)).sum()
     }
 
     /// The book of a segment.
@@ -177,11 +181,18 @@ impl Book {
             return None;
         }
         owners.under_way += length;
-        Some(Reservation { book: self.clone(), offset, length, fate: Owner::Abandoned })
+        self.unwritten.fetch_add(length, Ordering::Relaxed);
+        Some(Reservation { book: self.clone(), offset, length, unwritten: length, fate: Owner::Abandoned })
     }
 }
 
 impl Reservation {
+    /// So many more of its bytes take room now.
+    pub(crate) fn wrote(&mut self, bytes: u64) {
+        self.unwritten -= bytes;
+        self.book.unwritten.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
     /// Says whose the bytes are from now on.
     pub(crate) fn settle(mut self, owner: Owner) {
         self.fate = owner;
@@ -201,6 +212,7 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
+        self.wrote(self.unwritten); // what is not, never will be
         lock(&self.book.owners).move_bytes(self.length, Owner::UnderWay, self.fate);
     }
 }

@@ -131,6 +131,7 @@ impl Disk for SimDisk {
             let is_late = writer.is_some_and(|writer| conductor.look(|pulse| !pulse.is_alive(writer)));
             let Some(inode) = inode else {
                 history.puts_too_late += 1;
+                history.put_wrote(writer, None);
                 return Err(failed("write", Some(segment), io::ErrorKind::NotFound.into()));
             };
             if bytes.is_empty() && landing == Landing::Done {
@@ -152,6 +153,7 @@ impl Disk for SimDisk {
                 history.write_over(segment, offset, length);
                 history.written_late += if is_late { length } else { 0 };
             }
+            history.put_wrote(writer, refusal.is_none().then_some(length));
             let Some((source, _)) = refusal else {
                 *history.writes.entry(segment).or_default() += 1;
                 return Ok(());

@@ -112,9 +112,16 @@ impl History {
         self.disk_bytes.saturating_sub(self.log_bytes).saturating_sub(self.files.used_by_all())
     }
 
-    /// Bytes that the puts under way could need at most.
+    /// Bytes that the puts under way have yet to write at most.
     pub fn bytes_being_put(&self, is_alive: impl Fn(TaskId) -> bool) -> u64 {
-        self.putting.iter().filter(|put| is_alive(put.task)).map(|put| put.bytes).sum()
+        self.putting.iter().filter(|put| is_alive(put.task)).map(|put| put.bytes - put.written).sum()
+    }
+
+    /// Of the put of this task so many more bytes are written; `None`: it begins again, and writes all of them.
+    pub fn put_wrote(&mut self, task: Option<TaskId>, bytes: Option<u64>) {
+        if let Some(put) = self.putting.iter_mut().rfind(|put| Some(put.task) == task) {
+            put.written = bytes.map_or(0, |bytes| put.written + bytes);
+        }
     }
 
     /// Takes a save in. The oracles of a save are asked before, while the history still ends with the previous one.

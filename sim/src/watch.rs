@@ -175,7 +175,9 @@ impl Watch {
             _ => return,
         };
         let mut history = self.history.borrow_mut();
-        if point == Point::LOOK_UP_RETRIED {
+        if point == Point::PUT_RETRIED {
+            history.put_wrote(by(), None);
+        } else if point == Point::LOOK_UP_RETRIED {
             let found = by().and_then(|task| history.found.get(&task).copied());
             history.look_ups_overtaken += u64::from(found.is_some_and(|changes| changes < history.row_changes));
         }

@@ -362,7 +362,7 @@ impl Teller {
         let mut history = self.watch.history().borrow_mut();
         history.contents.entry(content).or_insert_with(|| bytes.to_vec());
         let bytes = bytes.len() as u64;
-        history.putting.extend(task.map(|task| Putting { task, key, content, bytes }));
+        history.putting.extend(task.map(|task| Putting { task, key, content, bytes, written: 0 }));
         drop(history);
         (content, self.step())
     }

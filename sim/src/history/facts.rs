@@ -104,6 +104,8 @@ pub struct Putting {
     pub content: u64,
     /// How many they are.
     pub bytes: u64,
+    /// Of these, those that have been written since it began, or began again.
+    pub written: u64,
 }
 
 /// An artifact that readers can see, from one step on.

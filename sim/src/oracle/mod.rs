@@ -166,7 +166,7 @@ pub(crate) fn number(segment: SegmentId) -> u128 {
 }
 
 impl View<'_> {
-    /// Bytes that puts and copies under way could need at most, those of `except` apart.
+    /// Bytes that puts and copies under way have yet to write at most, those of `except` apart.
     fn bytes_under_way(&self, except: Option<TaskId>) -> u64 {
         let puts = self.history.bytes_being_put(|task| Some(task) != except && self.tasks.is_alive(task));
         let longest = self.history.contents.values().map(Vec::len).max().unwrap_or_default();
