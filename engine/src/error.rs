@@ -160,7 +160,10 @@ pub enum RecordFault {
     /// A younger generation comes before an older one.
     #[error("its generations are out of order")]
     OutOfOrder,
-    /// Its segments are more bytes than can be counted.
+    /// It was saved more often than can be counted on.
+    #[error("its version overflows")]
+    VersionOverflows,
+    /// Its segments are more bytes than can be counted on.
     #[error("its sizes overflow")]
     SizesOverflow,
     /// A segment is listed twice.

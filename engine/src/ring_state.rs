@@ -27,6 +27,9 @@ const MEMBER_BYTES: usize = 16 + 8 + 1;
 /// Id and bytes.
 const DOOMED_BYTES: usize = 16 + 8;
 
+/// No engine saves as often, and no disk holds as many bytes: a row that says so is damaged, and could not be added to.
+const COUNT_MAX: u64 = u64::MAX / 2;
+
 const STATE_LOCK: LockPoints = LockPoints { wanted: Point::RING_WANTED, held: None, released: Point::RING_RELEASED };
 
 /// A ring as it is saved: which version it is and which one it was cloned from. On a correct engine `base` is always
@@ -177,6 +180,9 @@ impl RingRecord {
         }
         let version = u64::from_le_bytes(take(&mut rest)?);
         let base = u64::from_le_bytes(take(&mut rest)?);
+        if version > COUNT_MAX {
+            return Err(RecordFault::VersionOverflows);
+        }
         let count = u32::from_le_bytes(take(&mut rest)?);
         // a damaged count must not ask for more memory than the row could fill
         let mut members: Vec<Member> = Vec::with_capacity((count as usize).min(rest.len() / MEMBER_BYTES));
@@ -203,7 +209,7 @@ impl RingRecord {
             return Err(RecordFault::TrailingBytes);
         }
         let mut sizes = members.iter().map(|member| member.bytes).chain(doomed.iter().map(|doomed| doomed.bytes));
-        if sizes.try_fold(0u64, u64::checked_add).is_none() {
+        if sizes.try_fold(0u64, u64::checked_add).is_none_or(|sum| sum > COUNT_MAX) {
             return Err(RecordFault::SizesOverflow);
         }
         let doomed_ids = doomed.iter().map(|doomed: &Doomed| doomed.segment);
@@ -283,6 +289,14 @@ mod tests {
             if let Ok(record) = RingRecord::decode(&row, LIMITS) {
                 prop_assert_eq!(record.encode(), row);
             }
+        }
+
+        #[test]
+        fn a_record_that_cannot_be_added_to_is_refused(version in any::<u64>(), bytes in any::<u64>()) {
+            let mut ring = Ring::new(LIMITS);
+            ring.push(SegmentId::from_u128(1), bytes);
+            let decoded = RingRecord::decode(&RingRecord { version, base: 0, ring }.encode(), LIMITS);
+            prop_assert_eq!(decoded.is_ok(), version <= COUNT_MAX && bytes <= COUNT_MAX);
         }
 
         #[test]
