@@ -92,6 +92,8 @@ pub enum End {
 pub enum Landing {
     /// It takes effect.
     Done,
+    /// A part of it takes effect, as this draw says: the process was killed half way.
+    Torn(u64),
     /// It fails.
     Failed(Failure),
 }
@@ -347,7 +349,7 @@ impl Conductor {
         let mut state = self.state();
         if let Some(visit) = begun.visit {
             let what = match begun.landing {
-                Landing::Done => What::Changed(content),
+                Landing::Done | Landing::Torn(_) => What::Changed(content),
                 Landing::Failed(Failure { errno, .. }) => What::Failed(errno),
             };
             state.pass(&visit, what);

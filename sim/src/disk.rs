@@ -55,7 +55,7 @@ impl SimDisk {
         let effect = move |landing| {
             let mut history = history.borrow_mut();
             match landing {
-                Landing::Done => effect(&mut history),
+                Landing::Done | Landing::Torn(_) => effect(&mut history),
                 Landing::Failed(failure) => Err(refused(&mut history, verb, segment, failure)),
             }
         };
@@ -109,7 +109,7 @@ impl Disk for SimDisk {
                 return Err(failed("create", Some(segment), io::ErrorKind::AlreadyExists.into()));
             }
             match landing {
-                Landing::Done => Ok(()),
+                Landing::Done | Landing::Torn(_) => Ok(()),
                 Landing::Failed(failure) => Err(refused(&mut history, "create", Some(segment), failure)),
             }
         };
@@ -134,17 +134,17 @@ impl Disk for SimDisk {
                 history.put_wrote(writer, None);
                 return Err(failed("write", Some(segment), io::ErrorKind::NotFound.into()));
             };
-            if bytes.is_empty() && landing == Landing::Done {
+            if bytes.is_empty() && !matches!(landing, Landing::Failed(_)) {
                 return Ok(()); // no system call: the file keeps its length, and nothing can fail
             }
-            let is_full = history.free_bytes() < bytes.len() as u64;
-            let refusal = match landing {
-                Landing::Failed(Failure { errno, draw }) => Some((io::Error::from_raw_os_error(errno), draw)),
-                Landing::Done => is_full.then(|| (io::ErrorKind::StorageFull.into(), 0)),
-            };
-            let length = match &refusal {
-                None => bytes.len() as u64,
-                Some((_, draw)) => below(*draw, bytes.len() as u64 + 1).min(history.free_bytes()),
+            let (whole, free) = (bytes.len() as u64, history.free_bytes());
+            let (length, refusal) = match landing {
+                Landing::Failed(Failure { errno, draw }) => {
+                    (below(draw, whole + 1).min(free), Some(io::Error::from_raw_os_error(errno)))
+                }
+                // a disk takes what it has room for, and refuses the rest
+                Landing::Done => (whole.min(free), (free < whole).then(|| io::ErrorKind::StorageFull.into())),
+                Landing::Torn(draw) => (below(draw, whole + 1).min(free), None),
             };
             // nobody will find it there
             history.puts_too_late += u64::from(!history.files.contains(segment));
@@ -154,11 +154,12 @@ impl Disk for SimDisk {
                 history.written_late += if is_late { length } else { 0 };
             }
             history.put_wrote(writer, refusal.is_none().then_some(length));
-            let Some((source, _)) = refusal else {
+            let Some(source) = refusal else {
+                history.interference.add(Kind::TornWrite, u64::from(length > 0 && length < whole));
                 *history.writes.entry(segment).or_default() += 1;
                 return Ok(());
             };
-            history.interference.add(Kind::ShortWrite, u64::from(length > 0 && length < bytes.len() as u64));
+            history.interference.add(Kind::ShortWrite, u64::from(length > 0 && length < whole));
             if source.kind() == io::ErrorKind::StorageFull {
                 history.writes_refused += 1;
                 history.interference.add(Kind::FullDisk, 1);
@@ -229,7 +230,7 @@ impl Disk for SimDisk {
             let mut history = history.borrow_mut();
             history.changes += 1;
             let failed_with = match landing {
-                Landing::Done => None,
+                Landing::Done | Landing::Torn(_) => None,
                 Landing::Failed(failure) => Some(failure),
             };
             if failed_with.is_none_or(|failure| below(failure.draw, UNLINKED_ALL_THE_SAME) == 0) {

@@ -25,7 +25,7 @@ pub enum Kind {
     Vanished,
     /// An unsynced write that was lost.
     LostWrite,
-    /// One of which a part was lost.
+    /// One of which a part was lost: at a power loss, or as the process was killed half way.
     TornWrite,
     /// A new file whose directory entry was lost.
     LostEntry,

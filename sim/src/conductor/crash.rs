@@ -12,14 +12,14 @@ use crate::trace::What;
 
 /// A process that ends: what still lands, what does not, and its tasks.
 pub(super) struct Killed {
-    landing: Vec<Box<dyn FnOnce(Landing) + Send>>,
+    landing: Vec<(Landing, Box<dyn FnOnce(Landing) + Send>)>,
     vanished: Vec<Waiting>,
     tasks: Vec<Conducted>,
 }
 
 impl Killed {
     pub(super) fn go(self) {
-        self.landing.into_iter().for_each(|land| land(Landing::Done));
+        self.landing.into_iter().for_each(|(landing, land)| land(landing));
         drop(self.vanished);
         drop(self.tasks);
     }
@@ -75,10 +75,13 @@ impl State {
         waiting.sort_by_key(|waiting| (waiting.rank, waiting.visit.site));
         let mut killed = Killed { landing: Vec::new(), vanished: Vec::new(), tasks: Vec::new() };
         for Waiting { ticket, visit, rank, hold, kind } in waiting {
+            let draw = self.decisions.draw(Question::Outlive, visit.key);
             match kind {
-                Kind::Operation(_, land) if self.decisions.draw(Question::Outlive, visit.key) & 1 == 0 => {
+                Kind::Operation(traits, land) if draw & 1 == 0 => {
                     self.pass(&visit, What::Landed);
-                    killed.landing.push(land);
+                    // a write is cut where the signal finds it; whatever else the kernel has begun, it ends
+                    let is_torn = traits.fills && draw & 0b110 != 0;
+                    killed.landing.push((if is_torn { Landing::Torn(draw << 3) } else { Landing::Done }, land));
                 }
                 kind => {
                     let is_operation = matches!(kind, Kind::Operation(..));
