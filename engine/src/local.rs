@@ -29,7 +29,9 @@ pub struct LocalEnv {
 
 impl LocalEnv {
     /// Opens or creates the data directory at `directory`. Must be called, as everything on the engine, from a tokio
-    /// runtime with its time driver on.
+    /// runtime with its time driver on. Each segment that is written or read keeps a file open until it is unlinked, and
+    /// the catalog some: a node of more than some hundred segments needs a higher limit than the usual 1,024
+    /// (RLIMIT_NOFILE).
     ///
     /// # Errors
     /// [`Error::DirectoryInUse`] when another process (or another `LocalEnv` of this one) has it open.

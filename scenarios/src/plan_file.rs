@@ -39,6 +39,9 @@ const BYTES_MAX: u64 = 1 << 20;
 const INJECTIONS_MAX: usize = 4096;
 const CRASHES_MAX: usize = 16;
 
+/// The last error number that a system call of Linux can return.
+const ERRNO_MAX: i32 = 4095;
+
 /// A plan, and what is known of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -158,6 +161,13 @@ fn check(schedule: &Schedule) -> std::result::Result<(), String> {
     }
     if crashes.len() > CRASHES_MAX {
         return Err(format!("{} crashes are more than {CRASHES_MAX}", crashes.len()));
+    }
+    let numbers = |injection: &Injection| match injection.action {
+        Action::Error(errno) if !(1..=ERRNO_MAX).contains(&errno) => Some(errno),
+        _ => None,
+    };
+    if let Some(errno) = injections.iter().find_map(numbers) {
+        return Err(format!("{errno} is no error number: they are 1 to {ERRNO_MAX}, 5 for EIO and 28 for ENOSPC"));
     }
     let ends = |injection: &&Injection| matches!(injection.action, Action::Crash(_));
     if let Some(end) = injections.iter().find(ends).filter(|_| crashes.is_empty()) {

@@ -16,7 +16,9 @@ const MODE: u32 = 0o666;
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let path = place(path)?;
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(MODE)).tempfile_in(directory)?;
+    let made = tempfile::Builder::new().permissions(Permissions::from_mode(MODE)).tempfile_in(directory);
+    // the error names the file that replaces it, which says nothing to who asked
+    let mut file = made.map_err(|error| Error::from(error.kind()))?;
     file.write_all(bytes)?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())

@@ -147,6 +147,7 @@ const SEGMENTS_MAX: u32 = 64;
 const CALLERS_MAX: usize = 64;
 const OPERATIONS_MAX: usize = 64;
 const LIVES_MAX: usize = 16;
+const LIMIT_MAX: u32 = 1024;
 
 impl Workload {
     /// Whether a run can bear it, wherever it comes from.
@@ -173,6 +174,10 @@ impl Workload {
         }
         if !(1..=SEGMENTS_MAX).contains(&self.segments) || self.lives.len() > LIVES_MAX {
             return Err(format!("a run has 1 to {SEGMENTS_MAX} segments and at most {LIVES_MAX} later lives"));
+        }
+        let Small { doomed, stripes, batch_rows } = self.limits;
+        if [doomed, stripes, batch_rows].into_iter().any(|limit| limit > LIMIT_MAX) {
+            return Err(format!("the limits doomed, stripes and batch_rows are at most {LIMIT_MAX}"));
         }
         let mut lengths = vec![0; self.segments as usize + 1];
         for (index, &(key, number, segment)) in self.stored.iter().enumerate() {

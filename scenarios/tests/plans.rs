@@ -56,6 +56,7 @@ fn a_fault_of_a_file_is_named_in_one_line() {
         (text.replace("\"format\": 1", "\"format\": 2"), "format 2"),
         (text.replace("put-vs-eviction", "put-vs-put"), "no scenario is called \"put-vs-put\""),
         (text.replace("\"segments\": ", "\"segments\": 9"), "1 to 64 segments"),
+        (text.replace("\"stripes\": ", "\"stripes\": 99"), "are at most 1024"),
         (text.replace("put-vs-eviction", "concurrent-pushes"), "the ring state alone has no artifacts"),
         (text[..text.len() / 2].to_string(), "EOF"),
         (String::new(), "EOF"),
@@ -69,16 +70,26 @@ fn a_fault_of_a_file_is_named_in_one_line() {
     let mut ends = file("put-vs-eviction", 3);
     let action = Action::Crash(CrashKind::Kill);
     ends.plan.schedule.injections = vec![Injection { site: "put#1@WriteWanted".parse().unwrap(), action }];
+    for errno in [-5, 0, 4096] {
+        let mut file = ends.clone();
+        file.plan.schedule.injections[0].action = Action::Error(errno);
+        let fault = PlanFile::parse(file.text().as_bytes()).unwrap_err();
+        assert!(fault.starts_with(&format!("{errno} is no error number")), "{fault}");
+    }
     let fault = PlanFile::parse(ends.text().as_bytes()).unwrap_err();
     assert_eq!(fault, "the process ends at put#1@WriteWanted and is not opened again: say so under \"crashes\"");
 }
 
 #[test]
-fn an_error_where_nothing_can_fail_makes_a_plan_void() {
+fn what_cannot_happen_at_its_site_makes_a_plan_void() {
     let mut file = file("rotation-vs-eviction", 0);
     let scenario = Scenario::named("rotation-vs-eviction").unwrap();
-    for (site, expected) in [("evict#1@RingWanted", Verdict::Void), ("evictor@DiskUnlink", Verdict::Pass)] {
-        let action = Action::Error(5);
+    for (site, action, expected) in [
+        ("evict#1@RingWanted", Action::Error(5), Verdict::Void),
+        ("evictor@DiskUnlink", Action::Error(5), Verdict::Pass),
+        ("evictor@DiskUnlink", Action::Cancel, Verdict::Void),
+        ("evict#1@RingWanted", Action::Cancel, Verdict::Pass),
+    ] {
         file.plan.schedule.injections = vec![Injection { site: site.parse().unwrap(), action }];
         let (verdict, text) = replay(scenario, &file.plan, None, false).unwrap();
         assert_eq!(verdict, expected, "{text}");

@@ -6,7 +6,7 @@ use super::crash::Killed;
 use super::guided::Guided;
 use super::points::{Point, Points};
 use super::tasks::{START, Task};
-use super::{ERRNO_FULL, ERRNO_IO, Failure, HOLD_IDLE, HOLD_STEPS_MAX, Landing, OperationTraits};
+use super::{ERRNO_FULL, ERRNO_IO, Failure, HOLD_IDLE, HOLD_STEPS_MAX, Landing, OperationTraits, Role};
 use crate::decision::{Decisions, Question, Ratio, below};
 use crate::footprint::Footprint;
 use crate::interference::{self, Interference};
@@ -161,8 +161,14 @@ impl State {
         let rank = self.decisions.draw(Question::Rank, visit.key);
         let knobs = self.schedule.knobs;
         let slow = matches!(kind, Kind::Operation(OperationTraits { slow: true, .. }, _));
-        let can_fail = matches!(kind, Kind::Operation(..));
-        if self.injected.get(&visit.key).is_some_and(|action| can_fail || !matches!(action, Action::Error(_))) {
+        let can_happen = |action: &Action| match action {
+            Action::Error(_) => matches!(kind, Kind::Operation(..)),
+            Action::Cancel | Action::CancelAfter(_) | Action::CancelOnce(_) => {
+                self.task(visit.site.task).role == Role::Caller
+            }
+            Action::Hold(_) | Action::Crash(_) => true,
+        };
+        if self.injected.get(&visit.key).is_some_and(can_happen) {
             self.reached.insert(visit.key);
         }
         let until = match self.injected.get(&visit.key) {
