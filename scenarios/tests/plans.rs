@@ -56,7 +56,7 @@ fn a_fault_of_a_file_is_named_in_one_line() {
         (text.replace("\"format\": 1", "\"format\": 2"), "format 2"),
         (text.replace("put-vs-eviction", "put-vs-put"), "no scenario is called \"put-vs-put\""),
         (text.replace("\"segments\": ", "\"segments\": 9"), "1 to 64 segments"),
-        (text.replace("\"stripes\": ", "\"stripes\": 99"), "are at most 1024"),
+        (text.replace("\"stripes\": ", "\"stripes\": 9999"), "are at most 1024"),
         (text.replace("put-vs-eviction", "concurrent-pushes"), "the ring state alone has no artifacts"),
         (text[..text.len() / 2].to_string(), "EOF"),
         (String::new(), "EOF"),

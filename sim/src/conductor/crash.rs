@@ -1,6 +1,6 @@
 //! The end of a process: when it comes, what of it still lands, and where it came.
 
-use super::state::{Kind, State, Visit, Waiting};
+use super::state::{Effect, Kind, State, Visit, Waiting};
 use super::task::Conducted;
 use super::tasks::Task;
 use super::{End, Landing};
@@ -12,7 +12,7 @@ use crate::trace::What;
 
 /// A process that ends: what still lands, what does not, and its tasks.
 pub(super) struct Killed {
-    landing: Vec<(Landing, Box<dyn FnOnce(Landing) + Send>)>,
+    landing: Vec<(Landing, Effect)>,
     vanished: Vec<Waiting>,
     tasks: Vec<Conducted>,
 }

@@ -80,10 +80,13 @@ pub(super) struct Waiting {
     pub(super) kind: Kind,
 }
 
+/// What an operation does once it lands.
+pub(super) type Effect = Box<dyn FnOnce(Landing) + Send>;
+
 pub(super) enum Kind {
     Parked(Wakes),
     Asleep(Wakes, u64),
-    Operation(OperationTraits, Box<dyn FnOnce(Landing) + Send>),
+    Operation(OperationTraits, Effect),
 }
 
 /// Whom a step wakes: the task (a waker of its own for each visit costs a fortieth of all runs a second), or a part of it
@@ -98,7 +101,7 @@ pub(super) enum Move {
     /// The task is woken.
     Woken,
     Wake(Waker),
-    Land(Box<dyn FnOnce(Landing) + Send>, Landing),
+    Land(Effect, Landing),
     Kill(Killed),
 }
 
@@ -303,7 +306,7 @@ impl State {
     pub(super) fn landing(&mut self, visit: &Visit, traits: OperationTraits) -> Landing {
         let OperationTraits { fails, fills, breaks, .. } = traits;
         let knobs = self.schedule.knobs;
-        if self.injected.contains_key(&visit.key) {
+        if matches!(self.injected.get(&visit.key), Some(Action::Error(_))) {
             self.reached.insert(visit.key); // also where it takes effect at once, and never waits
         }
         let errno = match self.injected.get(&visit.key) {
