@@ -30,14 +30,12 @@ impl<E: Env> Shared<E> {
 
     /// Writes `bytes` at `position` of a reserved range.
     pub(crate) async fn write(&self, range: &mut Reservation, position: u64, bytes: Bytes) -> Result<()> {
-        let book = range.book.clone();
-        let _counted = book.syncs.writing();
         let mut done = 0;
         while done < bytes.len() {
             let part = bytes.slice(done..bytes.len().min(done + self.limits.io_bytes));
             let (length, offset) = (part.len(), range.offset + position + done as u64);
             // may be torn here: any part of it, at any byte. Nothing refers to the range before the sync that covers it
-            self.env.disk().write_at(book.segment, offset, part).await?;
+            self.env.disk().write_at(range.book.segment, offset, part).await?;
             range.wrote(length as u64);
             done += length;
         }

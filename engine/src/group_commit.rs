@@ -1,9 +1,8 @@
 //! One sync for everyone who waits for one.
 //!
 //! Whoever has written something asks for a sync that starts from now on. All who ask while one is under way share the
-//! next, which waits a little for those who are still writing. The sync is owned by a task of its own, so that a waiter
-//! who is dropped takes nobody's sync away. A sync that failed is never tried again: it could succeed with the pages gone.
-//! From then on everyone is refused.
+//! next. The sync is owned by a task of its own, so that a waiter who is dropped takes nobody's sync away. A sync that
+//! failed is never tried again: it could succeed with the pages gone. From then on everyone is refused.
 
 use crate::catalog::Catalog;
 use crate::disk::Disk;
@@ -12,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::point::Point;
 use crate::segment::SegmentId;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 /// What is synced.
@@ -30,32 +29,23 @@ pub(crate) struct GroupCommit {
     target: Target,
     tasks: TaskTracker,
     queue: Mutex<Queue>,
-    /// Told whenever somebody has joined the queue or ended a write.
-    moved: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     /// Their writes are complete: any sync that starts from now on covers them.
     waiters: Vec<oneshot::Sender<Outcome>>,
-    /// Writes that have not ended: who writes is about to wait.
-    writing: usize,
     is_running: bool,
     /// Asked for by someone who does not wait.
     is_wanted: bool,
     failed: Option<Arc<Error>>,
 }
 
-/// A sync is put off while more than so many write for each that waits. It is a compromise, measured with 64 writers of
-/// 4 MiB: at 3 there are 21 puts a sync in place of 8, and a tenth less MB/s, as the disk idles while they write; at 1 there
-/// are no more puts a sync, and a sixth less MB/s.
-const WRITES_PER_WAITER: usize = 3;
-
 type Outcome = std::result::Result<(), Arc<Error>>;
 
 impl GroupCommit {
     pub(crate) fn new(target: Target, tasks: TaskTracker) -> Arc<GroupCommit> {
-        Arc::new(GroupCommit { target, tasks, queue: Mutex::default(), moved: Notify::new() })
+        Arc::new(GroupCommit { target, tasks, queue: Mutex::default() })
     }
 
     /// Waits for a sync that starts after this call, and so covers every write that is complete now.
@@ -95,20 +85,13 @@ impl GroupCommit {
         self.lock().failed.clone()
     }
 
-    /// Counts a write until its end or its caller's, for the next sync to wait for.
-    pub(crate) fn writing(&self) -> Writing<'_> {
-        self.lock().writing += 1;
-        Writing { group: self }
-    }
-
     fn start<E: Env>(self: &Arc<Self>, env: &E) {
         if std::mem::replace(&mut self.lock().is_running, true) {
-            self.moved.notify_one();
             return;
         }
         let (group, own) = (self.clone(), env.clone());
         let syncing = async move {
-            while let Some(waiters) = group.next_round().await {
+            while let Some(waiters) = group.next_round() {
                 let outcome = match group.failure() {
                     Some(failed) => Err(failed),
                     None => group.sync(&own).await,
@@ -129,11 +112,8 @@ impl GroupCommit {
         synced.map_err(Arc::new)
     }
 
-    /// The waiters of the next sync, when it is due; `None` when nobody wants one.
-    async fn next_round(&self) -> Option<Vec<oneshot::Sender<Outcome>>> {
-        while !self.lock().is_due() {
-            self.moved.notified().await;
-        }
+    /// The waiters of the next sync; `None` when nobody wants one.
+    fn next_round(&self) -> Option<Vec<oneshot::Sender<Outcome>>> {
         let mut queue = self.lock();
         let waiters = std::mem::take(&mut queue.waiters);
         let is_wanted = std::mem::take(&mut queue.is_wanted);
@@ -154,49 +134,5 @@ impl GroupCommit {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         // nothing under the lock can panic half way
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Queue {
-    /// Not while far more write than wait: each sync costs a flush of the disk. Only writes that the disk has are waited
-    /// for, none that waits for a body or a lock.
-    fn is_due(&self) -> bool {
-        self.is_wanted || self.waiters.is_empty() || self.waiters.len() * WRITES_PER_WAITER >= self.writing
-    }
-}
-
-/// A write under way. Dropped with a caller it is counted no more, wherever the bytes are.
-pub(crate) struct Writing<'a> {
-    group: &'a GroupCommit,
-}
-
-impl Drop for Writing<'_> {
-    fn drop(&mut self) {
-        self.group.lock().writing -= 1; // counted up by who made this
-        self.group.moved.notify_one();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn queue(waiting: usize, writing: usize) -> Queue {
-        Queue { waiters: (0..waiting).map(|_| oneshot::channel().0).collect(), writing, ..Queue::default() }
-    }
-
-    #[test]
-    fn a_sync_waits_while_more_than_three_write_for_each_that_waits() {
-        assert!(queue(1, 0).is_due());
-        assert!(queue(1, 3).is_due());
-        assert!(!queue(1, 4).is_due());
-        assert!(queue(16, 48).is_due());
-        assert!(!queue(15, 49).is_due());
-    }
-
-    #[test]
-    fn nobody_waits_for_writers_when_nobody_waits_for_the_sync() {
-        assert!(queue(0, 9).is_due());
-        assert!(Queue { is_wanted: true, ..queue(0, 9) }.is_due());
     }
 }
