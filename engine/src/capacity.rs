@@ -18,7 +18,8 @@ impl Limits {
     ///
     /// A sixteenth is left to the catalog, and one segment to the doomed one that is still on disk while its successor
     /// is already written; so that there is never a second one, a rotation waits until nothing is doomed. The rest is
-    /// split evenly; what does not divide by three goes to the oldest generation.
+    /// split evenly; what does not divide by three goes to the oldest generation. An artifact that is larger than a
+    /// segment gets one of its size, and the budget is exceeded by what it is larger.
     ///
     /// # Errors
     /// [`Error::BudgetTooSmall`] when the budget does not hold a ring of 1/1/1 and a doomed segment.
@@ -47,8 +48,9 @@ impl<E: Env> Shared<E> {
             let mut pass = pin!(self.passes.notified());
             pass.as_mut().enable(); // before the look: a pass that ends in between is not missed
             self.ring.check_fence()?;
-            // before the free bytes: what is freed in between counts twice, so that too little is evicted, not too much
-            let freed_before = self.books.freed();
+            // before the free bytes: what is freed or given up in between counts twice, so that too little is evicted, not
+            // too much
+            let (freed_before, given_up_before) = (self.books.freed(), self.books.given_up());
             let Some(missing) = self.missing(length).await? else {
                 return Ok(());
             };
@@ -57,10 +59,11 @@ impl<E: Env> Shared<E> {
                     self.books.usage().into_iter().map(|(segment, owners)| (segment, owners.sum())).collect();
                 let of = |segment| bytes.get(&segment).copied().unwrap_or_default();
                 let doomed: u64 = ring.doomed().iter().map(|doomed| of(doomed.segment)).sum();
-                // the lock took its time: others may have written, given up, or made room
+                // the lock took its time: others may have given up, or made room. What they wrote is no news: there are
+                // as many free bytes less
                 let freed = self.books.freed() - freed_before;
-                let given_up = missing.unwritten.saturating_sub(self.books.unwritten());
-                let missing = missing.bytes.saturating_sub(doomed).saturating_sub(freed).saturating_sub(given_up);
+                let given_up = self.books.given_up() - given_up_before;
+                let missing = missing.saturating_sub(doomed).saturating_sub(freed).saturating_sub(given_up);
                 let suffices = ring.doom_oldest_freeing(missing, of);
                 Room { suffices, is_coming: !ring.doomed().is_empty(), has_come: freed > 0 || given_up > 0 }
             });
@@ -77,21 +80,12 @@ impl<E: Env> Shared<E> {
         Err(Error::DiskFull { length })
     }
 
-    /// What the disk is short of for `length` more bytes beside those that others will write; `None` when it has them.
-    pub(crate) async fn missing(&self, length: u64) -> Result<Option<Missing>> {
+    /// The bytes that the disk is short of for `length` more beside those that others will write; `None` when it has them.
+    pub(crate) async fn missing(&self, length: u64) -> Result<Option<u64>> {
         let free = self.env.disk().free_bytes().await?;
-        let unwritten = self.books.unwritten();
-        let needed = unwritten.saturating_add(length);
-        Ok((free < needed).then(|| Missing { bytes: needed - free, unwritten }))
+        let needed = self.books.unwritten().saturating_add(length);
+        Ok((free < needed).then(|| needed - free))
     }
-}
-
-/// What the disk is short of.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Missing {
-    bytes: u64,
-    /// What of it others have reserved and not yet written.
-    unwritten: u64,
 }
 
 /// What becomes of room under the state lock.
@@ -107,7 +101,7 @@ struct Room {
 /// Bytes that the ring accounts for, by what will become of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Segments in one of the generations.
+    /// Segments in one of the generations, each as large as it may grow, whatever its file has so far.
     pub ring_bytes: u64,
     /// Segments on their way out: still on disk, already counted as freed by pressure.
     pub doomed_bytes: u64,

@@ -84,6 +84,7 @@ impl Owners {
 pub(crate) struct Books {
     books: Mutex<BTreeMap<SegmentId, Arc<Book>>>,
     freed: AtomicU64,
+    given_up: Arc<AtomicU64>,
     tasks: TaskTracker,
 }
 
@@ -95,6 +96,7 @@ pub(crate) struct Book {
     owners: Mutex<Owners>,
     /// What of the bytes under way the disk does not have.
     unwritten: AtomicU64,
+    given_up: Arc<AtomicU64>,
     /// Its data syncs. One that failed poisons the segment: nothing is reserved in it any more.
     pub(crate) syncs: Arc<GroupCommit>,
 }
@@ -118,8 +120,14 @@ impl Books {
     /// Opens the book of a segment that holds `owners`' bytes and may hold `capacity`.
     pub(crate) fn open(&self, segment: SegmentId, capacity: u64, owners: Owners) {
         let syncs = GroupCommit::new(Target::Segment(segment), self.tasks.clone());
-        let book =
-            Arc::new(Book { segment, capacity, owners: Mutex::new(owners), unwritten: AtomicU64::new(0), syncs });
+        let book = Arc::new(Book {
+            segment,
+            capacity,
+            owners: Mutex::new(owners),
+            unwritten: AtomicU64::new(0),
+            given_up: self.given_up.clone(),
+            syncs,
+        });
         lock(&self.books).insert(segment, book);
     }
 
@@ -137,6 +145,11 @@ impl Books {
     /// Bytes of files that went since the open.
     pub(crate) fn freed(&self) -> u64 {
         self.freed.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that were reserved since the open, and that nobody will write any more.
+    pub(crate) fn given_up(&self) -> u64 {
+        self.given_up.load(Ordering::Relaxed)
     }
 
     /// Bytes that are reserved, and for which the disk has yet to find room.
@@ -212,7 +225,9 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.wrote(self.unwritten); // what is not, never will be
+        // what is not written will not be, but for an operation that outlives its caller
+        self.book.given_up.fetch_add(self.unwritten, Ordering::Relaxed);
+        self.wrote(self.unwritten);
         lock(&self.book.owners).move_bytes(self.length, Owner::UnderWay, self.fate);
     }
 }
