@@ -57,6 +57,7 @@ impl<E: Env> Engine<E> {
     /// [`Error::UnknownFormat`], [`Error::DamagedRing`], [`Error::DamagedManifest`], and what the disk and the catalog say.
     /// It may be tried again, in surroundings that were opened again, too: operations of the first may be under way.
     pub async fn open(env: E, limits: Limits) -> Result<Engine<E>> {
+        let limits = limits.at_least_1();
         check_format(env.catalog())?;
         let ring = Arc::new(RingState::open(env.clone(), limits.ring)?);
         let tasks = TaskTracker::new();
@@ -65,7 +66,7 @@ impl<E: Env> Engine<E> {
             limits,
             ring,
             write: Lock::new(&WRITE_LOCK),
-            stripes: (0..limits.stripes.max(1)).map(|_| Lock::new(&STRIPE_LOCK)).collect(),
+            stripes: (0..limits.stripes).map(|_| Lock::new(&STRIPE_LOCK)).collect(),
             books: Books::new(tasks.clone()),
             catalog_syncs: GroupCommit::new(Target::Catalog, tasks.clone()),
             refreshes: Refreshes::new(),

@@ -93,8 +93,9 @@ pub enum Error {
     /// A sync failed, this one or one before it: what was written may not survive a power loss.
     #[error("a sync failed: {0}")]
     Unsynced(std::sync::Arc<Error>),
-    /// An earlier save ended in an error, so what is saved is unknown. Reads go on; reopen to write again.
-    #[error("writes are fenced after a failed save; reopen the engine")]
+    /// A commit or a sync of the catalog ended in an error, so what is saved is unknown, or the evictor did, so nothing would
+    /// make room. Reads go on; reopen to write again.
+    #[error("writes are fenced after the catalog or the evictor failed; reopen the engine")]
     Fenced,
     /// The engine is closing.
     #[error("the engine is closed")]

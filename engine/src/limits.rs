@@ -65,15 +65,21 @@ pub struct Limits {
     pub segment_bytes: u64,
     /// More doomed bytes than this make rotations wait for the evictor.
     pub doomed_bytes_max: u64,
-    /// Bytes that are read or written at once. At least 1.
+    /// Bytes that are read or written at once. 0 counts as 1.
     pub io_bytes: usize,
-    /// Locks that keep puts of one key apart. At least 1.
+    /// Locks that keep puts of one key apart. 0 counts as 1.
     pub stripes: usize,
-    /// Rows that an eviction deletes in one commit. At least 1.
+    /// Rows that an eviction deletes in one commit. 0 counts as 1.
     pub batch_rows: usize,
 }
 
 impl Limits {
+    /// The same, with 1 where less would stand still.
+    pub(crate) fn at_least_1(self) -> Limits {
+        let Limits { io_bytes, stripes, batch_rows, .. } = self;
+        Limits { io_bytes: io_bytes.max(1), stripes: stripes.max(1), batch_rows: batch_rows.max(1), ..self }
+    }
+
     /// The limits of a ring of segments of `segment_bytes`, everything else as usual: one segment may be doomed before
     /// rotations wait.
     pub const fn new(ring: RingLimits, segment_bytes: u64) -> Limits {

@@ -34,7 +34,8 @@ impl LocalEnv {
     /// (RLIMIT_NOFILE).
     ///
     /// # Errors
-    /// [`Error::DirectoryInUse`] when another process (or another `LocalEnv` of this one) has it open.
+    /// [`Error::DirectoryInUse`] when another process (or another `LocalEnv` of this one) has it open; [`Error::Io`] and
+    /// [`Error::Catalog`] when the system or RocksDB refuses.
     pub fn open(directory: &Path) -> Result<LocalEnv> {
         let segments = directory.join("segments");
         let missing: Vec<&Path> = directory.ancestors().take_while(|ancestor| !ancestor.exists()).collect();

@@ -30,7 +30,8 @@ pub(crate) const STRIPE_LOCK: LockPoints =
 pub enum Put {
     /// The artifact is stored, and durable.
     Stored,
-    /// The key had this very artifact already; it is durable.
+    /// The key had this very artifact already; it is durable. Its bytes were not read again: a put mends no damage that a
+    /// get has told of, only one of other bytes does.
     AlreadyHere,
 }
 
@@ -49,10 +50,11 @@ impl<E: Env> Engine<E> {
     /// Stores `bytes` under `key`, in the place of what was there. On return they are visible and durable.
     ///
     /// # Errors
-    /// [`Error::KeyLength`]; [`Error::DiskFull`], [`Error::Io`] and [`Error::Unsynced`] when the disk refuses: nothing
-    /// was stored;
-    /// [`Error::Catalog`] and, after a commit, [`Error::Unsynced`]: it may have been stored, and writes are fenced;
-    /// [`Error::Evicted`] when one segment after the other was evicted meanwhile.
+    /// [`Error::KeyLength`]; [`Error::DamagedManifest`] when the key's row is; [`Error::DiskFull`] and [`Error::Io`] when
+    /// the disk refuses; [`Error::Evicted`] when one segment after the other was evicted meanwhile; [`Error::Fenced`] and
+    /// [`Error::Closed`]: nothing was stored. [`Error::Catalog`]: it may have been stored, and writes are fenced.
+    /// [`Error::Unsynced`]: nothing was stored when it holds an [`Error::Io`]; when it holds an [`Error::Catalog`] it may
+    /// have been, and writes are fenced.
     pub async fn put(&self, key: &[u8], bytes: Bytes) -> Result<Put> {
         check_key(key)?;
         let (length, checksum) = (bytes.len() as u64, xxh3_64(&bytes));
