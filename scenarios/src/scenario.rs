@@ -206,7 +206,7 @@ pub const SCENARIOS: [Scenario; 17] = [
             "failed unlinks",
             "kills",
             "vanished operations",
-            "torn writes",
+            "cut writes",
         ],
         windows: &["clone-to-save", "write-locked"],
         landings: &["append-to-commit", "row-to-commit"],

@@ -285,8 +285,8 @@ impl Catalog for SimCatalog {
         let effect = move |landing| {
             let is_broken = catalog.written.borrow_mut().is_broken;
             let covered = match landing {
-                Landing::Done | Landing::Torn(_) if !is_broken => covers,
-                Landing::Done | Landing::Torn(_) => return Err(catalog.refused("sync")),
+                Landing::Done | Landing::Cut(_) if !is_broken => covers,
+                Landing::Done | Landing::Cut(_) => return Err(catalog.refused("sync")),
                 // how far it got is unknown
                 Landing::Failed(failure) => below(failure.draw, covers + 1),
             };
@@ -360,7 +360,7 @@ impl SimCatalog {
     /// The error of a read that fails.
     fn read(&self) -> Result<()> {
         match self.conductor.begin("CatalogRead", BREAKS).landing {
-            Landing::Done | Landing::Torn(_) => Ok(()),
+            Landing::Done | Landing::Cut(_) => Ok(()),
             Landing::Failed(_) => Err(self.refused("read")),
         }
     }

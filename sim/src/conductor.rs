@@ -92,8 +92,8 @@ pub enum End {
 pub enum Landing {
     /// It takes effect.
     Done,
-    /// A part of it takes effect, as this draw says: the process was killed half way.
-    Torn(u64),
+    /// A part of it takes effect, as this draw says: it ends with the process.
+    Cut(u64),
     /// It fails.
     Failed(Failure),
 }
@@ -349,7 +349,7 @@ impl Conductor {
         let mut state = self.state();
         if let Some(visit) = begun.visit {
             let what = match begun.landing {
-                Landing::Done | Landing::Torn(_) => What::Changed(content),
+                Landing::Done | Landing::Cut(_) => What::Changed(content),
                 Landing::Failed(Failure { errno, .. }) => What::Failed(errno),
             };
             state.pass(&visit, what);

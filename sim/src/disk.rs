@@ -55,7 +55,7 @@ impl SimDisk {
         let effect = move |landing| {
             let mut history = history.borrow_mut();
             match landing {
-                Landing::Done | Landing::Torn(_) => effect(&mut history),
+                Landing::Done | Landing::Cut(_) => effect(&mut history),
                 Landing::Failed(failure) => Err(refused(&mut history, verb, segment, failure)),
             }
         };
@@ -109,7 +109,7 @@ impl Disk for SimDisk {
                 return Err(failed("create", Some(segment), io::ErrorKind::AlreadyExists.into()));
             }
             match landing {
-                Landing::Done | Landing::Torn(_) => Ok(()),
+                Landing::Done | Landing::Cut(_) => Ok(()),
                 Landing::Failed(failure) => Err(refused(&mut history, "create", Some(segment), failure)),
             }
         };
@@ -144,23 +144,23 @@ impl Disk for SimDisk {
                 }
                 // a disk takes what it has room for, and refuses the rest
                 Landing::Done => (whole.min(free), (free < whole).then(|| io::ErrorKind::StorageFull.into())),
-                Landing::Torn(draw) => (below(draw, whole + 1).min(free), None),
+                Landing::Cut(draw) => (below(draw, whole + 1).min(free), None),
             };
             // nobody will find it there
             history.puts_too_late += u64::from(!history.files.contains(segment));
-            if length > 0 || refusal.is_none() {
+            if length > 0 {
                 history.files.write_to(inode, offset as usize, &bytes[..length as usize]);
                 history.write_over(segment, offset, length);
                 history.written_late += if is_late { length } else { 0 };
             }
             history.put_wrote(writer, refusal.is_none().then_some(length));
             let Some(source) = refusal else {
-                history.interference.add(Kind::TornWrite, u64::from(length > 0 && length < whole));
-                *history.writes.entry(segment).or_default() += 1;
+                history.interference.add(Kind::CutWrite, u64::from(0 < length && length < whole));
+                *history.writes.entry(segment).or_default() += u64::from(length > 0);
                 return Ok(());
             };
             history.interference.add(Kind::ShortWrite, u64::from(length > 0 && length < whole));
-            if source.kind() == io::ErrorKind::StorageFull {
+            if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
                 history.writes_refused += 1;
                 history.interference.add(Kind::FullDisk, 1);
             } else {
@@ -230,7 +230,7 @@ impl Disk for SimDisk {
             let mut history = history.borrow_mut();
             history.changes += 1;
             let failed_with = match landing {
-                Landing::Done | Landing::Torn(_) => None,
+                Landing::Done | Landing::Cut(_) => None,
                 Landing::Failed(failure) => Some(failure),
             };
             if failed_with.is_none_or(|failure| below(failure.draw, UNLINKED_ALL_THE_SAME) == 0) {

@@ -114,7 +114,7 @@ impl History {
 
     /// Bytes that the puts under way have yet to write at most.
     pub fn bytes_being_put(&self, is_alive: impl Fn(TaskId) -> bool) -> u64 {
-        self.putting.iter().filter(|put| is_alive(put.task)).map(|put| put.bytes - put.written).sum()
+        self.putting.iter().filter(|put| is_alive(put.task)).map(|put| put.bytes.saturating_sub(put.written)).sum()
     }
 
     /// Of the put of this task so many more bytes are written; `None`: it begins again, and writes all of them.

@@ -25,8 +25,10 @@ pub enum Kind {
     Vanished,
     /// An unsynced write that was lost.
     LostWrite,
-    /// One of which a part was lost: at a power loss, or as the process was killed half way.
+    /// One of which a part was lost.
     TornWrite,
+    /// A write that ended half way with the process.
+    CutWrite,
     /// A new file whose directory entry was lost.
     LostEntry,
     /// A file that came back.
@@ -47,7 +49,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 19] = [
+    pub const ALL: [Kind; 20] = [
         Kind::Hold,
         Kind::SlowUnlink,
         Kind::FailedUnlink,
@@ -59,6 +61,7 @@ impl Kind {
         Kind::Vanished,
         Kind::LostWrite,
         Kind::TornWrite,
+        Kind::CutWrite,
         Kind::LostEntry,
         Kind::UndoneUnlink,
         Kind::LostCommit,
@@ -83,6 +86,7 @@ impl Kind {
             Kind::Vanished => "vanished operations",
             Kind::LostWrite => "lost writes",
             Kind::TornWrite => "torn writes",
+            Kind::CutWrite => "cut writes",
             Kind::LostEntry => "lost entries",
             Kind::UndoneUnlink => "undone unlinks",
             Kind::LostCommit => "lost commits",

@@ -116,7 +116,7 @@ pub struct Crash {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CrashKind {
-    /// The process ends: what it had handed in lands before the next open, or never.
+    /// The process ends: what it had handed in lands before the next open, or never; of a write perhaps a part.
     Kill,
     /// The machine ends: what is not durable is lost, kept or torn, each by itself.
     PowerLoss,
@@ -216,7 +216,7 @@ impl Knobs {
         let Knobs { hold, hold_opening, slow, fail, full, broken, cancel, change } = *self;
         [
             ("hold", hold),
-            ("hold opening", hold_opening),
+            ("hold_opening", hold_opening),
             ("slow", slow),
             ("fail", fail),
             ("full", full),

@@ -80,8 +80,7 @@ impl State {
                 Kind::Operation(traits, land) if draw & 1 == 0 => {
                     self.pass(&visit, What::Landed);
                     // a write is cut where the signal finds it; whatever else the kernel has begun, it ends
-                    let is_torn = traits.fills && draw & 0b110 != 0;
-                    killed.landing.push((if is_torn { Landing::Torn(draw << 3) } else { Landing::Done }, land));
+                    killed.landing.push((if traits.fills { Landing::Cut(draw << 1) } else { Landing::Done }, land));
                 }
                 kind => {
                     let is_operation = matches!(kind, Kind::Operation(..));

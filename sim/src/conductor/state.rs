@@ -273,7 +273,7 @@ impl State {
             Kind::Operation(traits, land) => {
                 let landing = self.landing(visit, traits);
                 let what = match landing {
-                    Landing::Done | Landing::Torn(_) => What::Landed,
+                    Landing::Done | Landing::Cut(_) => What::Landed,
                     Landing::Failed(Failure { errno, .. }) => What::Failed(errno),
                 };
                 self.pass(visit, what);
