@@ -3,11 +3,11 @@
 #![allow(clippy::disallowed_methods, reason = "plans are files")]
 
 use crate::error::{Error, Result};
-use crate::plan_file::PlanFile;
+use crate::plan_file::{Expected, PlanFile};
 use crate::scenario::Scenario;
 use segment_sim::site::SiteName;
 use segment_sim::verdict::{Verdict, Violation};
-use segment_sim::world::{Mode, Worker};
+use segment_sim::world::{Mode, Outcome, Worker};
 use std::path::{Path, PathBuf};
 
 /// Where it is, in the workspace.
@@ -63,13 +63,23 @@ pub fn judge(worker: &mut Worker, file: &PlanFile) -> Result<Judged> {
     let scenario = Scenario::named(&file.plan.scenario).expect("a plan that was read names a scenario");
     let first = scenario.run(worker, &file.plan, Mode::default())?;
     let second = scenario.run(worker, &file.plan, Mode { madsim_seed: 1, ..Mode::default() })?;
-    let only_there = &file.expected.only_there;
-    let unreached: Vec<SiteName> = first.unreached.into_iter().filter(|site| !only_there.contains(site)).collect();
-    let verdict = match first.record.violations.is_empty() {
+    let expected = Some(&file.expected);
+    let verdict = verdict(&first, &second, expected);
+    let unreached = first.unreached.into_iter().filter(|site| !is_only_there(expected, site)).collect();
+    Ok(Judged { verdict, violations: first.record.violations, unreached })
+}
+
+/// The verdict of a plan that was run twice.
+pub fn verdict(first: &Outcome, second: &Outcome, expected: Option<&Expected>) -> Verdict {
+    match first.record.violations.is_empty() {
         _ if first.record != second.record => Verdict::Void,
         false => Verdict::Fail,
-        true if !unreached.is_empty() => Verdict::Void,
+        true if !first.unreached.iter().all(|site| is_only_there(expected, site)) => Verdict::Void,
         true => Verdict::Pass,
-    };
-    Ok(Judged { verdict, violations: first.record.violations, unreached })
+    }
+}
+
+/// Whether only the engine has this site on which the plan failed.
+pub fn is_only_there(expected: Option<&Expected>, site: &SiteName) -> bool {
+    expected.is_some_and(|expected| expected.only_there.contains(site))
 }

@@ -142,7 +142,7 @@ pub enum Error {
         fault: String,
     },
     /// A scenario without a seed.
-    #[error("{scenario} is a scenario: give a seed, too, or a plan file")]
+    #[error("{scenario} is a scenario: give a plan file, or, where the command takes one, a seed, too")]
     SeedMissing {
         /// The scenario.
         scenario: String,

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::scenario::Scenario;
 use crate::whole;
 use crate::workload::Workload;
-use segment_sim::plan::{Action, Injection, Plan, Schedule};
+use segment_sim::plan::{Action, CrashKind, Injection, Moment, Plan, Schedule};
 use segment_sim::record::Record;
 use segment_sim::site::SiteName;
 use segment_sim::verdict::{Verdict, Violation};
@@ -168,6 +168,16 @@ fn check(schedule: &Schedule) -> std::result::Result<(), String> {
     };
     if let Some(errno) = injections.iter().find_map(numbers) {
         return Err(format!("{errno} is no error number: they are 1 to {ERRNO_MAX}, 5 for EIO and 28 for ENOSPC"));
+    }
+    let closes = |injection: &&Injection| matches!(injection.action, Action::Crash(CrashKind::Close));
+    if let Some(close) = injections.iter().find(closes) {
+        return Err(format!(
+            "the engine is closed at {}: say so under \"crashes\", it comes when nothing can go on",
+            close.site
+        ));
+    }
+    if crashes.iter().any(|crash| matches!(crash.at, Moment::Site(_, 0))) {
+        return Err("a crash comes the 0th time at a site: they count from 1".to_string());
     }
     let ends = |injection: &&Injection| matches!(injection.action, Action::Crash(_));
     if let Some(end) = injections.iter().find(ends).filter(|_| crashes.is_empty()) {

@@ -219,6 +219,12 @@ impl SweepResult {
         }
         if tally.runs < FLOOR_SEEDS_MIN {
             writeln!(text, "  floors are not judged under {FLOOR_SEEDS_MIN} seeds")?;
+        } else if crashes > 0 && tally.runs < CRASHES_SEEDS_MIN {
+            writeln!(
+                text,
+                "  the floor of crashes at each usual site is not judged under {} seeds",
+                grouped(CRASHES_SEEDS_MIN)
+            )?;
         }
         for reason in &self.void {
             writeln!(text, "  void: {reason}")?;

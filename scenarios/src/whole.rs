@@ -18,7 +18,8 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let made = tempfile::Builder::new().permissions(Permissions::from_mode(MODE)).tempfile_in(directory);
     // the error names the file that replaces it, which says nothing to who asked
-    let mut file = made.map_err(|error| Error::from(error.kind()))?;
+    let mut file =
+        made.map_err(|error| error.raw_os_error().map_or_else(|| error.kind().into(), Error::from_raw_os_error))?;
     file.write_all(bytes)?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())

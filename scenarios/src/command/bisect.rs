@@ -11,9 +11,12 @@ use crate::yard::{Yard, absolute, git, last_line, output, workspace};
 use crate::{say, tell};
 use segment_sim::verdict::Verdict;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::Ordering;
 
-/// What `git bisect run` takes as: this one cannot be tested; and as: end here.
+/// What `git bisect run` takes as: this one is good; it is bad; it cannot be tested; end here.
+const PASSES: u8 = 0;
+const FAILS: u8 = 1;
 const SKIP: u8 = 125;
 const ABORT: u8 = 128;
 
@@ -52,7 +55,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let (good, bad) = ends(&arguments.range).map_err(wrong)?;
     let history = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
     let work = history.path().join("work");
-    let must = |mut command: std::process::Command| -> Result<Vec<u8>> {
+    let must = |mut command: Command| -> Result<Vec<u8>> {
         let ran = output(&mut command)?;
         if STOP.load(Ordering::Relaxed) {
             return Err(Error::Interrupted);
@@ -72,9 +75,26 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let mut clone = git(&root, &["clone", "--quiet", "--shared", "."]);
     clone.arg(&work);
     must(clone)?;
+    let program = std::env::current_exe().map_err(Error::io("find", "segsim"))?;
+    // git believes what it is told of the ends: of a plan that fails nowhere it would blame the last commit
+    for (name, commit, expected) in [(bad, &commits[1], FAILS), (good, &commits[0], PASSES)] {
+        must(git(&work, &["checkout", "--quiet", commit]))?;
+        let mut step = Command::new(&program);
+        step.arg("bisect-step").arg(&root).arg(&plan).current_dir(&work);
+        let tried = output(&mut step)?;
+        if STOP.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        match tried.status.code().and_then(|code| u8::try_from(code).ok()) {
+            Some(code) if code == expected => {}
+            Some(PASSES) => return Err(wrong(format!("the plan passes on {name}"))),
+            Some(FAILS) => return Err(wrong(format!("the plan fails on {name}"))),
+            Some(SKIP) => return Err(wrong(format!("{name} does not build with this harness"))),
+            _ => return Err(wrong(last_line(&tried.stderr))),
+        }
+    }
     must(git(&work, &["bisect", "start", &commits[1], &commits[0], "--", "engine"]))?;
     tell!("bisecting {}; each engine takes a build", arguments.range);
-    let program = std::env::current_exe().map_err(Error::io("find", "segsim"))?;
     let mut steps = git(&work, &["bisect", "run"]);
     steps.arg(&program).arg("bisect-step").arg(&root).arg(&plan);
     let told = must(steps)?;
@@ -119,7 +139,7 @@ fn tried(arguments: &StepArguments) -> Result<u8> {
         Ok(program) => {
             let fails = fails(&program, &arguments.plan)?;
             tell!("{name}: {}", if fails { "fails" } else { "passes" });
-            Ok(u8::from(fails))
+            Ok(if fails { FAILS } else { PASSES })
         }
     }
 }

@@ -1,8 +1,9 @@
 //! `segsim explain`: one run drawn, on the terminal and as a page.
 #![allow(clippy::disallowed_methods, reason = "a command: it writes files")]
 
-use super::replay::{Chosen, describe, judge};
+use super::replay::{Chosen, describe};
 use super::{ENGINE, scenario};
+use crate::corpus;
 use crate::error::{Error, Result};
 use crate::explain::twin::{self, Twin};
 use crate::explain::{Explained, Told, page, perfetto, race, terminal};
@@ -78,7 +79,7 @@ pub fn explain(plan: &Plan<Workload>, expected: Option<&Expected>, command: Stri
     let mut run = Told::of(&plan.schedule, &first, story);
     race::mark(&mut run, &plan.schedule);
     let twin = beside(&mut worker, plan, &first, &run)?;
-    let verdict = judge(&first, &second, expected);
+    let verdict = corpus::verdict(&first, &second, expected);
     let sentence = match first.unreached.first() {
         Some(site) if verdict == Verdict::Void => format!("the run does not come to {site}"),
         _ => sentence::of(plan, story, &first.record),

@@ -1,6 +1,7 @@
 //! `segsim replay`: one plan again, told in full.
 
 use super::{ENGINE, StrategyName, scenario};
+use crate::corpus;
 use crate::error::{Error, Result};
 use crate::output::say;
 use crate::plan_file::{Expected, PlanFile};
@@ -10,9 +11,8 @@ use crate::tell;
 use crate::workload::{Operation, Workload};
 use segment_sim::decision::Ratio;
 use segment_sim::plan::{Action, Base, Moment, Plan, Until};
-use segment_sim::site::SiteName;
 use segment_sim::verdict::Verdict;
-use segment_sim::world::{Mode, Outcome, Worker};
+use segment_sim::world::{Mode, Worker};
 use std::path::Path;
 
 /// Run one plan, or one seed, again and say what happened
@@ -78,7 +78,8 @@ pub fn read(path: &Path) -> Result<PlanFile> {
         return Err(Error::SeedMissing { scenario: name.into_owned() });
     }
     let file = PlanFile::read(path)?;
-    if file.engine != ENGINE {
+    // one that is kept for a mutant is meant for every engine
+    if file.engine != ENGINE && file.mutant.is_none() {
         tell!(
             "segsim: {} was made with engine {}; this one is {ENGINE}, and may run it otherwise",
             path.display(),
@@ -107,13 +108,14 @@ pub fn replay(
     }
     let record = &first.record;
     let repeats = record == &second.record;
-    let verdict = judge(&first, &second, expected);
+    let verdict = corpus::verdict(&first, &second, expected);
     text += &format!("{}  {} sites, trace {:016x}\n", verdict.word(), record.sites, record.trace_hash);
     if !repeats {
         text += &format!("void: a second run differs, trace {:016x}\n", second.record.trace_hash);
     }
     for site in &first.unreached {
-        let why = if is_only_there(expected, site) { ", which only the engine has that it failed on" } else { "" };
+        let why =
+            if corpus::is_only_there(expected, site) { ", which only the engine has that it failed on" } else { "" };
         text += &format!("not reached: {site}{why}\n");
     }
     for violation in &record.violations {
@@ -127,21 +129,6 @@ pub fn replay(
         text += &format!("when the plan was written it came to {}{by}\n", expected.verdict.word());
     }
     Ok((verdict, text))
-}
-
-/// The verdict of a plan that was run twice.
-pub(super) fn judge(first: &Outcome, second: &Outcome, expected: Option<&Expected>) -> Verdict {
-    match first.record.violations.is_empty() {
-        _ if first.record != second.record => Verdict::Void,
-        false => Verdict::Fail,
-        true if !first.unreached.iter().all(|site| is_only_there(expected, site)) => Verdict::Void,
-        true => Verdict::Pass,
-    }
-}
-
-/// Whether only the engine has this site on which the plan failed.
-fn is_only_there(expected: Option<&Expected>, site: &SiteName) -> bool {
-    expected.is_some_and(|expected| expected.only_there.contains(site))
 }
 
 /// What a plan is, in a few lines.
@@ -178,16 +165,20 @@ pub(super) fn describe(plan: &Plan<Workload>) -> String {
     if *disk_bytes > 0 {
         text += &format!("; a disk of {disk_bytes} bytes");
     }
-    text += "; callers:";
-    let calls = |operations: &Vec<Operation>| {
-        operations.iter().map(|operation| format!("{operation:?}")).collect::<Vec<_>>().join(" then ")
+    let labels = workload.labels();
+    let callers = |life: usize, callers: &[Vec<Operation>]| {
+        let calls = |operations: &[Operation]| {
+            operations.iter().map(|operation| format!("{operation:?}")).collect::<Vec<_>>().join(" then ")
+        };
+        let labelled = labels[life].iter().zip(callers);
+        let lines =
+            labelled.filter_map(|(label, operations)| Some(format!("{} {}", label.as_ref()?, calls(operations))));
+        lines.collect::<Vec<_>>().join("; ")
     };
-    let lines = workload.callers.iter().map(calls);
-    text += " ";
-    text += &lines.collect::<Vec<_>>().join("; ");
-    for (number, later) in (2..).zip(&workload.lives) {
-        let callers = later.callers.iter().map(calls).collect::<Vec<_>>().join("; ");
-        text += &format!("\nlife {number}: {}", if callers.is_empty() { "no callers" } else { &callers });
+    text += &format!("; callers: {}", callers(0, &workload.callers));
+    for (life, later) in (1..).zip(&workload.lives) {
+        let callers = callers(life, &later.callers);
+        text += &format!("\nlife {}: {}", life + 1, if callers.is_empty() { "no callers" } else { &callers });
         if let Some([old, current, new]) = later.generations {
             text += &format!(", ring of {old}/{current}/{new}");
         }
