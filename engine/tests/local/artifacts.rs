@@ -134,6 +134,24 @@ async fn an_engine_closes_while_a_file_cannot_be_unlinked_and_a_copy_wants_a_seg
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn limits_of_0_count_as_1() {
+    let directory = tempfile::tempdir().unwrap();
+    let limits = Limits { io_bytes: 0, stripes: 0, batch_rows: 0, ..LIMITS };
+    let engine = Engine::open(LocalEnv::open(directory.path()).unwrap(), limits).await.unwrap();
+    let first = engine.active();
+    engine.put(b"gone", artifact(10)).await.unwrap();
+    engine.rotate(first).await.unwrap();
+    engine.put(b"kept", artifact(20)).await.unwrap();
+    assert_eq!(engine.evict(first).await.unwrap(), Eviction::Doomed);
+    engine.close().await.unwrap();
+    assert_eq!(verify(directory.path()).await, []);
+    let engine = open(directory.path()).await;
+    assert_eq!(engine.repairs(), []);
+    assert_eq!(engine.get(b"kept").await.unwrap(), Some(artifact(20)));
+    engine.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_breaks_off_or_has_another_length_stores_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let engine = open(directory.path()).await;
