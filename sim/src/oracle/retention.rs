@@ -1,9 +1,9 @@
 //! retention: a segment goes only when it must, and the oldest goes first.
 //!
 //! Asked at each save. A push dooms only what its generations cannot hold. A put dooms only when the disk has less room
-//! than all puts under way have yet to write, doomed bytes counted as freed. Both take the oldest. Legal: whatever callers evict
-//! by name; what a pressure pass evicts is honest's. Nobody else dooms anything: no open, no evictor, and no refresh, not by a
-//! push either. Does not verify that a put dooms no more than it needs, only that it needs.
+//! than all puts under way have yet to write, doomed bytes counted as freed. Both take the oldest. Legal: whatever callers
+//! evict by name; what a pressure pass evicts is honest's. Nobody else dooms anything: no open, no evictor, and no refresh,
+//! not by a push either. Does not verify that a put dooms no more than it needs, only that it needs.
 
 use super::scene::{Scene, save, segment};
 use super::{Finding, Oracle, View, When, number};
