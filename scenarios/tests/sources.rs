@@ -1,6 +1,7 @@
-//! Claims about the engine's source text.
+//! Claims about source texts: the engine's, and the table of the mutants.
 #![allow(clippy::disallowed_methods, reason = "reads sources")]
 
+use segsim::mutant;
 use std::path::Path;
 
 /// The engine's files with their text up to their tests.
@@ -43,4 +44,22 @@ fn the_engine_has_no_simulation_switch() {
     for word in ["cfg(madsim", "madsim", "feature =", "failpoint", "cfg!("] {
         assert_eq!(files_with(word), Vec::<String>::new(), "{word}");
     }
+}
+
+#[test]
+fn the_table_of_the_mutants_has_each_of_them_and_no_other() {
+    let patches = Path::new(env!("CARGO_MANIFEST_DIR")).join("mutants");
+    let mutants = mutant::read_all(&patches).unwrap();
+    let expected = mutants.iter().flat_map(|mutant| {
+        mutant.expectations.iter().map(|expectation| format!("{} | {}", mutant.id, expectation.scenario.name))
+    });
+    let mut expected: Vec<String> = expected.collect();
+    let rows = include_str!("../../docs/mutants.md").lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| ")?.split(" | ");
+        Some(format!("{} | {}", cells.next()?, cells.next()?))
+    });
+    let mut rows: Vec<String> = rows.filter(|row| row != "mutant | scenario").collect();
+    expected.sort();
+    rows.sort();
+    assert_eq!(rows, expected);
 }
