@@ -7,9 +7,9 @@ use crate::segment::SegmentId;
 
 impl<E: Env> Engine<E> {
     /// Evicts the oldest members until the ring counts at most `target_bytes`, and returns them. A segment counts as large
-    /// as it may grow, whatever its file has so far: see [`Usage::ring_bytes`](crate::Usage::ring_bytes). The active segment
-    /// stays. Doomed segments count as freed, however long their unlinks take. The victims are chosen under the state
-    /// lock, so two passes at once evict no more than one would.
+    /// as it may grow, whatever its file has so far: see [`Usage::ring_bytes`](crate::capacity::Usage::ring_bytes). The
+    /// active segment stays. Doomed segments count as freed, however long their unlinks take. The victims are chosen under
+    /// the state lock, so two passes at once evict no more than one would.
     ///
     /// # Errors
     /// Those of [`RingState::mutate`](crate::ring_state::RingState::mutate).
