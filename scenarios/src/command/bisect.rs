@@ -76,6 +76,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     clone.arg(&work);
     must(clone)?;
     let program = std::env::current_exe().map_err(Error::io("find", "segsim"))?;
+    tell!("bisecting {}, its ends first; each engine takes a build", arguments.range);
     // git believes what it is told of the ends: of a plan that fails nowhere it would blame the last commit
     for (name, commit, expected) in [(bad, &commits[1], FAILS), (good, &commits[0], PASSES)] {
         must(git(&work, &["checkout", "--quiet", commit]))?;
@@ -94,7 +95,6 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         }
     }
     must(git(&work, &["bisect", "start", &commits[1], &commits[0], "--", "engine"]))?;
-    tell!("bisecting {}; each engine takes a build", arguments.range);
     let mut steps = git(&work, &["bisect", "run"]);
     steps.arg(&program).arg("bisect-step").arg(&root).arg(&plan);
     let told = must(steps)?;
