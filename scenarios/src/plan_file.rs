@@ -180,8 +180,11 @@ fn check(schedule: &Schedule) -> std::result::Result<(), String> {
         return Err("a crash comes the 0th time at a site: they count from 1".to_string());
     }
     let ends = |injection: &&Injection| matches!(injection.action, Action::Crash(_));
-    if let Some(end) = injections.iter().find(ends).filter(|_| crashes.is_empty()) {
-        return Err(format!("the process ends at {} and is not opened again: say so under \"crashes\"", end.site));
+    if let Some(end) = injections.iter().filter(ends).nth(crashes.len()) {
+        return Err(format!(
+            "the process may end at {} and not be opened again: each end of it needs a crash under \"crashes\"",
+            end.site
+        ));
     }
     let mut sites: Vec<_> = injections.iter().map(|injection| &injection.site).collect();
     sites.sort();

@@ -33,10 +33,11 @@ impl State {
 
     /// Whether the process ends before that site passes, and how.
     pub(super) fn crashes(&mut self, visit: &Visit) -> Option<CrashKind> {
+        let Crash { kind, at } = self.schedule.crashes.get(self.life)?;
         if let Some(Action::Crash(kind)) = self.injected.get(&visit.key) {
+            self.reached.insert(visit.key);
             return Some(*kind);
         }
-        let Crash { kind, at } = self.schedule.crashes.get(self.life)?;
         let is_now = match at {
             Moment::Step(step) => self.step - self.life_began >= u64::from(*step),
             Moment::Site(site, nth) if is_of_kind(&self.tasks[usize::from(visit.site.task.0)], visit, site) => {

@@ -165,11 +165,11 @@ impl State {
         let knobs = self.schedule.knobs;
         let slow = matches!(kind, Kind::Operation(OperationTraits { slow: true, .. }, _));
         let can_happen = |action: &Action| match action {
-            Action::Error(_) => matches!(kind, Kind::Operation(..)),
+            Action::Error(_) | Action::Crash(_) => false, // where it takes effect, if it comes to that
             Action::Cancel | Action::CancelAfter(_) | Action::CancelOnce(_) => {
                 self.task(visit.site.task).role == Role::Caller
             }
-            Action::Hold(_) | Action::Crash(_) => true,
+            Action::Hold(_) => true,
         };
         if self.injected.get(&visit.key).is_some_and(can_happen) {
             self.reached.insert(visit.key);
@@ -306,11 +306,11 @@ impl State {
     pub(super) fn landing(&mut self, visit: &Visit, traits: OperationTraits) -> Landing {
         let OperationTraits { fails, fills, breaks, .. } = traits;
         let knobs = self.schedule.knobs;
-        if matches!(self.injected.get(&visit.key), Some(Action::Error(_))) {
-            self.reached.insert(visit.key); // also where it takes effect at once, and never waits
-        }
         let errno = match self.injected.get(&visit.key) {
-            Some(Action::Error(errno)) if fails || fills || breaks => Some(*errno),
+            Some(Action::Error(errno)) if fails || fills || breaks => {
+                self.reached.insert(visit.key);
+                Some(*errno)
+            }
             Some(_) => None,
             None if fails && self.takes(knobs.fail, Question::Fail, visit) => Some(ERRNO_IO),
             None if fills && self.takes(knobs.full, Question::Fail, visit) => Some(ERRNO_FULL),
