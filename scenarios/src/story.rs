@@ -2,18 +2,33 @@
 
 use segment_engine::ring::Generation;
 use segment_engine::ring_state::RingRecord;
+use segment_engine::{Repair, SegmentId};
+use segment_sim::history::{Answer, Told};
+use segment_sim::site::TaskId;
 use segment_sim::trace::{Event, What};
 use segment_sim::world::Story;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// The trace as lines: step, task, point, and what there is to say about it.
-pub fn tell(story: &Story) -> String {
+/// The trace as lines: step, task, point, and what there is to say about it; and what each call came to. `contents` has
+/// the number of each content by its hash.
+pub fn tell(story: &Story, contents: &BTreeMap<u64, u16>) -> String {
     let width = story.labels.iter().map(String::len).max().unwrap_or(0);
     let mut saves = story.saves.iter().filter(|(step, _)| *step > 0).peekable();
     let mut text = String::new();
-    for event in story.trace.events() {
+    let mut line = |step: u64, task: TaskId, point: &str, remark: &str| {
+        let label = &story.labels[usize::from(task.0)];
+        let line = format!("{step:>5}  {label:<width$}  {point:<20}{remark}");
+        writeln!(text, "{}", line.trim_end()).expect("writing to a string does not fail");
+    };
+    let mut answers = story.answers.iter().peekable();
+    let mut now = 0;
+    for (before, event) in story.trace.events().iter().enumerate() {
+        while let Some(Told { task, answer, .. }) = answers.next_if(|told| told.after <= before) {
+            line(now, *task, "answer", &told(answer, contents));
+        }
         let Event { step, site, what } = event;
-        let label = &story.labels[usize::from(site.task.0)];
+        now = *step;
         let remark = match what {
             What::Passed => String::new(),
             What::Noted => "noted".to_string(),
@@ -29,10 +44,55 @@ pub fn tell(story: &Story) -> String {
             }
         };
         let point = if site.hit == 1 { site.point.to_string() } else { format!("{}:{}", site.point, site.hit) };
-        let line = format!("{step:>5}  {label:<width$}  {point:<20}{remark}");
-        writeln!(text, "{}", line.trim_end()).expect("writing to a string does not fail");
+        line(now, site.task, &point, &remark);
+    }
+    for Told { task, answer, .. } in answers {
+        line(now, *task, "answer", &told(answer, contents));
     }
     text
+}
+
+/// What a call came to.
+fn told(answer: &Answer, contents: &BTreeMap<u64, u16>) -> String {
+    let content = |hash: &u64| {
+        contents.get(hash).map_or("bytes that nobody put".to_string(), |number| format!("content {number}"))
+    };
+    let list =
+        |segments: &[SegmentId]| segments.iter().map(|segment| format!(" {}", segment.as_u128())).collect::<String>();
+    match answer {
+        Answer::Pushed(segment) => format!("segment {} is the active one", segment.as_u128()),
+        Answer::Evicted(segment) => format!("segment {} is evicted", segment.as_u128()),
+        Answer::Absent(segment) => format!("segment {} was not in the ring", segment.as_u128()),
+        Answer::RefusedActive(segment) => format!("segment {} is the active one and stays", segment.as_u128()),
+        Answer::Relieved { victims, .. } if victims.is_empty() => "nothing had to be evicted".to_string(),
+        Answer::Relieved { victims, .. } => format!("evicted:{}", list(victims)),
+        Answer::Put { key, content: hash, .. } => format!("key {key} has {}", content(hash)),
+        Answer::Read { key, content: Some(hash), .. } => format!("key {key} has {}", content(hash)),
+        Answer::Read { key, content: None, .. } | Answer::Contains { key, found: false, .. } => {
+            format!("key {key} has nothing")
+        }
+        Answer::Contains { key, found: true, .. } => format!("key {key} has something"),
+        Answer::Opened(repairs) if repairs.is_empty() => "open".to_string(),
+        Answer::Opened(repairs) => {
+            format!("open, and mended: {}", repairs.iter().map(repair).collect::<Vec<_>>().join("; "))
+        }
+        Answer::Closed => "closed".to_string(),
+        Answer::GaveUp(key) => format!("key {key} is not stored: one segment after the other was evicted"),
+        Answer::NoRoom(length) => format!("not stored: no room for {length} bytes"),
+        Answer::Full => "not stored: the disk is full".to_string(),
+        Answer::Failed(_, error) => format!("failed: {error}"),
+    }
+}
+
+fn repair(repair: &Repair) -> String {
+    match repair {
+        Repair::EvictionResumed { segment } => format!("the eviction of segment {} goes on", segment.as_u128()),
+        Repair::StrayFile { segment } => format!("segment {} is in no list and goes", segment.as_u128()),
+        Repair::LostSegment { segment } => format!("segment {} has no file", segment.as_u128()),
+        Repair::LostArtifacts { segment, rows } => {
+            format!("{rows} rows of segment {} without bytes", segment.as_u128())
+        }
+    }
 }
 
 /// A saved ring in one line.

@@ -6,8 +6,9 @@ use segment_sim::history::{Answer, Key};
 use segment_sim::site::numbered;
 use segment_sim::world::{Life, Setting, Stage, Stored};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Bytes of a simulated segment.
 pub const SEGMENT_BYTES: u64 = 256;
@@ -150,6 +151,17 @@ const LIVES_MAX: usize = 16;
 const LIMIT_MAX: u32 = 1024;
 
 impl Workload {
+    /// The number of each content that is stored before or put, by the hash of its bytes.
+    pub fn contents(&self) -> BTreeMap<u64, u16> {
+        let callers = self.callers.iter().chain(self.lives.iter().flat_map(|life| &life.callers));
+        let put = callers.flatten().filter_map(|operation| match operation {
+            Operation::Put(_, number) | Operation::PutStream(_, number) => Some(*number),
+            _ => None,
+        });
+        let stored = self.stored.iter().map(|(_, number, _)| *number);
+        stored.chain(put).map(|number| (xxh3_64(&content(number)), number)).collect()
+    }
+
     /// Whether a run can bear it, wherever it comes from.
     ///
     /// # Errors

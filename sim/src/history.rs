@@ -4,7 +4,7 @@ mod facts;
 mod image;
 mod number;
 
-pub use facts::{Answer, Cause, Change, Errors, Key, Measured, Putting, Row, Save, Sight};
+pub use facts::{Answer, Cause, Change, Errors, Key, Measured, Putting, Row, Save, Sight, Told};
 pub use image::Image;
 
 use crate::files::Files;
@@ -31,7 +31,7 @@ pub struct History {
     /// Segments that left the ring on purpose: doomed, or dropped by a save that was based on the one before it.
     pub departed: BTreeSet<SegmentId>,
     /// What callers were told, in order.
-    pub answers: Vec<(TaskId, Answer)>,
+    pub answers: Vec<Told>,
     /// Segments whose files were unlinked, and by whom.
     pub unlinkers: Vec<(SegmentId, TaskId)>,
     /// Unlinks that the plan made fail.
@@ -73,7 +73,8 @@ pub struct History {
     pub image: Image,
     /// Segments whose files the plan has removed while nothing had them open.
     pub files_lost: BTreeSet<SegmentId>,
-    /// For each key the commit of the last put that was answered.
+    /// For each key the commit that no crash may take back: of the last put that was answered, or of what was shown when
+    /// the run or this life of the process began.
     pub acked: BTreeMap<Key, u64>,
     /// Bytes that were written after their writer was dropped.
     pub written_late: u64,
@@ -162,8 +163,8 @@ impl History {
         if manifest.length == 0 { Some(&[]) } else { file.get(start..end) }
     }
 
-    /// A caller is told something.
-    pub fn answer(&mut self, task: TaskId, answer: Answer) {
+    /// A caller is told something, after so many events.
+    pub fn answer(&mut self, task: TaskId, answer: Answer, after: usize) {
         match &answer {
             Answer::Opened(_) => {
                 self.is_recovering = false;
@@ -182,7 +183,7 @@ impl History {
         if !matches!(answer, Answer::Failed(..)) {
             self.putting.retain(|put| put.task != task);
         }
-        self.answers.push((task, answer));
+        self.answers.push(Told { task, answer, after });
     }
 
     /// Takes a write in that has landed.

@@ -123,6 +123,7 @@ impl Watch {
         history.crash(pulse.step(), saved, rows, index);
         history.image.is_late = is_late;
         self.ask(When::CrashImage, &self.view(&history, &pulse));
+        history.hold_fast(); // the open of the database makes durable what a kill has left in the log
     }
 
     /// The run so far.
@@ -210,7 +211,7 @@ impl Watch {
         };
         let mut history = self.history.borrow_mut();
         self.ask(When::Answer, &View { answer: Some((task, &answer)), ..self.view(&history, &pulse) });
-        history.answer(task, answer);
+        history.answer(task, answer, pulse.events());
     }
 
     /// The run ended in a panic outside of every task: in its set-up, or in an oracle.

@@ -17,7 +17,7 @@ use crate::choice::{Guide, Walk};
 use crate::conductor::{Conductor, Points, Role, panic_message};
 use crate::confined::Confined;
 use crate::disk::SimDisk;
-use crate::history::{Answer, Key, Putting};
+use crate::history::{Answer, Key, Putting, Told};
 use crate::lineage::Lineage;
 use crate::plan::{Injection, Schedule};
 use crate::record::Record;
@@ -125,6 +125,8 @@ pub struct Story {
     pub labels: Vec<String>,
     /// Every saved ring, with the step of its save.
     pub saves: Vec<(u64, RingRecord)>,
+    /// What callers were told, in order.
+    pub answers: Vec<Told>,
     /// Everything that the plan did to the run, as injections by name.
     pub fired: Vec<Injection>,
     /// Where each life of the process ended but the last; nowhere, when nothing could go on.
@@ -291,6 +293,7 @@ impl Stage {
         history.files.sync_all();
         history.log_bytes = 0; // the disk is as large as it is beside what was there
         history.durable_commits = history.commits;
+        history.hold_fast();
         Ok(())
     }
 
@@ -339,6 +342,7 @@ impl Stage {
             trace,
             labels: conductor.look(|pulse| pulse.labels()),
             saves: history.saves.iter().map(|save| (save.step, save.record.clone())).collect(),
+            answers: history.answers.clone(),
             fired: conductor.take_fired(),
             ends: conductor.take_ends(),
             lineage: Lineage { savers: history.saves.iter().map(|save| save.task).collect(), ..lineage },

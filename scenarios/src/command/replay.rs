@@ -104,7 +104,7 @@ pub fn replay(
     let second = scenario.run(&mut worker, plan, Mode { madsim_seed: 1, ..Mode::default() })?;
     let mut text = describe(plan);
     if let (true, Some(story)) = (trace, &first.story) {
-        text += &story::tell(story);
+        text += &story::tell(story, &plan.workload.contents());
     }
     let record = &first.record;
     let repeats = record == &second.record;

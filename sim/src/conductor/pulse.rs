@@ -21,6 +21,11 @@ impl<'a> Pulse<'a> {
         self.state.step
     }
 
+    /// Events of the trace so far, if they are kept.
+    pub fn events(self) -> usize {
+        self.state.trace.events().len()
+    }
+
     /// The task that runs, if one does.
     pub fn current(self) -> Option<TaskId> {
         self.state.current

@@ -90,6 +90,17 @@ impl Answer {
     }
 }
 
+/// What a caller was told, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Who.
+    pub task: TaskId,
+    /// What.
+    pub answer: Answer,
+    /// Events of the trace before it, if they are kept.
+    pub after: usize,
+}
+
 /// An artifact's key in a simulation.
 pub type Key = u8;
 

@@ -60,6 +60,12 @@ impl History {
         self.image = self.look();
     }
 
+    /// What is shown is durable: no crash takes it back.
+    pub fn hold_fast(&mut self) {
+        let shown = self.sights.iter().filter_map(|(key, sights)| Some((*key, sights.last()?.commit)));
+        self.acked.extend(shown);
+    }
+
     /// What ring, rows and files are, and what of them does not belong.
     fn look(&self) -> Image {
         let mut image = Image { unlinks_failed: self.unlinks_failed, ..Image::default() };

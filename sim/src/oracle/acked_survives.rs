@@ -4,9 +4,9 @@
 //! is in the ring. Legal meanwhile: a put that was dropped before its answer takes effect later. An answered put that comes
 //! back has undone another. Does not verify that an evicted artifact had to go; retention does.
 //!
-//! After a crash each key shows what it has shown at some moment since the last put that was answered, byte by byte, or what
-//! a put was to store whose commit failed and is there. Legal: nothing, where its segment was evicted since, also by a commit that failed
-//! and is there. Anything, where the plan has removed the file.
+//! After a crash each key shows what it has shown at some moment since the last put that was answered and since the last
+//! open, byte by byte, or what a put was to store whose commit failed and is there. Legal: nothing, where its segment was
+//! evicted since, also by a commit that failed and is there. Anything, where the plan has removed the file.
 
 use super::scene::{ACTOR, Scene, segment};
 use super::{Finding, Oracle, View, When, number};

@@ -4,19 +4,19 @@
 
 use super::scene::{ACTOR, Scene, segment};
 use super::{Finding, Oracle, View, When, number};
-use crate::history::Answer;
+use crate::history::{Answer, Told};
 
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "no-lost-push",
     when: When::Drained,
     check,
-    bad_scene: || Scene::with(|scene| scene.history.answers.push((ACTOR, Answer::Pushed(segment(9))))),
+    bad_scene: || Scene::with(|scene| scene.history.answer(ACTOR, Answer::Pushed(segment(9)), 0)),
 };
 
 fn check(view: &View<'_>) -> Option<Finding> {
     let saved = view.history.saved()?;
-    view.history.answers.iter().find_map(|(task, answer)| {
+    view.history.answers.iter().find_map(|Told { task, answer, .. }| {
         let Answer::Pushed(segment) = answer else {
             return None;
         };
