@@ -1,16 +1,17 @@
 //! `segsim bisect`: the commit since which a plan fails.
 //!
 //! Goes through the history of `engine/` alone: each engine is built with the harness of this checkout, so a plan means
-//! the same on all of them. One that does not build with it is skipped, as `git bisect run` does.
+//! the same on all of them. One that does not build with it is skipped, as `git bisect run` does, and so is one on which the
+//! run does not come to a site of the plan: whether it has the bug is not known.
 
 use super::STOP;
+use super::corpus::{CameTo, come_to};
 use super::replay::read;
-use crate::corpus::Kept;
 use crate::error::{Error, Result};
 use crate::yard::{Yard, absolute, git, last_line, output, workspace};
 use crate::{say, tell};
 use segment_sim::verdict::Verdict;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::Ordering;
 
@@ -90,7 +91,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
             Some(code) if code == expected => {}
             Some(PASSES) => return Err(wrong(format!("the plan passes on {name}"))),
             Some(FAILS) => return Err(wrong(format!("the plan fails on {name}"))),
-            Some(SKIP) => return Err(wrong(format!("{name} does not build with this harness"))),
+            Some(SKIP) => return Err(wrong(last_line(&tried.stderr).replace(", skipped", ""))),
             _ => return Err(wrong(last_line(&tried.stderr))),
         }
     }
@@ -137,16 +138,13 @@ fn tried(arguments: &StepArguments) -> Result<u8> {
         }
         Err(error) => Err(error),
         Ok(program) => {
-            let fails = fails(&program, &arguments.plan)?;
-            tell!("{name}: {}", if fails { "fails" } else { "passes" });
-            Ok(if fails { FAILS } else { PASSES })
+            let (code, outcome) = match come_to(&program, &arguments.plan, &read(&arguments.plan)?)? {
+                CameTo::Failure(oracle) => (FAILS, format!("fails by {oracle}")),
+                CameTo::Pass => (PASSES, "passes".to_string()),
+                CameTo::Unreached(site) => (SKIP, format!("the run does not come to {site}, skipped")),
+            };
+            tell!("{name}: {outcome}");
+            Ok(code)
         }
     }
-}
-
-fn fails(program: &crate::yard::Program, plan: &Path) -> Result<bool> {
-    let file = read(plan)?;
-    let kept = Kept { name: String::new(), path: plan.to_path_buf(), file };
-    let found = super::corpus::failure_on(program, &kept)?;
-    Ok(found.is_some())
 }

@@ -8,6 +8,7 @@ use crate::plan_file::PlanFile;
 use crate::say;
 use crate::shell::quoted;
 use crate::yard::{Program, Yard, workspace};
+use segment_sim::site::SiteName;
 use segment_sim::verdict::Verdict;
 use segment_sim::world::Worker;
 use std::path::{Path, PathBuf};
@@ -131,24 +132,38 @@ fn on_mutants(plans: &[Kept], drift: bool) -> Result<Verdict> {
 /// # Errors
 /// When the mutant's program fails.
 pub fn fails_on(program: &Program, kept: &Kept, mutant: &Mutant) -> Result<(bool, String)> {
-    let found = failure_on(program, kept)?;
-    let fails = found.is_some() && found == kept.file.expected.oracle;
-    let outcome = match (&found, fails) {
-        (Some(oracle), true) => format!("FAIL, as it must  {oracle}"),
-        (Some(oracle), false) => format!("FAIL BY ANOTHER   {oracle}"),
-        (None, _) => "PASS, wrongly".to_string(),
+    let (fails, outcome) = match come_to(program, &kept.path, &kept.file)? {
+        CameTo::Failure(oracle) if Some(&oracle) == kept.file.expected.oracle.as_ref() => {
+            (true, format!("FAIL, as it must  {oracle}"))
+        }
+        CameTo::Failure(oracle) => (false, format!("FAIL BY ANOTHER   {oracle}")),
+        CameTo::Pass => (false, "PASS, wrongly".to_string()),
+        CameTo::Unreached(site) => (false, format!("PASS, wrongly     it does not come to {site}")),
     };
     Ok((fails, format!("{:<32}{:<40}{outcome}", mutant.id, format!("corpus/{}", kept.name))))
 }
 
-/// The oracle by which a plan fails on a built engine, if it does.
+/// What a plan comes to on a built engine.
+pub enum CameTo {
+    /// This oracle was the first to find something.
+    Failure(String),
+    /// Nothing fails.
+    Pass,
+    /// Nothing fails, but the run does not come to this site of the plan.
+    Unreached(SiteName),
+}
+
+/// Runs a plan on a built engine.
 ///
 /// # Errors
 /// When the program fails.
-pub fn failure_on(program: &Program, kept: &Kept) -> Result<Option<String>> {
-    let path = kept.path.to_string_lossy();
-    let failure = program.detect(&[&kept.file.plan.scenario, "--plans", &path])?.list.pop();
-    Ok(failure.map(|failure| failure.oracle))
+pub fn come_to(program: &Program, path: &Path, file: &PlanFile) -> Result<CameTo> {
+    let mut detection = program.detect(&[&file.plan.scenario, "--plans", &path.to_string_lossy()])?;
+    Ok(match (detection.list.pop(), detection.unreached.pop()) {
+        (Some(failure), _) => CameTo::Failure(failure.oracle),
+        (None, Some(site)) => CameTo::Unreached(site),
+        (None, None) => CameTo::Pass,
+    })
 }
 
 /// Sees that a mutant is there.

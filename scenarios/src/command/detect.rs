@@ -3,17 +3,20 @@
 
 use super::shrink::shrunk;
 use super::{ENGINE, STOP, StrategyName, jobs, scenario};
+use crate::corpus::is_only_there;
 use crate::error::Result;
 use crate::plan_file::PlanFile;
 use crate::say;
 use crate::scenario::Scenario;
 use crate::workload::Workload;
 use segment_sim::plan::Plan;
+use segment_sim::record::Record;
 use segment_sim::shrink::Shrunk;
+use segment_sim::site::SiteName;
 use segment_sim::strategy::Strategy;
 use segment_sim::sweep::{Range, sweep};
 use segment_sim::verdict::Verdict;
-use segment_sim::world::{Mode, Worker};
+use segment_sim::world::{Mode, Outcome, Worker};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -69,8 +72,10 @@ pub struct Detection {
     pub failed: u64,
     /// Runs in which each oracle found something.
     pub oracles: BTreeMap<String, u64>,
-    /// With `--list`: every failure.
+    /// With `--list` and `--plans`: every failure.
     pub list: Vec<Failure>,
+    /// With `--plans`: the first site that each of the others does not come to, if there is one.
+    pub unreached: Vec<SiteName>,
 }
 
 /// What was detected in one seed range.
@@ -193,9 +198,15 @@ fn run_plans(paths: &[PathBuf]) -> Result<Detection> {
     let mut worker = Worker::new()?;
     let mut detection = Detection::default();
     for (number, path) in (1..).zip(paths) {
-        let plan = PlanFile::read(path)?.plan;
-        let failure = detection.run(scenario(&plan.scenario)?, &mut worker, &plan, number)?;
-        detection.list.extend(failure);
+        let PlanFile { plan, expected, .. } = PlanFile::read(path)?;
+        let Outcome { record, unreached, .. } = scenario(&plan.scenario)?.run(&mut worker, &plan, Mode::default())?;
+        match detection.count(&record, number) {
+            Some(failure) => detection.list.push(failure),
+            None => {
+                let missing = unreached.into_iter().find(|site| !is_only_there(Some(&expected), site));
+                detection.unreached.extend(missing);
+            }
+        }
     }
     Ok(detection)
 }
@@ -209,6 +220,7 @@ impl Default for Detection {
             failed: 0,
             oracles: BTreeMap::new(),
             list: Vec::new(),
+            unreached: Vec::new(),
         }
     }
 }
@@ -230,15 +242,17 @@ impl Detection {
         plan: &Plan<Workload>,
         seeds: u64,
     ) -> Result<Option<Failure>> {
-        let record = scenario.run(worker, plan, Mode::default())?.record;
+        Ok(self.count(&scenario.run(worker, plan, Mode::default())?.record, seeds))
+    }
+
+    /// Counts one run, and returns its failure.
+    fn count(&mut self, record: &Record, seeds: u64) -> Option<Failure> {
         self.runs += 1;
-        let Some(first) = record.violations.first() else {
-            return Ok(None);
-        };
+        let first = record.violations.first()?;
         self.failed += 1;
         for violation in &record.violations {
             *self.oracles.entry(violation.oracle.clone()).or_default() += 1;
         }
-        Ok(Some(Failure { seeds, seed: record.seed, oracle: first.oracle.clone(), race: first.race.clone() }))
+        Some(Failure { seeds, seed: record.seed, oracle: first.oracle.clone(), race: first.race.clone() })
     }
 }
