@@ -44,6 +44,8 @@ pub(crate) struct Shared<E: Env> {
     /// Told whenever the evictor has got somewhere, or has tried.
     pub(crate) passes: Notify,
     pub(crate) unlinks_failed: AtomicU64,
+    /// Passes of the evictor, one after the other, in which every unlink failed.
+    pub(crate) passes_in_vain: AtomicU64,
     /// Everything that was spawned and has not let go of what it holds.
     tasks: TaskTracker,
 }
@@ -57,7 +59,7 @@ impl<E: Env> Engine<E> {
     /// [`Error::UnknownFormat`], [`Error::DamagedRing`], [`Error::DamagedManifest`], and what the disk and the catalog say.
     /// It may be tried again, in surroundings that were opened again, too: operations of the first may be under way.
     pub async fn open(env: E, limits: Limits) -> Result<Engine<E>> {
-        let limits = limits.at_least_1();
+        let limits = limits.in_bounds();
         check_format(env.catalog())?;
         let ring = Arc::new(RingState::open(env.clone(), limits.ring)?);
         let tasks = TaskTracker::new();
@@ -72,6 +74,7 @@ impl<E: Env> Engine<E> {
             refreshes: Refreshes::new(),
             passes: Notify::new(),
             unlinks_failed: AtomicU64::new(0),
+            passes_in_vain: AtomicU64::new(0),
             tasks,
         });
         let repairs = shared.recover().await?;
@@ -124,7 +127,8 @@ impl<E: Env> Engine<E> {
 
     /// Waits until the refreshes that are queued have ended and the doomed segments are unlinked, those whose unlink fails
     /// apart, and makes the catalog durable. On return, with an error too, no task of the engine holds the environment any
-    /// more: a directory can be opened again at once.
+    /// more: a directory can be opened again at once, unless a [`Reader`](crate::Reader) is left, or a read or write of a
+    /// dropped caller is still under way: until that is gone the answer is [`Error::DirectoryInUse`].
     ///
     /// # Errors
     /// [`Error::Fenced`] and [`Error::Unsynced`] when the last sync or one before it failed, and what ended the evictor if

@@ -28,7 +28,7 @@ pub trait Env: Clone + Send + Sync + 'static {
     /// Runs `task` to its end, whoever stops waiting for it. `name` says what it does.
     fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static);
 
-    /// Passes a named moment; ready at once in production.
+    /// Passes a named moment. In production it waits for nobody; it may let others go first.
     fn reach(&self, point: Point) -> impl Future<Output = ()> + Send;
 
     /// Tells of a named moment that has just passed and that nothing waits at.

@@ -78,8 +78,9 @@ pub enum Error {
         /// What went wrong.
         source: io::Error,
     },
-    /// The artifact's segment was evicted while it was being put or read. Put or read it again.
-    #[error("the segment of {key} was evicted meanwhile; try again", key = key.escape_ascii())]
+    /// The artifact's segment was evicted while it was being put or read, or a put ran into a full disk, which has room now.
+    /// Put or read it again.
+    #[error("{key} was evicted meanwhile, or its put met a full disk that has room now; try again", key = key.escape_ascii())]
     Evicted {
         /// The artifact.
         key: Vec<u8>,
@@ -89,6 +90,13 @@ pub enum Error {
     DiskFull {
         /// Its bytes.
         length: u64,
+    },
+    /// More is doomed than [`Limits::doomed_bytes_max`](crate::Limits::doomed_bytes_max), and the disk keeps what it was
+    /// told to unlink. The evictor goes on trying.
+    #[error("no new segment: {doomed_bytes} bytes of evicted ones cannot be unlinked")]
+    Crowded {
+        /// What is doomed.
+        doomed_bytes: u64,
     },
     /// A sync failed, this one or one before it: what was written may not survive a power loss.
     #[error("a sync failed: {0}")]

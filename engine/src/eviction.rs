@@ -43,10 +43,25 @@ impl Wake {
         (Wake(wake), woken)
     }
 
+    /// The same for who must not keep the evictor.
+    pub(crate) fn downgrade(&self) -> WeakWake {
+        WeakWake(self.0.downgrade())
+    }
+
     pub(crate) fn evictor(&self) {
         // full: it has been told and not looked yet. Closed: the evictor is gone with the process's tasks, and the
         // doomed list is saved for the next open
         let _ = self.0.try_send(());
+    }
+}
+
+/// A [`Wake`] that the evictor does not wait for.
+pub(crate) struct WeakWake(mpsc::WeakSender<()>);
+
+impl WeakWake {
+    /// `None` once the engine closes.
+    pub(crate) fn upgrade(&self) -> Option<Wake> {
+        self.0.upgrade().map(Wake)
     }
 }
 
@@ -112,8 +127,10 @@ impl<E: Env> Shared<E> {
                 }
             }
             if unlinked.is_empty() {
+                self.passes_in_vain.fetch_add(1, Ordering::Relaxed);
                 return Ok(Pass::Failed);
             }
+            self.passes_in_vain.store(0, Ordering::Relaxed);
             self.ring.mutate(|ring| ring.forget(&unlinked)).await?;
             self.books.close(&unlinked);
             self.passes.notify_waiters();
@@ -123,11 +140,13 @@ impl<E: Env> Shared<E> {
     /// Deletes the rows of a doomed segment's artifacts. None can be added to it any more; some may leave meanwhile.
     async fn delete_rows(&self, segment: SegmentId) -> Result<()> {
         let prefix = index_prefix(segment);
+        // goes on behind what it has deleted: from the first entry on, each page would step over all deletions before it
+        let mut after = None;
         loop {
-            let page = self.env.catalog().scan(Table::Index, &prefix, None, self.limits.batch_rows)?;
-            if page.is_empty() {
+            let page = self.env.catalog().scan(Table::Index, &prefix, after.as_deref(), self.limits.batch_rows)?;
+            let Some((last, _)) = page.last().cloned() else {
                 return Ok(());
-            }
+            };
             let is_last = page.len() < self.limits.batch_rows;
             let (mut batch, mut requires) = (Vec::new(), Vec::new());
             for (entry, _) in page {
@@ -143,8 +162,11 @@ impl<E: Env> Shared<E> {
             self.ring.check_fence()?;
             // buffered: a power loss may undo it, together with the doom at most. The sync before the unlink covers it
             match self.committed(batch, &requires)? {
-                Commit::Buffered => self.env.note(Point::ROWS_DELETED),
-                Commit::Refused => continue, // a row has moved on: the next page has those that are left
+                Commit::Buffered => {
+                    self.env.note(Point::ROWS_DELETED);
+                    after = Some(last);
+                }
+                Commit::Refused => continue, // a row has moved on: the same page again has those that are left
             }
             if is_last {
                 return Ok(());

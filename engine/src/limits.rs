@@ -10,6 +10,9 @@ pub const CATALOG_SHARE_DIVISOR: u64 = 16;
 /// What a segment may grow to where nobody has a reason for another size.
 pub const SEGMENT_BYTES: u64 = 512 << 20;
 
+/// No segment is larger, but one of an artifact that is: the sum of all sizes does not overflow.
+pub const SEGMENT_BYTES_MAX: u64 = 1 << 40;
+
 /// The longest key of an artifact.
 pub const KEY_BYTES_MAX: usize = 1024;
 
@@ -33,6 +36,9 @@ pub const ROOM_ROUNDS_MAX: u32 = 16;
 
 /// Rows that an open reads at once.
 pub const OPEN_PAGE_ROWS: usize = 1024;
+
+/// After so many passes of the evictor in which every unlink failed a rotation does not wait for it any longer.
+pub const UNLINK_TRIES_MAX: u64 = 4;
 
 /// Wait before a failed unlink is tried again.
 pub const UNLINK_RETRY_MS: u64 = 1_000;
@@ -61,9 +67,10 @@ pub struct Limits {
     /// Bounds of the ring.
     pub ring: RingLimits,
     /// Bytes that a segment may grow to, and is counted as from its creation on; usually [`SEGMENT_BYTES`]. An artifact
-    /// that is larger gets a segment of its own.
+    /// that is larger gets a segment of its own. More than [`SEGMENT_BYTES_MAX`] counts as that.
     pub segment_bytes: u64,
-    /// More doomed bytes than this make rotations wait for the evictor.
+    /// More doomed bytes than this make rotations wait for the evictor, and refuse them after [`UNLINK_TRIES_MAX`] passes in
+    /// which every unlink failed.
     pub doomed_bytes_max: u64,
     /// Bytes that are read or written at once. 0 counts as 1.
     pub io_bytes: usize,
@@ -74,10 +81,15 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The same, with 1 where less would stand still.
-    pub(crate) fn at_least_1(self) -> Limits {
-        let Limits { io_bytes, stripes, batch_rows, .. } = self;
-        Limits { io_bytes: io_bytes.max(1), stripes: stripes.max(1), batch_rows: batch_rows.max(1), ..self }
+    /// The same, with 1 where less would stand still, and no segment too large to count.
+    pub(crate) fn in_bounds(self) -> Limits {
+        Limits {
+            segment_bytes: self.segment_bytes.min(SEGMENT_BYTES_MAX),
+            io_bytes: self.io_bytes.max(1),
+            stripes: self.stripes.max(1),
+            batch_rows: self.batch_rows.max(1),
+            ..self
+        }
     }
 
     /// The limits of a ring of segments of `segment_bytes`, everything else as usual: one segment may be doomed before

@@ -8,6 +8,7 @@ use crate::disk::Disk;
 use crate::engine::{Engine, Shared};
 use crate::env::Env;
 use crate::error::{Error, Result};
+use crate::eviction::WeakWake;
 use crate::manifest::{Manifest, check_key};
 use crate::point::Point;
 use bytes::{Bytes, BytesMut};
@@ -18,6 +19,8 @@ use xxhash_rust::xxh3::Xxh3;
 /// An artifact as it is read, piece by piece.
 pub struct Reader<E: Env> {
     shared: Arc<Shared<E>>,
+    /// Weak: a reader must not keep a close waiting.
+    wake: WeakWake,
     key: Vec<u8>,
     manifest: Manifest,
     /// The first piece, read before the answer: only a read shows that the artifact is there.
@@ -73,10 +76,9 @@ impl<E: Env> Engine<E> {
                 },
                 Err(error) => return Err(error),
             };
-            self.was_read(key, &manifest);
-            let (shared, key) = (self.shared.clone(), key.to_vec());
+            let (shared, wake, key) = (self.shared.clone(), self.wake.downgrade(), key.to_vec());
             let (first, hash) = (Some(piece), Box::new(Xxh3::new()));
-            return Ok(Some(Reader { shared, key, manifest, first, position: 0, hash }));
+            return Ok(Some(Reader { shared, wake, key, manifest, first, position: 0, hash }));
         }
     }
 
@@ -111,8 +113,11 @@ impl<E: Env> Reader<E> {
         };
         self.position += piece.len() as u64;
         self.hash.update(&piece);
-        if self.position == self.manifest.length && self.hash.digest() != self.manifest.checksum {
-            return Err(self.shared.damaged(&self.key, &self.manifest));
+        if self.position == self.manifest.length {
+            if self.hash.digest() != self.manifest.checksum {
+                return Err(self.shared.damaged(&self.key, &self.manifest));
+            }
+            self.shared.was_read(&self.wake, &self.key, &self.manifest);
         }
         Ok(if self.manifest.length == 0 { None } else { Some(piece) })
     }

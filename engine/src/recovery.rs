@@ -63,7 +63,12 @@ impl<E: Env> Shared<E> {
     pub(crate) async fn recover(&self) -> Result<Vec<Repair>> {
         let mut files = BTreeMap::new();
         for segment in self.env.disk().list().await? {
-            files.insert(segment, Found { length: self.env.disk().len(segment).await?, ..Found::default() });
+            match self.env.disk().len(segment).await {
+                Ok(length) => _ = files.insert(segment, Found { length, ..Found::default() }),
+                // an open before this one was dropped, and an unlink of it has landed in between
+                Err(error) if error.is_lost_file() => {}
+                Err(error) => return Err(error),
+            }
         }
         let mut repairs = self.mend_ring(&files).await?;
         let lost = self.mend_rows(&mut files)?;

@@ -1,5 +1,5 @@
-//! Refresh: an artifact that is read from the oldest generation is copied into the active segment, so that what is used
-//! does not go.
+//! Refresh: an artifact that is read whole from the oldest generation is copied into the active segment, so that what is
+//! used does not go. A damaged one is not: each read of it would take room for a copy in vain.
 //!
 //! Readers ask and do not wait: a bounded queue, and a worker that is there while something is in it. The copy's commit
 //! requires the row that was copied and both segments in the ring, so a put or an eviction in between wins, and the copy
@@ -7,10 +7,10 @@
 
 use crate::append::Room;
 use crate::catalog::{Commit, Require};
-use crate::engine::{Engine, Shared};
+use crate::engine::Shared;
 use crate::env::Env;
 use crate::error::Result;
-use crate::eviction::Wake;
+use crate::eviction::{Wake, WeakWake};
 use crate::limits::REFRESH_QUEUE_MAX;
 use crate::lock::{Lock, LockPoints};
 use crate::manifest::{Manifest, replacement};
@@ -63,13 +63,15 @@ impl Refreshes {
     }
 }
 
-impl<E: Env> Engine<E> {
-    /// An artifact was read here: if that is in the oldest generation, has it copied some time soon.
-    pub(crate) fn was_read(&self, key: &[u8], manifest: &Manifest) {
-        let shared = &self.shared;
-        if shared.is_old(manifest) && shared.refreshes.ask(key) {
-            let (shared, wake) = (shared.clone(), self.wake.clone());
-            self.shared.spawn("refresh", async move {
+impl<E: Env> Shared<E> {
+    /// An artifact was read here, and is what was stored: if that is in the oldest generation, has it copied some time soon.
+    pub(crate) fn was_read(self: &Arc<Self>, wake: &WeakWake, key: &[u8], manifest: &Manifest) {
+        if self.is_old(manifest)
+            && let Some(wake) = wake.upgrade()
+            && self.refreshes.ask(key)
+        {
+            let shared = self.clone();
+            self.spawn("refresh", async move {
                 while let Some(key) = shared.refreshes.next() {
                     // whatever went wrong, the artifact is where it was; a failed save or sync has fenced writes
                     let _ = refresh(&shared, &wake, &key).await;

@@ -16,6 +16,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// A write buffer so large that a database in memory never flushes in the background.
 const MEMORY_WRITE_BUFFER_BYTES: usize = 1 << 30;
 
+/// From this size on of the write-ahead log the tables that keep it are flushed. It is kept from the oldest row on that is in no table file yet, and the small
+/// tables hardly ever fill one: without a bound it would grow to gigabytes.
+const LOG_BYTES_MAX: u64 = 64 << 20;
+
 /// RocksDB's own logs, one for each open, that are kept.
 const INFO_LOGS_KEPT: usize = 8;
 
@@ -40,7 +44,7 @@ impl RocksCatalog {
     /// # Errors
     /// [`Error::Catalog`] when RocksDB refuses.
     pub fn open(directory: &Path) -> Result<RocksCatalog> {
-        RocksCatalog::open_with(&mut Options::default(), directory, None, None)
+        RocksCatalog::open_with(&mut on_disk(), directory, None, None)
     }
 
     /// The same, holding `lock` until the database is closed, whatever is still under way then.
@@ -48,7 +52,7 @@ impl RocksCatalog {
     /// # Errors
     /// [`Error::Catalog`] when RocksDB refuses.
     pub fn open_locked(directory: &Path, lock: Arc<File>) -> Result<RocksCatalog> {
-        RocksCatalog::open_with(&mut Options::default(), directory, None, Some(lock))
+        RocksCatalog::open_with(&mut on_disk(), directory, None, Some(lock))
     }
 
     /// A new, empty catalog in memory.
@@ -92,6 +96,12 @@ impl RocksCatalog {
             Require::InRing { segment } => ring_state::is_saved_member(self, *segment)?,
         })
     }
+}
+
+fn on_disk() -> Options {
+    let mut options = Options::default();
+    options.set_max_total_wal_size(LOG_BYTES_MAX);
+    options
 }
 
 impl Catalog for RocksCatalog {
@@ -197,5 +207,23 @@ mod tests {
         let catalog = RocksCatalog::open(directory.path()).unwrap();
         assert_eq!(catalog.get(Table::Store, b"a").unwrap(), Some(b"1".to_vec()));
         assert_eq!(catalog.get(Table::Store, b"b").unwrap(), None);
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "looks at real files")]
+    fn a_row_that_is_never_flushed_does_not_keep_the_whole_log() {
+        let directory = tempfile::tempdir().unwrap();
+        let catalog = RocksCatalog::open(directory.path()).unwrap();
+        let write = |table, key: Vec<u8>, value| vec![Write::Put { table, key, value }];
+        assert_eq!(catalog.commit(write(Table::Ring, b"ring".to_vec(), vec![1]), &[]).unwrap(), Commit::Buffered);
+        for number in 0..300u16 {
+            let row = write(Table::Manifest, number.to_be_bytes().to_vec(), vec![7; 1 << 20]);
+            assert_eq!(catalog.commit(row, &[]).unwrap(), Commit::Buffered);
+        }
+        let files = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap());
+        let logs = files.filter(|file| file.path().extension().is_some_and(|ending| ending == "log"));
+        // one may be deleted meanwhile
+        let bytes: u64 = logs.filter_map(|log| log.metadata().ok()).map(|log| log.len()).sum();
+        assert!(bytes < 4 * LOG_BYTES_MAX, "{bytes} bytes of log");
     }
 }

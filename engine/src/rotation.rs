@@ -4,19 +4,21 @@
 //! ring. The snapshot is older than the state lock; that is safe because an eviction never takes the active segment, so
 //! only another rotation, which needs the write lock, can change what is active.
 //!
-//! Too many doomed bytes make a rotation wait for the evictor, outside of every lock.
+//! Too many doomed bytes make a rotation wait for the evictor, outside of every lock, and give up when no unlink succeeds.
 
 use crate::disk::Disk;
 use crate::engine::{Engine, Shared};
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::eviction::Wake;
+use crate::limits::UNLINK_TRIES_MAX;
 use crate::lock::LockPoints;
 use crate::point::Point;
 use crate::segment::SegmentId;
 use crate::usage::{Owners, Reservation};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 
 pub(crate) const WRITE_LOCK: LockPoints =
@@ -56,7 +58,7 @@ impl<E: Env> Engine<E> {
     ///
     /// # Errors
     /// [`Error::Io`] when the file or its directory entry cannot be made: the ring is unchanged, a file without an
-    /// entry in the ring may be left, which the next open removes. Those of
+    /// entry in the ring may be left, which the next open removes. [`Error::Crowded`]. Those of
     /// [`RingState::mutate`](crate::ring_state::RingState::mutate).
     pub async fn rotate(&self, full: SegmentId) -> Result<Rotation> {
         Ok(match make_segment(&self.shared, &self.wake, full, 0).await? {
@@ -140,21 +142,28 @@ impl<E: Env> Shared<E> {
     }
 
     fn is_crowded(&self) -> bool {
-        let latest = self.ring.snapshot();
-        latest.ring.doomed().iter().map(|doomed| doomed.bytes).sum::<u64>() > self.limits.doomed_bytes_max
+        self.doomed_bytes() > self.limits.doomed_bytes_max
+    }
+
+    fn doomed_bytes(&self) -> u64 {
+        self.ring.snapshot().ring.doomed().iter().map(|doomed| doomed.bytes).sum()
     }
 
     /// Waits until fewer bytes are doomed. The caller holds no lock.
     async fn uncrowded(&self) -> Result<()> {
-        loop {
+        for waited in 0u64.. {
             let mut pass = pin!(self.passes.notified());
             pass.as_mut().enable(); // before the look: a pass that ends in between is not missed
             self.ring.check_fence()?;
             if !self.is_crowded() {
                 return Ok(());
             }
+            if waited > 0 && self.passes_in_vain.load(Ordering::Relaxed) >= UNLINK_TRIES_MAX {
+                return Err(Error::Crowded { doomed_bytes: self.doomed_bytes() });
+            }
             pass.await;
             self.env.reach(Point::EVICTOR_AWAITED).await;
         }
+        unreachable!("it counts without end");
     }
 }

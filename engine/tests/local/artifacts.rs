@@ -5,6 +5,7 @@ use bytes::Bytes;
 use segment_engine::usage::Owners;
 use segment_engine::{Body, Engine, Error, Eviction, Limits, LocalEnv, Put, RingLimits};
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -134,6 +135,48 @@ async fn an_engine_closes_while_a_file_cannot_be_unlinked_and_a_copy_wants_a_seg
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_put_is_refused_while_what_was_evicted_cannot_be_unlinked() {
+    let directory = tempfile::tempdir().unwrap();
+    let limits = Limits { doomed_bytes_max: 0, ..LIMITS };
+    let engine = Engine::open(LocalEnv::open(directory.path()).unwrap(), limits).await.unwrap();
+    let stuck = engine.active();
+    engine.rotate(stuck).await.unwrap();
+    engine.put(b"full", artifact(1 << 20)).await.unwrap();
+    let path = directory.path().join("segments").join(stuck.file_name());
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    assert_eq!(engine.evict(stuck).await.unwrap(), Eviction::Doomed);
+    let put = tokio::time::timeout(Duration::from_secs(60), engine.put(b"more", artifact(1_000)));
+    let refused = put.await.expect("it does not wait for ever");
+    assert!(matches!(refused, Err(Error::Crowded { doomed_bytes: 1_048_576 })), "{refused:?}");
+    std::fs::remove_dir(&path).unwrap();
+    assert_eq!(engine.put(b"more", artifact(1_000)).await.unwrap(), Put::Stored);
+    engine.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_room_is_taken_for_copies_of_a_damaged_artifact() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path()).await;
+    let oldest = engine.active();
+    engine.put(b"a", artifact(1_000)).await.unwrap();
+    engine.put(b"b", artifact(1_000)).await.unwrap();
+    for _ in 0..2 {
+        engine.rotate(engine.active()).await.unwrap();
+    }
+    let file = std::fs::File::options().write(true).open(directory.path().join("segments").join(oldest.file_name()));
+    file.unwrap().write_all_at(b"x", 10).unwrap();
+    for _ in 0..3 {
+        assert!(matches!(engine.get(b"a").await, Err(Error::DamagedArtifact { .. })));
+    }
+    assert_eq!(engine.get(b"b").await.unwrap(), Some(artifact(1_000)));
+    let active = engine.active();
+    engine.close().await.unwrap();
+    let copies = std::fs::metadata(directory.path().join("segments").join(active.file_name())).unwrap();
+    assert_eq!(copies.len(), 1_000, "the sound one alone is copied");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn limits_of_0_count_as_1() {
     let directory = tempfile::tempdir().unwrap();
     let limits = Limits { io_bytes: 0, stripes: 0, batch_rows: 0, ..LIMITS };
@@ -148,6 +191,21 @@ async fn limits_of_0_count_as_1() {
     let engine = open(directory.path()).await;
     assert_eq!(engine.repairs(), []);
     assert_eq!(engine.get(b"kept").await.unwrap(), Some(artifact(20)));
+    engine.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_of_any_size_can_be_opened_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let limits = Limits::new(LIMITS.ring, u64::MAX);
+    let engine = Engine::open(LocalEnv::open(directory.path()).unwrap(), limits).await.unwrap();
+    for _ in 0..4 {
+        engine.rotate(engine.active()).await.unwrap();
+    }
+    engine.put(b"a", artifact(10)).await.unwrap();
+    engine.close().await.unwrap();
+    let engine = Engine::open(LocalEnv::open(directory.path()).unwrap(), limits).await.unwrap();
+    assert_eq!(engine.get(b"a").await.unwrap(), Some(artifact(10)));
     engine.close().await.unwrap();
 }
 

@@ -83,6 +83,7 @@ impl Answer {
         let cause = match error {
             Error::DamagedRing(_) | Error::DamagedManifest { .. } | Error::DamagedArtifact { .. } => Cause::Damage,
             Error::Fenced | Error::Catalog { .. } => Cause::Catalog,
+            Error::Crowded { .. } => Cause::Unlinks,
             Error::Unsynced(source) if matches!(**source, Error::Catalog { .. }) => Cause::Catalog,
             _ => Cause::Other,
         };
@@ -203,6 +204,8 @@ pub enum Cause {
     Damage,
     /// The catalog has failed, and so writing is fenced.
     Catalog,
+    /// Unlinks that fail, again and again.
+    Unlinks,
     /// The disk, or what follows from it.
     Other,
 }
