@@ -7,8 +7,7 @@ use crate::workload::Workload;
 use segment_engine::ring_state::RingRecord;
 use segment_sim::plan::{Action, Crash, CrashKind, Injection, Moment, Plan, Until};
 use segment_sim::record::Record;
-use segment_sim::site::SiteName;
-use segment_sim::trace::Event;
+use segment_sim::site::{Site, SiteName};
 use segment_sim::world::Story;
 
 /// The sentence of a run of a plan; of one that passes, that it does.
@@ -18,7 +17,9 @@ pub fn of(plan: &Plan<Workload>, story: &Story, record: &Record) -> String {
     };
     let mut clauses: Vec<(u64, String)> = Vec::new();
     for Injection { site, action } in &plan.schedule.injections {
-        let Some(step) = step_of(story, site) else {
+        // a wait is told where it begins
+        let step = if let Action::Hold(_) = action { arrival_of(story, site) } else { step_of(story, site) };
+        let Some(step) = step else {
             continue;
         };
         let doing = doing(&site.point);
@@ -50,7 +51,11 @@ pub fn of(plan: &Plan<Workload>, story: &Story, record: &Record) -> String {
     }
     clauses.sort();
     clauses.dedup();
-    let mut sentence = clauses.into_iter().map(|(_, clause)| clause).collect::<Vec<_>>().join(", then ");
+    let mut said: Vec<String> = Vec::new();
+    for (_, clause) in clauses {
+        said.push(if said.contains(&clause) { format!("{clause} again") } else { clause });
+    }
+    let mut sentence = said.join(", then ");
     if !sentence.is_empty() {
         sentence += ": ";
     }
@@ -63,13 +68,16 @@ fn says_all(plan: &Plan<Workload>, sentence: &str) -> bool {
     sentence.contains("cloned the ring") && holds.all(|hold| sentence.contains(hold.site.task.as_str()))
 }
 
-fn is_at(story: &Story, event: &Event, site: &SiteName) -> bool {
-    let at = event.site;
+fn is_at(story: &Story, at: Site, site: &SiteName) -> bool {
     at.point == site.point && at.hit == site.hit && story.labels[usize::from(at.task.0)] == site.task
 }
 
+fn arrival_of(story: &Story, site: &SiteName) -> Option<u64> {
+    story.trace.arrivals().iter().find(|arrival| is_at(story, arrival.site, site)).map(|arrival| arrival.step)
+}
+
 fn step_of(story: &Story, site: &SiteName) -> Option<u64> {
-    story.trace.events().iter().find(|event| is_at(story, event, site)).map(|event| event.step)
+    story.trace.events().iter().find(|event| is_at(story, event.site, site)).map(|event| event.step)
 }
 
 /// An error without its number, which says nothing that the words do not.

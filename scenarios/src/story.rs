@@ -1,31 +1,36 @@
 //! A run told step by step.
 
+use crate::sentence;
 use segment_engine::ring::Generation;
 use segment_engine::ring_state::RingRecord;
 use segment_engine::{Repair, SegmentId};
 use segment_sim::history::{Answer, Told};
 use segment_sim::site::TaskId;
-use segment_sim::trace::{Event, What};
+use segment_sim::trace::{Event, ProcessEnd, What};
 use segment_sim::world::Story;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// The trace as lines: step, task, point, and what there is to say about it; and what each call came to. `contents` has
-/// the number of each content by its hash.
+/// The trace as lines: step, task, point, and what there is to say about it; what each call came to, and where the
+/// process ends. `contents` has the number of each content by its hash.
 pub fn tell(story: &Story, contents: &BTreeMap<u64, u16>) -> String {
     let width = story.labels.iter().map(String::len).max().unwrap_or(0);
     let mut saves = story.saves.iter().filter(|(step, _)| *step > 0).peekable();
     let mut text = String::new();
-    let mut line = |step: u64, task: TaskId, point: &str, remark: &str| {
-        let label = &story.labels[usize::from(task.0)];
+    let mut line = |step: u64, task: Option<TaskId>, point: &str, remark: &str| {
+        let label = task.map_or("", |task| &story.labels[usize::from(task.0)]);
         let line = format!("{step:>5}  {label:<width$}  {point:<20}{remark}");
         writeln!(text, "{}", line.trim_end()).expect("writing to a string does not fail");
     };
     let mut answers = story.answers.iter().peekable();
+    let mut ends = story.trace.process_ends().iter().peekable();
     let mut now = 0;
     for (before, event) in story.trace.events().iter().enumerate() {
         while let Some(Told { task, answer, .. }) = answers.next_if(|told| told.after <= before) {
-            line(now, *task, "answer", &told(answer, contents));
+            line(now, Some(*task), "answer", &told(answer, contents));
+        }
+        while let Some(ProcessEnd { step, kind, .. }) = ends.next_if(|end| end.after <= before) {
+            line(*step, None, sentence::end(*kind), "");
         }
         let Event { step, site, what } = event;
         now = *step;
@@ -44,10 +49,10 @@ pub fn tell(story: &Story, contents: &BTreeMap<u64, u16>) -> String {
             }
         };
         let point = if site.hit == 1 { site.point.to_string() } else { format!("{}:{}", site.point, site.hit) };
-        line(now, site.task, &point, &remark);
+        line(now, Some(site.task), &point, &remark);
     }
     for Told { task, answer, .. } in answers {
-        line(now, *task, "answer", &told(answer, contents));
+        line(now, Some(*task), "answer", &told(answer, contents));
     }
     text
 }
@@ -77,9 +82,11 @@ fn told(answer: &Answer, contents: &BTreeMap<u64, u16>) -> String {
             format!("open, and mended: {}", repairs.iter().map(repair).collect::<Vec<_>>().join("; "))
         }
         Answer::Closed => "closed".to_string(),
-        Answer::GaveUp(key) => format!("key {key} is not stored: one segment after the other was evicted"),
+        Answer::GaveUp(key) => {
+            format!("key {key} is not stored: each time its segment was evicted or a write was refused")
+        }
         Answer::NoRoom(length) => format!("not stored: no room for {length} bytes"),
-        Answer::Full => "not stored: the disk is full".to_string(),
+        Answer::Full => "refused: the disk is full".to_string(),
         Answer::Failed(_, error) => format!("failed: {error}"),
     }
 }

@@ -147,6 +147,9 @@ impl Operation {
 const SEGMENTS_MAX: u32 = 64;
 const CALLERS_MAX: usize = 64;
 const OPERATIONS_MAX: usize = 64;
+
+/// And in all lives: each may start tens of tasks, of which a run has less than 65,536.
+const CALLS_MAX: usize = 512;
 const LIVES_MAX: usize = 16;
 const LIMIT_MAX: u32 = 1024;
 
@@ -183,6 +186,11 @@ impl Workload {
                     "a caller makes calls of one kind, not {kinds}: give each kind a caller of its own"
                 ));
             }
+        }
+        let calls =
+            self.callers.iter().chain(self.lives.iter().flat_map(|life| &life.callers)).map(Vec::len).sum::<usize>();
+        if calls > CALLS_MAX {
+            return Err(format!("a run has at most {CALLS_MAX} calls, not {calls}"));
         }
         if !(1..=SEGMENTS_MAX).contains(&self.segments) || self.lives.len() > LIVES_MAX {
             return Err(format!("a run has 1 to {SEGMENTS_MAX} segments and at most {LIVES_MAX} later lives"));

@@ -2,12 +2,13 @@
 //!
 //! What of them a power loss leaves is kept in [`crate::files`]. An operation that fails may have had a part of its effect.
 
-use crate::conductor::{Conductor, Failure, Landing, OperationTraits};
+use crate::conductor::{Conductor, Failure, Landing, OperationTraits, Pulse};
 use crate::confined::Confined;
 use crate::decision::{Question, below};
 use crate::files::Inode;
 use crate::history::{History, Measured};
 use crate::interference::Kind;
+use crate::site::has_kind;
 use bytes::Bytes;
 use segment_engine::disk::Disk;
 use segment_engine::{Error, Result, SegmentId};
@@ -38,6 +39,16 @@ impl SimDisk {
     fn touch(&self, point: &'static str, segment: SegmentId) {
         if let Some(lineage) = &mut self.history.borrow_mut().lineage {
             lineage.touched.extend(self.conductor.coming(point).map(|site| (site, segment)));
+        }
+    }
+
+    /// A rotation that has looked at what is doomed goes on: takes down how much that was.
+    fn goes_on(&self) {
+        let is_rotation = |pulse: Pulse<'_>| pulse.current().filter(|task| has_kind(pulse.label(*task), "rotation"));
+        if let Some(task) = self.conductor.look(is_rotation) {
+            let mut history = self.history.borrow_mut();
+            let doomed = history.saved().map_or(0, |saved| saved.ring.doomed().iter().map(|doomed| doomed.bytes).sum());
+            history.doomed_looked_at.entry(task).or_insert(doomed);
         }
     }
 
@@ -93,6 +104,7 @@ impl SimDisk {
 impl Disk for SimDisk {
     async fn create(&self, segment: SegmentId) -> Result<()> {
         self.touch("DiskCreate", segment);
+        self.goes_on();
         let (history, creator) = (self.history.clone(), self.conductor.current());
         let effect = move |landing| {
             let mut history = history.borrow_mut();
@@ -214,6 +226,7 @@ impl Disk for SimDisk {
     }
 
     async fn free_bytes(&self) -> Result<u64> {
+        self.goes_on();
         let task = self.conductor.current();
         let effect = move |history: &mut History| {
             let measured = Measured { log_bytes: history.log_bytes, open_bytes: history.files.used_by_unlinked() };

@@ -50,6 +50,10 @@ pub struct History {
     pub disk_bytes: u64,
     /// What the catalog's log takes of it.
     pub log_bytes: u64,
+    /// How many bytes may be doomed before a rotation waits.
+    pub doomed_bytes_max: u64,
+    /// How many were when each rotation looked, that then went on.
+    pub doomed_looked_at: BTreeMap<TaskId, u64>,
     /// What each task met that asked for the free bytes, the last time.
     pub measured: BTreeMap<TaskId, Measured>,
     /// Commits so far.

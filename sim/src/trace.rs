@@ -1,5 +1,6 @@
 //! What happened, in order, and the hash of it.
 
+use crate::plan::CrashKind;
 use crate::site::Site;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -46,19 +47,31 @@ pub enum What {
     Changed(u64),
 }
 
+/// The end of a life of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProcessEnd {
+    /// Events before it.
+    pub after: usize,
+    /// The step it happened in.
+    pub step: u64,
+    /// What survives it.
+    pub kind: CrashKind,
+}
+
 /// The events of one run.
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
     keep: bool,
     events: Vec<Event>,
     arrivals: Vec<Arrival>,
+    ends: Vec<ProcessEnd>,
     hash: u64,
 }
 
 impl Trace {
     /// No events yet. Unless they are to be kept, only their hash is.
     pub fn new(keep: bool) -> Trace {
-        Trace { keep, events: Vec::new(), arrivals: Vec::new(), hash: 0 }
+        Trace { keep, events: Vec::new(), arrivals: Vec::new(), ends: Vec::new(), hash: 0 }
     }
 
     /// Adds an event; `key` is the number of its site.
@@ -87,6 +100,7 @@ impl Trace {
     pub fn begin_anew(&mut self) {
         self.events.clear();
         self.arrivals.clear();
+        self.ends.clear();
         self.hash = 0;
     }
 
@@ -95,6 +109,18 @@ impl Trace {
         if self.keep {
             self.arrivals.push(Arrival { step, site });
         }
+    }
+
+    /// Takes down that the process ends. What that does to anybody is an event of its own.
+    pub fn process_ended(&mut self, step: u64, kind: CrashKind) {
+        if self.keep {
+            self.ends.push(ProcessEnd { after: self.events.len(), step, kind });
+        }
+    }
+
+    /// The ends of the process so far, in order, if they are kept.
+    pub fn process_ends(&self) -> &[ProcessEnd] {
+        &self.ends
     }
 
     /// The events so far, if they are kept.

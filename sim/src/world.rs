@@ -274,6 +274,7 @@ impl Stage {
         {
             let mut history = self.watch.history().borrow_mut();
             history.disk_bytes = setting.disk_bytes;
+            history.doomed_bytes_max = setting.limits.doomed_bytes_max;
             history.files.extend(ring.members().iter().map(|member| member.segment));
         }
         // what does not fit the limits is long gone

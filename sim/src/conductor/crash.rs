@@ -44,7 +44,10 @@ impl State {
                 self.crash_site_met += 1;
                 self.crash_site_met == *nth
             }
-            Moment::At(_) if self.crash_keys[self.life] == Some(visit.key) => self.reached.insert(visit.key),
+            Moment::At(_) if self.crash_keys[self.life] == Some(visit.key) => {
+                self.reached.insert(visit.key);
+                true
+            }
             Moment::At(_) | Moment::Site(..) | Moment::Idle => false,
         };
         Some(*kind).filter(|kind| is_now && *kind != CrashKind::Close)
@@ -63,6 +66,7 @@ impl State {
     /// The process ends: its tasks are dropped, and what they had handed in lands now or never.
     pub(super) fn kill(&mut self, kind: CrashKind) -> Killed {
         self.crashed = Some(kind);
+        self.trace.process_ended(self.step, kind);
         self.interference.add(
             match kind {
                 CrashKind::Kill => interference::Kind::Kill,

@@ -6,7 +6,7 @@ use super::crash::Killed;
 use super::guided::Guided;
 use super::points::{Point, Points};
 use super::tasks::{START, Task};
-use super::{ERRNO_FULL, ERRNO_IO, Failure, HOLD_IDLE, HOLD_STEPS_MAX, Landing, OperationTraits, Role};
+use super::{ERRNO_FULL, ERRNO_IO, Failure, HOLD_IDLE, HOLD_STEPS_MAX, Landing, OperationTraits};
 use crate::decision::{Decisions, Question, Ratio, below};
 use crate::footprint::Footprint;
 use crate::interference::{self, Interference};
@@ -164,14 +164,8 @@ impl State {
         let rank = self.decisions.draw(Question::Rank, visit.key);
         let knobs = self.schedule.knobs;
         let slow = matches!(kind, Kind::Operation(OperationTraits { slow: true, .. }, _));
-        let can_happen = |action: &Action| match action {
-            Action::Error(_) | Action::Crash(_) => false, // where it takes effect, if it comes to that
-            Action::Cancel | Action::CancelAfter(_) | Action::CancelOnce(_) => {
-                self.task(visit.site.task).role == Role::Caller
-            }
-            Action::Hold(_) => true,
-        };
-        if self.injected.get(&visit.key).is_some_and(can_happen) {
+        // whatever else is injected is reached where it takes effect, if it comes to that
+        if matches!(self.injected.get(&visit.key), Some(Action::Hold(_))) {
             self.reached.insert(visit.key);
         }
         let until = match self.injected.get(&visit.key) {
@@ -234,7 +228,11 @@ impl State {
             return Some(Move::Kill(self.crash(&visit, kind)));
         }
         let best = &self.waiting[index];
-        match self.cancels(best) {
+        let cancels = self.cancels(best);
+        if cancels.is_some() && self.injected.contains_key(&visit.key) {
+            self.reached.insert(visit.key);
+        }
+        match cancels {
             Some(Action::Cancel) => {
                 self.fire(visit.site, Action::Cancel);
                 if visit.site.point == START {

@@ -4,8 +4,11 @@
 //! add up to what was reserved, which is the length of the file, but for abandoned bytes at its end that were never
 //! written. Legal meanwhile: counts that are behind. Legal when a commit or a sync of the catalog has failed: what became of
 //! its bytes is unknown until the next open. Does not verify who, among those that are not live, owns what.
+//!
+//! At each save of a rotation it is asked what was doomed when that looked. Legal: what is doomed between its look and its
+//! push.
 
-use super::scene::{Scene, segment};
+use super::scene::{ACTOR, Scene, save, segment};
 use super::{Finding, Oracle, View, When, number};
 
 /// The oracle.
@@ -15,6 +18,34 @@ pub const ORACLE: Oracle = Oracle {
     check,
     bad_scene: || Scene::with(|scene| scene.owners.retain(|(other, _)| *other != segment(3))),
 };
+
+/// What is doomed is bounded: a rotation makes a segment only if, when it last looked, no more was doomed than may be.
+pub const OF_THE_DOOMED: Oracle = Oracle {
+    name: "capacity",
+    when: When::Save,
+    check: is_bounded,
+    bad_scene: || {
+        Scene::with(|scene| {
+            let mut larger = scene.published.ring.clone();
+            larger.push(segment(4), 1);
+            scene.saving = save(3, 2, larger);
+            scene.history.doomed_looked_at.insert(ACTOR, scene.history.doomed_bytes_max + 1);
+        })
+    },
+};
+
+fn is_bounded(view: &View<'_>) -> Option<Finding> {
+    let saving = view.saving?;
+    let is_push = saving.record.ring.active() != view.history.saved()?.ring.active();
+    let doomed = *view.history.doomed_looked_at.get(&saving.task.filter(|_| is_push)?)?;
+    let bound = view.history.doomed_bytes_max;
+    if doomed <= bound {
+        return None;
+    }
+    let label = view.label(saving.task);
+    let sentence = format!("{label} made a segment while {doomed} bytes were doomed, and {bound} may be");
+    Some(Finding { race: format!("{}: too much is doomed", view.kind(saving.task)), sentence })
+}
 
 fn check(view: &View<'_>) -> Option<Finding> {
     let counted = view.owners.filter(|_| view.history.errors.catalog == 0)?;

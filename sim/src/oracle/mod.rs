@@ -114,7 +114,7 @@ pub struct Oracle {
 }
 
 /// All oracles, in the order in which they are asked at the same moment: causes before consequences.
-pub const ORACLES: [Oracle; 25] = [
+pub const ORACLES: [Oracle; 26] = [
     save_chain::ORACLE,
     active_is_never_evicted::ORACLE,
     no_resurrection::ORACLE,
@@ -140,6 +140,7 @@ pub const ORACLES: [Oracle; 25] = [
     honest::ORACLE,
     no_orphan::ORACLE,
     capacity::ORACLE,
+    capacity::OF_THE_DOOMED,
 ];
 
 /// The oracles that are asked at one moment, in order.

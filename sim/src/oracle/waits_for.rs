@@ -1,5 +1,5 @@
 //! waits-for: no task waits for itself through others, no eviction waits for the write lock or for a stripe, and nobody
-//! waits for a sync under the write lock, or for the evictor under any.
+//! waits for a sync under the write lock, for the evictor under any, or for anything under the state lock.
 //!
 //! Asked after each step. Legal meanwhile: nothing. Sees locks that tell of themselves by points; does not see a wait
 //! for anything else.

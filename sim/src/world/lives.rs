@@ -107,6 +107,7 @@ impl Stage {
             }
         }
         self.watch.set_limits(limits.ring);
+        self.watch.history().borrow_mut().doomed_bytes_max = limits.doomed_bytes_max;
         let survived = parts.catalog.crash(kind, decisions.draw(Question::Outlive, life as u64))?;
         if let Some(Ok(record)) = &survived.saved {
             let mut history = self.watch.history().borrow_mut();
