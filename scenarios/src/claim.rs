@@ -1,6 +1,7 @@
 //! What an exhaustive search may say, and what it must say besides.
 
 use crate::report::grouped;
+use crate::scenario::Scenario;
 use crate::size::Size;
 use segment_sim::exhaust::{Bounds, Counts};
 use std::fmt::Write;
@@ -31,15 +32,17 @@ impl Subject {
 
     /// The claim of a search that is complete and has found nothing.
     pub fn claim(&self, counts: &Counts) -> String {
+        let ends = Scenario::named(&self.scenario).is_some_and(|scenario| scenario.crashes.is_some());
         format!(
             "no violation in any of {} executions of workload {} of {}, at points {}, sequentially consistent between \
-             points, with at most {} preemptions and {} faults",
+             points, with at most {} preemptions and {} faults{}",
             grouped(counts.runs()),
             self.size,
             self.scenario,
             self.points(),
             self.preemptions(),
-            self.bounds.faults
+            self.bounds.faults,
+            if ends { ", and no end of the process" } else { "" }
         )
     }
 }

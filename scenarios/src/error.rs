@@ -162,7 +162,7 @@ pub enum Error {
         directory: PathBuf,
     },
     /// A name that another plan is kept under.
-    #[error("cannot keep a plan as {path}: give it a new name with --name", path = path.display())]
+    #[error("{path} is there: give the plan another name with --name", path = path.display())]
     PlanName {
         /// Where it would be.
         path: PathBuf,

@@ -40,8 +40,9 @@ Examples:
 Exit codes:
   0  PASS   everything was checked and held
   1  FAIL   a violation, a stall or a panic
-  2  VOID   it measured nothing: a floor missed, a mutant survived, a run that did not repeat
-  3  ERROR  bad input, or the harness itself";
+  2  VOID   it measured nothing: a floor missed, a mutant survived, a run that did not repeat, Ctrl-C
+  3  ERROR  bad input, or the harness itself
+  A second Ctrl-C ends it at once, with 130.";
 
 #[derive(Debug, Subcommand)]
 enum Command {

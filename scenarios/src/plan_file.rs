@@ -122,13 +122,19 @@ impl PlanFile {
         if bytes.len() as u64 > BYTES_MAX {
             return Err(format!("it is larger than {BYTES_MAX} bytes"));
         }
-        let file: PlanFile = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        // what it says may hold what the file holds
+        let file: PlanFile = serde_json::from_slice(bytes).map_err(|error| printable(&error.to_string()))?;
         if file.format != FORMAT {
             return Err(format!("it has format {}; this segsim reads format {FORMAT}", file.format));
         }
         let Some(scenario) = Scenario::named(&file.plan.scenario) else {
             return Err(format!("no scenario is called {:?}", file.plan.scenario));
         };
+        let Expected { oracle, sentence, .. } = &file.expected;
+        let mut texts = std::iter::once(&file.engine).chain(&file.mutant).chain(oracle).chain(sentence);
+        if let Some(text) = texts.find(|text| text.chars().any(char::is_control)) {
+            return Err(format!("it has characters that cannot be printed: {}", printable(text)));
+        }
         check(&file.plan.schedule)?;
         file.plan.workload.check(scenario.subject, !file.plan.schedule.crashes.is_empty())?;
         Ok(file)
@@ -146,6 +152,14 @@ impl PlanFile {
     pub fn text(&self) -> String {
         serde_json::to_string_pretty(self).expect("a plan is plain data") + "\n"
     }
+}
+
+/// The text in one line, whatever it holds.
+fn printable(text: &str) -> String {
+    let escaped = |letter: char| {
+        if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() }
+    };
+    text.chars().map(escaped).collect()
 }
 
 /// Whether a run can bear it.
@@ -182,7 +196,7 @@ fn check(schedule: &Schedule) -> std::result::Result<(), String> {
     let ends = |injection: &&Injection| matches!(injection.action, Action::Crash(_));
     if let Some(end) = injections.iter().filter(ends).nth(crashes.len()) {
         return Err(format!(
-            "the process may end at {} and not be opened again: each end of it needs a crash under \"crashes\"",
+            "there are more ends of the process than \"crashes\" has: the one at {} would never come",
             end.site
         ));
     }

@@ -98,10 +98,22 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     must(git(&work, &["bisect", "start", &commits[1], &commits[0], "--", "engine"]))?;
     let mut steps = git(&work, &["bisect", "run"]);
     steps.arg(&program).arg("bisect-step").arg(&root).arg(&plan);
-    let told = must(steps)?;
-    let told = String::from_utf8_lossy(&told);
+    let ran = output(&mut steps)?;
+    if STOP.load(Ordering::Relaxed) {
+        return Err(Error::Interrupted);
+    }
+    let told = String::from_utf8_lossy(&ran.stdout);
     let Some(first) = told.lines().find_map(|line| line.strip_suffix(" is the first bad commit")) else {
-        say!("{}  no commit could be told apart: {}", Verdict::Void.word(), last_line(told.as_bytes()));
+        // where it was left with commits that were skipped, it names them line by line
+        let Some((_, candidates)) = told.split_once("could be any of:\n") else {
+            return Err(wrong(last_line(&ran.stderr)));
+        };
+        let candidates = candidates.lines().take_while(|line| line.chars().all(|digit| digit.is_ascii_hexdigit()));
+        for commit in candidates {
+            let subject = must(git(&work, &["log", "-1", "--format=%h %s", commit]))?;
+            say!("{}", String::from_utf8_lossy(&subject).trim());
+        }
+        say!("{}  it came with one of these: the others were skipped", Verdict::Void.word());
         return Ok(Verdict::Void);
     };
     let subject = must(git(&work, &["log", "-1", "--format=%h %s", first]))?;

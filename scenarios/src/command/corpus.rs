@@ -109,7 +109,12 @@ fn on_mutants(plans: &[Kept], drift: bool) -> Result<Verdict> {
     let mutants = mutant::read_all(&root.join("scenarios/mutants"))?;
     let drift = drift.then(|| root.join(DRIFT));
     let yard = Yard::new(&root)?;
-    let mut verdict = if plans.is_empty() { Verdict::Void } else { Verdict::Pass };
+    let mut verdict = Verdict::Pass;
+    let none: Vec<&str> =
+        plans.iter().filter(|kept| kept.file.mutant.is_none()).map(|kept| kept.name.as_str()).collect();
+    if !none.is_empty() {
+        say!("not run, kept for no mutant: {}", none.join(", "));
+    }
     for mutant in &mutants {
         let own: Vec<&Kept> = plans.iter().filter(|kept| kept.file.mutant.as_ref() == Some(&mutant.id)).collect();
         if own.is_empty() {
@@ -123,7 +128,11 @@ fn on_mutants(plans: &[Kept], drift: bool) -> Result<Verdict> {
             say!("{text}");
         }
     }
-    say!("{}  {} of the corpus, each on its mutant", verdict.word(), counted(plans.len()));
+    let run = plans.len() - none.len();
+    if run == 0 {
+        verdict = Verdict::Void;
+    }
+    say!("{}  {} of the corpus, each on its mutant", verdict.word(), counted(run));
     Ok(verdict)
 }
 

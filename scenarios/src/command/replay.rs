@@ -13,11 +13,12 @@ use segment_sim::decision::Ratio;
 use segment_sim::plan::{Action, Base, Moment, Plan, Until};
 use segment_sim::verdict::Verdict;
 use segment_sim::world::{Mode, Worker};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Run one plan, or one seed, again and say what happened
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  segsim replay rotation-vs-eviction 17 --trace\n  \
+                        segsim replay same-key 17 --write plan.json\n  \
                         segsim replay target/plans/rotation-vs-eviction-17.json")]
 pub struct Arguments {
     #[command(flatten)]
@@ -25,6 +26,9 @@ pub struct Arguments {
     /// Print every step
     #[arg(long)]
     trace: bool,
+    /// Also write the seed's plan to this file, to be edited
+    #[arg(long, value_name = "FILE.json", requires = "seed")]
+    write: Option<PathBuf>,
 }
 
 /// One run, as it is named on the command line.
@@ -63,8 +67,13 @@ impl Chosen {
 /// Bad input, or a harness that failed.
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let (plan, expected) = arguments.chosen.read()?;
-    let (verdict, text) = replay(scenario(&plan.scenario)?, &plan, expected.as_ref(), arguments.trace)?;
+    let scenario = scenario(&plan.scenario)?;
+    let (verdict, text) = replay(scenario, &plan, expected.as_ref(), arguments.trace)?;
     say(format_args!("{text}"));
+    if let Some(path) = &arguments.write {
+        let record = scenario.run(&mut Worker::new()?, &plan, Mode::default())?.record;
+        PlanFile::new(plan, Expected::of(&record)).write(path)?;
+    }
     Ok(verdict)
 }
 

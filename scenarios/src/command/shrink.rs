@@ -3,6 +3,7 @@
 
 use super::progress::Progress;
 use super::{STOP, scenario};
+use crate::corpus::is_only_there;
 use crate::error::{Error, Result};
 use crate::output::say;
 use crate::plan_file::{Expected, PlanFile};
@@ -55,11 +56,12 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let shrunk = shrunk(&file.plan, |runs| bar.tell(runs, started.elapsed()))?;
     bar.end();
     let Some((Shrunk { plan, runs, .. }, expected)) = shrunk else {
-        say!(
-            "{}  {} does not fail on this engine: there is nothing to shrink",
-            Verdict::Void.word(),
-            arguments.plan.display()
-        );
+        let (plan, word) = (arguments.plan.display(), Verdict::Void.word());
+        let ran = scenario(&file.plan.scenario)?.run(&mut Worker::new()?, &file.plan, Mode::default())?;
+        match ran.unreached.iter().find(|site| !is_only_there(Some(&file.expected), site)) {
+            Some(site) => say!("{word}  the run of {plan} does not come to {site}: there is nothing to shrink"),
+            None => say!("{word}  {plan} does not fail on this engine: there is nothing to shrink"),
+        }
         return Ok(Verdict::Void);
     };
     let Schedule { injections, crashes, .. } = &plan.schedule;
