@@ -2,8 +2,8 @@
 //!
 //! Asked at each save. A push dooms only what its generations cannot hold. A put dooms only when the disk has less room
 //! than all puts under way have yet to write, doomed bytes counted as freed, and no segment more than that takes. Both take
-//! the oldest, and so does a pressure pass; how many those are is honest's. Legal: whatever callers evict by name. Nobody
-//! else dooms anything: no open, no evictor, and no refresh, not by a push either.
+//! the oldest. Legal: whatever callers evict by name; what a pressure pass evicts is honest's. Nobody else dooms anything:
+//! no open, no evictor, and no refresh, not by a push either.
 
 use super::scene::{Scene, save, segment};
 use super::{Finding, Oracle, View, When, number};
@@ -38,10 +38,9 @@ fn check(view: &View<'_>) -> Option<Finding> {
         let sentence = format!("{label} evicted segment {}, and {what}", number(first));
         Some(Finding { race: format!("{}: needless eviction", kind(&label)), sentence })
     };
-    let is_pressure = has_kind(&label, "pressure");
-    if !is_push && !is_put && !is_pressure {
+    if !is_push && !is_put {
         let caller = label.split('/').next().unwrap_or(&label);
-        let is_asked_for = ["push", "rotate", "evict"].iter().any(|kind| has_kind(caller, kind));
+        let is_asked_for = ["push", "rotate", "evict", "pressure"].iter().any(|kind| has_kind(caller, kind));
         return if is_asked_for { None } else { found("nobody asked for it".to_string()) };
     }
     if is_for_a_copy {
@@ -50,9 +49,6 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let stays = before.members().iter().position(|member| !gone(member.segment)).unwrap_or(before.members().len());
     if let Some(younger) = before.members()[stays..].iter().find(|member| gone(member.segment)) {
         return found(format!("segment {}, though an older one stays", number(younger.segment)));
-    }
-    if is_pressure {
-        return None;
     }
     let old = after.members().iter().filter(|member| member.generation == Generation::Old).count();
     if is_push && old < after.limits().old {
