@@ -38,7 +38,7 @@ pub const ROOM_ROUNDS_MAX: u32 = 16;
 pub const OPEN_PAGE_ROWS: usize = 1024;
 
 /// After so many passes of the evictor in which every unlink failed a rotation does not wait for it any longer.
-pub const UNLINK_TRIES_MAX: u64 = 4;
+pub const PASSES_IN_VAIN_MAX: u64 = 4;
 
 /// Wait before a failed unlink is tried again.
 pub const UNLINK_RETRY_MS: u64 = 1_000;
@@ -69,7 +69,7 @@ pub struct Limits {
     /// Bytes that a segment may grow to, and is counted as from its creation on; usually [`SEGMENT_BYTES`]. An artifact
     /// that is larger gets a segment of its own. More than [`SEGMENT_BYTES_MAX`] counts as that.
     pub segment_bytes: u64,
-    /// More doomed bytes than this make rotations wait for the evictor, and refuse them after [`UNLINK_TRIES_MAX`] passes in
+    /// More doomed bytes than this make rotations wait for the evictor, and refuse them after [`PASSES_IN_VAIN_MAX`] passes in
     /// which every unlink failed.
     pub doomed_bytes_max: u64,
     /// Bytes that are read or written at once. 0 counts as 1.

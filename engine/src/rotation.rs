@@ -11,7 +11,7 @@ use crate::engine::{Engine, Shared};
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::eviction::Wake;
-use crate::limits::UNLINK_TRIES_MAX;
+use crate::limits::PASSES_IN_VAIN_MAX;
 use crate::lock::LockPoints;
 use crate::point::Point;
 use crate::segment::SegmentId;
@@ -151,19 +151,20 @@ impl<E: Env> Shared<E> {
 
     /// Waits until fewer bytes are doomed. The caller holds no lock.
     async fn uncrowded(&self) -> Result<()> {
-        for waited in 0u64.. {
+        let mut has_waited = false;
+        loop {
             let mut pass = pin!(self.passes.notified());
             pass.as_mut().enable(); // before the look: a pass that ends in between is not missed
             self.ring.check_fence()?;
             if !self.is_crowded() {
                 return Ok(());
             }
-            if waited > 0 && self.passes_in_vain.load(Ordering::Relaxed) >= UNLINK_TRIES_MAX {
+            if has_waited && self.passes_in_vain.load(Ordering::Relaxed) >= PASSES_IN_VAIN_MAX {
                 return Err(Error::Crowded { doomed_bytes: self.doomed_bytes() });
             }
             pass.await;
             self.env.reach(Point::EVICTOR_AWAITED).await;
+            has_waited = true;
         }
-        unreachable!("it counts without end");
     }
 }

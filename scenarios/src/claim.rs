@@ -105,6 +105,8 @@ mod tests {
         let end =
             "at points all, sequentially consistent between points, with at most unlimited preemptions and 1 faults";
         assert!(all.claim(&counts).ends_with(end));
+        let crashing = Subject { scenario: "crash-anywhere".to_string(), ..all };
+        assert!(crashing.claim(&counts).ends_with("1 faults, and no end of the process"));
         assert!(besides(bounds, &counts, 0).ends_with("nothing was skipped\n"));
     }
 }

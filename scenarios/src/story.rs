@@ -1,9 +1,9 @@
 //! A run told step by step.
 
 use crate::sentence;
+use segment_engine::Repair;
 use segment_engine::ring::Generation;
 use segment_engine::ring_state::RingRecord;
-use segment_engine::{Repair, SegmentId};
 use segment_sim::history::{Answer, Told};
 use segment_sim::site::TaskId;
 use segment_sim::trace::{Event, ProcessEnd, What};
@@ -62,15 +62,16 @@ fn told(answer: &Answer, contents: &BTreeMap<u64, u16>) -> String {
     let content = |hash: &u64| {
         contents.get(hash).map_or("bytes that nobody put".to_string(), |number| format!("content {number}"))
     };
-    let list =
-        |segments: &[SegmentId]| segments.iter().map(|segment| format!(" {}", segment.as_u128())).collect::<String>();
     match answer {
         Answer::Pushed(segment) => format!("segment {} is the active one", segment.as_u128()),
         Answer::Evicted(segment) => format!("segment {} is evicted", segment.as_u128()),
         Answer::Absent(segment) => format!("segment {} was not in the ring", segment.as_u128()),
         Answer::RefusedActive(segment) => format!("segment {} is the active one and stays", segment.as_u128()),
         Answer::Relieved { victims, .. } if victims.is_empty() => "nothing had to be evicted".to_string(),
-        Answer::Relieved { victims, .. } => format!("evicted:{}", list(victims)),
+        Answer::Relieved { victims, .. } => {
+            let victims: Vec<String> = victims.iter().map(|segment| segment.as_u128().to_string()).collect();
+            format!("evicted: {}", victims.join(" "))
+        }
         Answer::Put { key, content: hash, .. } => format!("key {key} has {}", content(hash)),
         Answer::Read { key, content: Some(hash), .. } => format!("key {key} has {}", content(hash)),
         Answer::Read { key, content: None, .. } | Answer::Contains { key, found: false, .. } => {

@@ -156,13 +156,17 @@ const LIMIT_MAX: u32 = 1024;
 impl Workload {
     /// The number of each content that is stored before or put, by the hash of its bytes.
     pub fn contents(&self) -> BTreeMap<u64, u16> {
-        let callers = self.callers.iter().chain(self.lives.iter().flat_map(|life| &life.callers));
-        let put = callers.flatten().filter_map(|operation| match operation {
+        let put = self.all_callers().flatten().filter_map(|operation| match operation {
             Operation::Put(_, number) | Operation::PutStream(_, number) => Some(*number),
             _ => None,
         });
         let stored = self.stored.iter().map(|(_, number, _)| *number);
         stored.chain(put).map(|number| (xxh3_64(&content(number)), number)).collect()
+    }
+
+    /// The callers of every life.
+    fn all_callers(&self) -> impl Iterator<Item = &Vec<Operation>> {
+        self.callers.iter().chain(self.lives.iter().flat_map(|life| &life.callers))
     }
 
     /// Whether a run can bear it, wherever it comes from.
@@ -187,8 +191,7 @@ impl Workload {
                 ));
             }
         }
-        let calls =
-            self.callers.iter().chain(self.lives.iter().flat_map(|life| &life.callers)).map(Vec::len).sum::<usize>();
+        let calls = self.all_callers().map(Vec::len).sum::<usize>();
         if calls > CALLS_MAX {
             return Err(format!("a run has at most {CALLS_MAX} calls, not {calls}"));
         }

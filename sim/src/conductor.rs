@@ -46,7 +46,7 @@ use wait::{Answered, Park};
 const ERRNO_IO: i32 = 5;
 
 /// ENOSPC: the same, of one that needs room.
-const ERRNO_FULL: i32 = 28;
+pub(crate) const ERRNO_FULL: i32 = 28;
 
 /// The longest hold that a knob makes, in steps.
 const HOLD_STEPS_MAX: u64 = 40;

@@ -2,7 +2,7 @@
 //!
 //! What of them a power loss leaves is kept in [`crate::files`]. An operation that fails may have had a part of its effect.
 
-use crate::conductor::{Conductor, Failure, Landing, OperationTraits, Pulse};
+use crate::conductor::{Conductor, ERRNO_FULL, Failure, Landing, OperationTraits, Pulse};
 use crate::confined::Confined;
 use crate::decision::{Question, below};
 use crate::files::Inode;
@@ -281,6 +281,7 @@ fn refused(history: &mut History, verb: &'static str, segment: Option<SegmentId>
     history.errors.all += 1;
     let is_entry = verb == "create" || (verb == "sync" && segment.is_none());
     history.errors.entries += u64::from(is_entry);
+    history.errors.full += u64::from(failure.errno == ERRNO_FULL);
     failed(verb, segment, io::Error::from_raw_os_error(failure.errno))
 }
 

@@ -1,6 +1,6 @@
 //! Artifacts: what is put is got back, whatever comes between.
 
-use super::{LIMITS, artifact, open, verify};
+use super::{LIMITS, artifact, keep_from_unlinks, open, verify};
 use bytes::Bytes;
 use segment_engine::usage::Owners;
 use segment_engine::{Body, Engine, Error, Eviction, Limits, LocalEnv, Put, RingLimits};
@@ -125,10 +125,7 @@ async fn an_engine_closes_while_a_file_cannot_be_unlinked_and_a_copy_wants_a_seg
     let stuck = engine.active();
     engine.rotate(stuck).await.unwrap();
     engine.put(b"full", artifact(1 << 20)).await.unwrap();
-    // a directory in its place: no unlink removes it
-    let path = directory.path().join("segments").join(stuck.file_name());
-    std::fs::remove_file(&path).unwrap();
-    std::fs::create_dir(&path).unwrap();
+    keep_from_unlinks(directory.path(), stuck);
     assert_eq!(engine.evict(stuck).await.unwrap(), Eviction::Doomed);
     assert_eq!(engine.get(b"old").await.unwrap(), Some(artifact(1_000)));
     tokio::time::timeout(Duration::from_secs(60), engine.close()).await.expect("nothing is waited for").unwrap();
@@ -142,14 +139,12 @@ async fn a_put_is_refused_while_what_was_evicted_cannot_be_unlinked() {
     let stuck = engine.active();
     engine.rotate(stuck).await.unwrap();
     engine.put(b"full", artifact(1 << 20)).await.unwrap();
-    let path = directory.path().join("segments").join(stuck.file_name());
-    std::fs::remove_file(&path).unwrap();
-    std::fs::create_dir(&path).unwrap();
+    let in_the_way = keep_from_unlinks(directory.path(), stuck);
     assert_eq!(engine.evict(stuck).await.unwrap(), Eviction::Doomed);
     let put = tokio::time::timeout(Duration::from_secs(60), engine.put(b"more", artifact(1_000)));
     let refused = put.await.expect("it does not wait for ever");
     assert!(matches!(refused, Err(Error::Crowded { doomed_bytes: 1_048_576 })), "{refused:?}");
-    std::fs::remove_dir(&path).unwrap();
+    std::fs::remove_dir(in_the_way).unwrap();
     assert_eq!(engine.put(b"more", artifact(1_000)).await.unwrap(), Put::Stored);
     engine.close().await.unwrap();
 }

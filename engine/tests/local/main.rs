@@ -6,7 +6,7 @@ mod ring;
 
 use bytes::Bytes;
 use segment_engine::{Disagreement, Engine, Limits, LocalEnv, RingLimits, SegmentId};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const LIMITS: Limits = Limits::new(RingLimits { old: 1, current: 1, new: 1 }, 1 << 20);
 const WIDE: RingLimits = RingLimits { old: 8, current: 8, new: 8 };
@@ -29,4 +29,12 @@ async fn verify(directory: &Path) -> Vec<Disagreement> {
 
 fn artifact(length: usize) -> Bytes {
     (0..length).map(|at| (at * 31 % 251) as u8).collect()
+}
+
+/// Puts a directory in the place of a segment's file: no unlink removes it.
+fn keep_from_unlinks(directory: &Path, segment: SegmentId) -> PathBuf {
+    let path = directory.join("segments").join(segment.file_name());
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    path
 }

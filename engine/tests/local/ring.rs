@@ -1,6 +1,6 @@
 //! Ring, directory and recovery: who may open what, what an open mends, and that no change of the ring is lost.
 
-use super::{LIMITS, WIDE, artifact, files, open, verify};
+use super::{LIMITS, WIDE, artifact, files, keep_from_unlinks, open, verify};
 use bytes::Bytes;
 use proptest::prelude::*;
 use segment_engine::catalog::{Catalog, Commit, Table, Write};
@@ -166,15 +166,12 @@ async fn a_failed_unlink_keeps_the_segment_doomed_until_a_later_open() {
     let engine = open(directory.path()).await;
     let victim = engine.active();
     engine.rotate(victim).await.unwrap();
-    let path = directory.path().join("segments").join(victim.file_name());
-    // a directory of that name: unlink refuses it, whoever asks
-    std::fs::remove_file(&path).unwrap();
-    std::fs::create_dir(&path).unwrap();
+    let in_the_way = keep_from_unlinks(directory.path(), victim);
     assert_eq!(engine.evict(victim).await.unwrap(), Eviction::Doomed);
     engine.close().await.unwrap();
     let engine = open(directory.path()).await;
     assert_eq!(engine.usage().doomed_bytes, 1 << 20);
-    std::fs::remove_dir(&path).unwrap();
+    std::fs::remove_dir(in_the_way).unwrap();
     engine.close().await.unwrap();
     let engine = open(directory.path()).await;
     assert_eq!(engine.usage().doomed_bytes, 0);

@@ -71,7 +71,7 @@ pub enum Answer {
     GaveUp(Key),
     /// Its artifact was not stored: the disk has no room for so many bytes, whatever is evicted.
     NoRoom(u64),
-    /// A write was refused, the disk was full.
+    /// An operation was refused, the disk was full.
     Full,
     /// The operation ended in this error.
     Failed(Cause, String),
@@ -186,6 +186,8 @@ pub struct Errors {
     pub all: u64,
     /// Creations of files and syncs of the directory: of such a file nobody knows.
     pub entries: u64,
+    /// Operations that a full disk refused, writes apart.
+    pub full: u64,
     /// Commits and syncs of the catalog: what is saved is unknown.
     pub catalog: u64,
 }

@@ -19,7 +19,7 @@ pub const ORACLE: Oracle = Oracle {
     bad_scene: || Scene::with(|scene| scene.owners.retain(|(other, _)| *other != segment(3))),
 };
 
-/// What is doomed is bounded: a rotation makes a segment only if, when it last looked, no more was doomed than may be.
+/// What is doomed is bounded: a rotation makes a segment only if, when it looked, no more was doomed than may be.
 pub const OF_THE_DOOMED: Oracle = Oracle {
     name: "capacity",
     when: When::Save,

@@ -4,15 +4,15 @@
 //! Absent: it is not there. Refused: it is the active one. A pressure pass: no more than the target is left, or only the
 //! active segment, and with its last victim it was more. A put: since its call its artifact could be seen, by a commit
 //! that a sync of the catalog has covered. A close: a sync has covered every commit, and nothing is doomed whose unlink has
-//! not failed. Evicted again and again: as often as the engine tries. A full disk: only if
-//! something else than a write was refused; for a write room is made. Any other error: only if in this life of the process an
-//! operation of disk or catalog has failed; that writing is fenced, only after one of the catalog; that unlinks
-//! fail, only when as many have as the engine tries, and more is doomed than may be; that something is damaged, never. Does not verify pushes; no-lost-push does.
+//! not failed. Evicted again and again: as often as the engine tries. A full disk: only if it refused something else than a
+//! write, for which room is made. That unlinks fail: only when as many have as the engine waits for, and more is doomed than
+//! may be. Any other error: only if in this life of the process an operation of disk or catalog has failed; that writing is
+//! fenced, only after one of the catalog; that something is damaged, never. Does not verify pushes; no-lost-push does.
 
 use super::scene::{ACTOR, Scene, segment};
 use super::{Finding, Oracle, View, When, number};
 use crate::history::{Answer, Cause};
-use segment_engine::limits::{PUT_ATTEMPTS_MAX, UNLINK_TRIES_MAX};
+use segment_engine::limits::{PASSES_IN_VAIN_MAX, PUT_ATTEMPTS_MAX};
 
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
@@ -77,10 +77,10 @@ fn check(view: &View<'_>) -> Option<Finding> {
             }
             format!("there is no room for {length} bytes, and evicting would make {room}")
         }
-        Answer::Full if view.history.errors.all > 0 => return None,
-        Answer::Full => "the disk is full, and at most writes said so, for which room is made".to_string(),
+        Answer::Full if view.history.errors.full > 0 => return None,
+        Answer::Full => "the disk is full, and it refused nothing but writes, for which room is made".to_string(),
         Answer::GaveUp(key) => format!("key {key} was evicted {PUT_ATTEMPTS_MAX} times meanwhile, and it was not"),
-        Answer::Failed(Cause::Unlinks, _) if unlinks_failed >= UNLINK_TRIES_MAX && is_crowded => return None,
+        Answer::Failed(Cause::Unlinks, _) if unlinks_failed >= PASSES_IN_VAIN_MAX && is_crowded => return None,
         Answer::Failed(Cause::Other, _) if view.history.errors.all > 0 => return None,
         Answer::Failed(Cause::Catalog, _) if view.history.errors.catalog > 0 => return None,
         Answer::Failed(_, error) => format!("it failed, and no fault explains that: {error}"),
