@@ -1,8 +1,11 @@
 //! Claims about source texts: the engine's, and the table of the mutants.
 #![allow(clippy::disallowed_methods, reason = "reads sources")]
 
+use segsim::command::{corpus, stability};
 use segsim::mutant;
+use std::io::Write;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 /// The engine's files with their text up to their tests.
 fn engine_sources() -> Vec<(String, String)> {
@@ -62,4 +65,28 @@ fn the_table_of_the_mutants_has_each_of_them_and_no_other() {
     expected.sort();
     rows.sort();
     assert_eq!(rows, expected);
+}
+
+/// Whether the patches apply to this workspace, one on top of the other.
+fn applies(patches: &[&Path]) -> bool {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let text: Vec<u8> = patches.iter().flat_map(|patch| std::fs::read(patch).unwrap()).collect();
+    let mut apply = Command::new("git");
+    apply.current_dir(root).args(["apply", "--check", "-"]).stdin(Stdio::piped());
+    let mut apply = apply.spawn().unwrap();
+    apply.stdin.take().unwrap().write_all(&text).unwrap();
+    apply.wait().unwrap().success()
+}
+
+#[test]
+fn the_patches_apply_in_the_order_in_which_they_are_built() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let [mutants, drifts] = ["mutants", "drift"].map(|directory| mutant::patches(&root.join(directory)).unwrap());
+    for mutant in &mutants {
+        assert!(applies(&[mutant]), "{}", mutant.display());
+        let compared = mutant.ends_with(format!("{}.patch", stability::MUTANT));
+        for drift in drifts.iter().filter(|drift| compared || drift.ends_with(corpus::DRIFT)) {
+            assert!(applies(&[mutant, drift]), "{} on {}", drift.display(), mutant.display());
+        }
+    }
 }

@@ -14,7 +14,7 @@ use segment_sim::world::Worker;
 use std::path::{Path, PathBuf};
 
 /// A point and an operation that change nothing.
-const DRIFT: &str = "scenarios/drift/operation.patch";
+pub const DRIFT: &str = "scenarios/drift/operation.patch";
 
 /// Run the plans that are kept: each passes on this engine and fails on its mutant
 #[derive(Debug, clap::Args)]

@@ -12,8 +12,9 @@ use crate::say;
 use crate::yard::{Yard, workspace};
 use segment_sim::verdict::Verdict;
 
-/// The mutant and the scenario.
-const MUTANT: &str = "unserialized-ring";
+/// The mutant whose failing seeds are compared.
+pub const MUTANT: &str = "unserialized-ring";
+/// The scenario that they are of.
 const SCENARIO: &str = "rotation-vs-eviction";
 
 /// Failing seeds to compare, and the seeds among which they are looked for.
