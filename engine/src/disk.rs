@@ -40,6 +40,10 @@ pub trait Disk: Send + Sync + 'static {
     /// When the disk refuses.
     fn len(&self, segment: SegmentId) -> impl Future<Output = Result<u64>> + Send;
 
+    /// Called before a sync of the segment: waits a moment where enough is being written that one sync for all of it is
+    /// better than two. Those who get to the end meanwhile are covered.
+    fn gather(&self, segment: SegmentId) -> impl Future<Output = ()> + Send;
+
     /// Makes every write to the segment that has returned durable.
     ///
     /// # Errors

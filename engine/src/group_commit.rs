@@ -3,6 +3,8 @@
 //! Whoever has written something asks for a sync that starts from now on. All who ask while one is under way share the
 //! next. The sync is owned by a task of its own, so that a waiter who is dropped takes nobody's sync away. A sync that
 //! failed is never tried again: it could succeed with the pages gone. From then on everyone is refused.
+//!
+//! A disk that is being written much may put a sync off for a moment, so that it covers more (PostgreSQL's `commit_delay`).
 
 use crate::catalog::Catalog;
 use crate::disk::Disk;
@@ -91,7 +93,7 @@ impl GroupCommit {
         }
         let (group, own) = (self.clone(), env.clone());
         let syncing = async move {
-            while let Some(waiters) = group.next_round() {
+            while let Some(waiters) = group.gathered(&own).await {
                 let outcome = match group.failure() {
                     Some(failed) => Err(failed),
                     None => group.sync(&own).await,
@@ -110,6 +112,14 @@ impl GroupCommit {
             Target::Catalog => env.catalog().sync().await,
         };
         synced.map_err(Arc::new)
+    }
+
+    /// The same, with those who get to the end of a write within a moment.
+    async fn gathered<E: Env>(&self, env: &E) -> Option<Vec<oneshot::Sender<Outcome>>> {
+        if let Target::Segment(segment) = self.target {
+            env.disk().gather(segment).await;
+        }
+        self.next_round()
     }
 
     /// The waiters of the next sync; `None` when nobody wants one.

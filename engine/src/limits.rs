@@ -40,6 +40,12 @@ pub const OPEN_PAGE_ROWS: usize = 1024;
 /// After so many passes of the evictor in which every unlink failed a rotation does not wait for it any longer.
 pub const PASSES_IN_VAIN_MAX: u64 = 4;
 
+/// A data sync waits for others while so many bytes are being written: fewer are written and synced faster than waited for.
+pub const GATHERED_BYTES_MIN: u64 = 8 << 20;
+
+/// How long it waits for them.
+pub const GATHER_MS: u64 = 10;
+
 /// Wait before a failed unlink is tried again.
 pub const UNLINK_RETRY_MS: u64 = 1_000;
 

@@ -7,6 +7,7 @@
 use crate::disk::Disk;
 use crate::env::Env;
 use crate::error::{Error, Result};
+use crate::limits::{GATHER_MS, GATHERED_BYTES_MIN};
 use crate::point::Point;
 use crate::rocks::RocksCatalog;
 use crate::segment::SegmentId;
@@ -17,6 +18,7 @@ use std::future::Future;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -105,9 +107,16 @@ impl Env for LocalEnv {
 pub struct LocalDisk {
     directory: Arc<PathBuf>,
     /// Segments that were opened, until they are unlinked.
-    files: Arc<Mutex<BTreeMap<SegmentId, Arc<File>>>>,
+    files: Arc<Mutex<BTreeMap<SegmentId, Arc<Open>>>>,
     /// Held by every operation under way: one that outlives its caller must not land in another's directory.
     _lock: Arc<File>,
+}
+
+/// The file of a segment.
+struct Open {
+    file: File,
+    /// Bytes of writes that are under way.
+    writing: AtomicU64,
 }
 
 impl LocalDisk {
@@ -130,7 +139,7 @@ impl LocalDisk {
     }
 
     /// The segment's file, open.
-    fn file(&self, segment: SegmentId) -> Result<Arc<File>> {
+    fn file(&self, segment: SegmentId) -> Result<Arc<Open>> {
         // opened under the lock: an unlink forgets the file after it has removed it, so none is kept open for ever
         let mut files = self.files();
         if let Some(file) = files.get(&segment) {
@@ -138,12 +147,12 @@ impl LocalDisk {
         }
         let path = self.path(segment);
         let opened = File::options().read(true).write(true).open(&path);
-        let file = Arc::new(opened.map_err(|source| io_error("open", &path, source))?);
+        let file = Arc::new(Open::new(opened.map_err(|source| io_error("open", &path, source))?));
         files.insert(segment, file.clone());
         Ok(file)
     }
 
-    fn files(&self) -> MutexGuard<'_, BTreeMap<SegmentId, Arc<File>>> {
+    fn files(&self) -> MutexGuard<'_, BTreeMap<SegmentId, Arc<Open>>> {
         // nothing under the lock can panic half way
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -153,7 +162,7 @@ impl LocalDisk {
         &self,
         segment: SegmentId,
         verb: &'static str,
-        operation: impl FnOnce(&File) -> io::Result<T> + Send + 'static,
+        operation: impl FnOnce(&Open) -> io::Result<T> + Send + 'static,
     ) -> Result<T> {
         let done = move |disk: &LocalDisk| {
             operation(&*disk.file(segment)?).map_err(|source| io_error(verb, &disk.path(segment), source))
@@ -170,7 +179,7 @@ impl Disk for LocalDisk {
             let file = created.map_err(|source| io_error("create", &path, source))?;
             // trusted next: the inode; its directory entry only after sync_directory
             file.sync_all().map_err(|source| io_error("sync", &path, source))?;
-            disk.files().insert(segment, Arc::new(file));
+            disk.files().insert(segment, Arc::new(Open::new(file)));
             Ok(())
         })
         .await
@@ -178,13 +187,13 @@ impl Disk for LocalDisk {
 
     async fn write_at(&self, segment: SegmentId, offset: u64, bytes: Bytes) -> Result<()> {
         // may be torn here, at any byte. Trusted next: nothing, until a sync_file that starts after it
-        self.on_file(segment, "write", move |file| file.write_all_at(&bytes, offset)).await
+        self.on_file(segment, "write", move |open| open.write(&bytes, offset)).await
     }
 
     async fn read_at(&self, segment: SegmentId, offset: u64, length: usize) -> Result<Bytes> {
-        self.on_file(segment, "read", move |file| {
+        self.on_file(segment, "read", move |open| {
             let mut bytes = BytesMut::zeroed(length);
-            file.read_exact_at(&mut bytes, offset)?;
+            open.file.read_exact_at(&mut bytes, offset)?;
             Ok(bytes.freeze())
         })
         .await
@@ -198,9 +207,16 @@ impl Disk for LocalDisk {
         .await
     }
 
+    async fn gather(&self, segment: SegmentId) {
+        let writing = self.files().get(&segment).map_or(0, |open| open.writing.load(Ordering::Relaxed));
+        if writing >= GATHERED_BYTES_MIN {
+            tokio::time::sleep(Duration::from_millis(GATHER_MS)).await;
+        }
+    }
+
     async fn sync_file(&self, segment: SegmentId) -> Result<()> {
         // trusted next: every byte that was written before this call, and the length that they gave the file
-        self.on_file(segment, "sync", File::sync_data).await
+        self.on_file(segment, "sync", |open| open.file.sync_data()).await
     }
 
     async fn free_bytes(&self) -> Result<u64> {
@@ -246,6 +262,19 @@ impl Disk for LocalDisk {
     }
 }
 
+impl Open {
+    fn new(file: File) -> Open {
+        Open { file, writing: AtomicU64::new(0) }
+    }
+
+    fn write(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.writing.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        let written = self.file.write_all_at(bytes, offset);
+        self.writing.fetch_sub(bytes.len() as u64, Ordering::Relaxed);
+        written
+    }
+}
+
 /// Syncs a directory's entries.
 fn sync(directory: &Path) -> Result<()> {
     let synced = File::open(directory).and_then(|directory| directory.sync_all());
@@ -254,4 +283,29 @@ fn sync(directory: &Path) -> Result<()> {
 
 fn io_error(operation: &'static str, path: &Path, source: io::Error) -> Error {
     Error::Io { operation, path: path.to_path_buf(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    #[tokio::test]
+    async fn a_sync_is_put_off_only_while_much_is_being_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let env = LocalEnv::open(directory.path()).unwrap();
+        let (disk, segment) = (env.disk(), env.segment_id());
+        disk.create(segment).await.unwrap();
+        let open = disk.file(segment).unwrap();
+        for (writing, is_put_off) in [(0, false), (GATHERED_BYTES_MIN - 1, false), (GATHERED_BYTES_MIN, true)] {
+            open.writing.store(writing, Ordering::Relaxed);
+            let mut least = Duration::MAX; // of five: a busy machine makes any wait look longer
+            for _ in 0..5 {
+                let since = Instant::now();
+                disk.gather(segment).await;
+                least = least.min(since.elapsed());
+            }
+            assert_eq!(least >= Duration::from_millis(GATHER_MS), is_put_off, "{writing} bytes, {least:?}");
+        }
+    }
 }

@@ -368,6 +368,8 @@ mod tests {
             Ok(0)
         }
 
+        async fn gather(&self, _segment: SegmentId) {}
+
         async fn sync_file(&self, _segment: SegmentId) -> Result<()> {
             Ok(())
         }

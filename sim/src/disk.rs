@@ -205,6 +205,9 @@ impl Disk for SimDisk {
         self.submit("DiskLen", ("stat", Some(segment)), effect).await
     }
 
+    /// Nothing: whoever joins during a wait might as well have joined before it, and the plan has the sync come late.
+    async fn gather(&self, _segment: SegmentId) {}
+
     async fn sync_file(&self, segment: SegmentId) -> Result<()> {
         let mark = self.history.borrow_mut().files.mark();
         let effect = move |history: &mut History, inode: Option<Inode>, landing| {

@@ -111,6 +111,10 @@ impl Disk for CountedDisk {
         self.inner.len(segment)
     }
 
+    fn gather(&self, segment: SegmentId) -> impl Future<Output = ()> + Send {
+        self.inner.gather(segment)
+    }
+
     fn sync_file(&self, segment: SegmentId) -> impl Future<Output = Result<()>> + Send {
         self.syncs.fetch_add(1, Ordering::Relaxed);
         self.inner.sync_file(segment)

@@ -162,6 +162,10 @@ impl Disk for TellingDisk {
         self.inner.len(segment)
     }
 
+    fn gather(&self, segment: SegmentId) -> impl Future<Output = ()> + Send {
+        self.inner.gather(segment)
+    }
+
     fn sync_file(&self, segment: SegmentId) -> impl Future<Output = Result<()>> + Send {
         self.inner.sync_file(segment)
     }
