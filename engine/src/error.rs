@@ -60,6 +60,12 @@ pub enum Error {
         /// Where it was read.
         segment: SegmentId,
     },
+    /// The artifact does not fit into memory in one piece.
+    #[error("an artifact of {length} bytes does not fit into memory; read it piece by piece")]
+    NoMemory {
+        /// Its bytes.
+        length: u64,
+    },
     /// A key that no artifact can have.
     #[error("a key of {length} bytes; a key has 1 to {max}")]
     KeyLength {

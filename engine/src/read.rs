@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::eviction::WeakWake;
 use crate::manifest::{Manifest, check_key};
 use crate::point::Point;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use std::io;
 use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3;
@@ -27,6 +27,7 @@ pub struct Reader<E: Env> {
     first: Option<Bytes>,
     position: u64,
     hash: Box<Xxh3>,
+    is_damaged: bool,
 }
 
 impl<E: Env> Engine<E> {
@@ -34,19 +35,21 @@ impl<E: Env> Engine<E> {
     ///
     /// # Errors
     /// [`Error::KeyLength`]; [`Error::Io`] and [`Error::Catalog`] when disk or catalog refuse;
-    /// [`Error::DamagedManifest`] and [`Error::DamagedArtifact`].
+    /// [`Error::DamagedManifest`] and [`Error::DamagedArtifact`]; [`Error::NoMemory`], which [`Engine::read`] does without.
     pub async fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
         'again: loop {
             let Some(mut reader) = self.read(key).await? else {
                 return Ok(None);
             };
-            let mut whole = BytesMut::with_capacity(usize::try_from(reader.length()).unwrap_or(0));
+            let mut whole = Vec::new();
+            let length = usize::try_from(reader.length()).unwrap_or(usize::MAX);
+            whole.try_reserve_exact(length).map_err(|_| Error::NoMemory { length: reader.length() })?;
             loop {
                 match reader.next().await {
                     // in pieces, but nobody has seen them yet
                     Err(Error::Evicted { .. }) => continue 'again,
                     Err(error) => return Err(error),
-                    Ok(None) => return Ok(Some(whole.freeze())),
+                    Ok(None) => return Ok(Some(whole.into())),
                     Ok(Some(piece)) => whole.extend_from_slice(&piece),
                 }
             }
@@ -56,7 +59,7 @@ impl<E: Env> Engine<E> {
     /// A reader of the artifact of `key`; `None` when there is none.
     ///
     /// # Errors
-    /// Those of [`Engine::get`].
+    /// Those of [`Engine::get`], [`Error::NoMemory`] apart.
     pub async fn read(&self, key: &[u8]) -> Result<Option<Reader<E>>> {
         check_key(key)?;
         let Some(mut manifest) = self.shared.look_up(key).await? else {
@@ -78,7 +81,7 @@ impl<E: Env> Engine<E> {
             };
             let (shared, wake, key) = (self.shared.clone(), self.wake.downgrade(), key.to_vec());
             let (first, hash) = (Some(piece), Box::new(Xxh3::new()));
-            return Ok(Some(Reader { shared, wake, key, manifest, first, position: 0, hash }));
+            return Ok(Some(Reader { shared, wake, key, manifest, first, position: 0, hash, is_damaged: false }));
         }
     }
 
@@ -104,6 +107,10 @@ impl<E: Env> Reader<E> {
     /// [`Error::Evicted`] when the artifact has gone meanwhile; [`Error::DamagedArtifact`]; [`Error::Io`] and
     /// [`Error::Catalog`] when disk or catalog refuse.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        if self.is_damaged {
+            // nor is it at its end: whoever asks again must not take what has come for the whole
+            return Err(self.shared.damaged(&self.key, &self.manifest));
+        }
         if self.position == self.manifest.length && self.first.is_none() {
             return Ok(None);
         }
@@ -114,7 +121,8 @@ impl<E: Env> Reader<E> {
         self.position += piece.len() as u64;
         self.hash.update(&piece);
         if self.position == self.manifest.length {
-            if self.hash.digest() != self.manifest.checksum {
+            self.is_damaged = self.hash.digest() != self.manifest.checksum;
+            if self.is_damaged {
                 return Err(self.shared.damaged(&self.key, &self.manifest));
             }
             self.shared.was_read(&self.wake, &self.key, &self.manifest);

@@ -180,6 +180,29 @@ mod tests {
     }
 
     #[test]
+    fn of_commits_on_the_same_row_each_sees_the_one_before_it_on_real_threads() {
+        const THREADS: usize = 8;
+        const TRIES: usize = 2000;
+        let catalog = RocksCatalog::in_memory().unwrap();
+        assert_eq!(catalog.commit(vec![put("count", "0")], &[]).unwrap(), Commit::Buffered);
+        let count = |catalog: &RocksCatalog| -> usize {
+            String::from_utf8(catalog.get(Table::Store, b"count").unwrap().unwrap()).unwrap().parse().unwrap()
+        };
+        let add_one = || {
+            let value = count(&catalog);
+            let is = Require::RowIs { table: Table::Store, key: "count".into(), value: value.to_string().into() };
+            let added = catalog.commit(vec![put("count", &(value + 1).to_string())], &[is]).unwrap();
+            usize::from(added == Commit::Buffered)
+        };
+        let added: usize = std::thread::scope(|scope| {
+            let threads = [(); THREADS].map(|()| scope.spawn(|| (0..TRIES).map(|_| add_one()).sum::<usize>()));
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        assert_eq!(count(&catalog), added);
+        assert!(added >= TRIES, "one of them gets on at any time");
+    }
+
+    #[test]
     fn scan_pages_through_the_rows_of_a_prefix_in_order() {
         let catalog = RocksCatalog::in_memory().unwrap();
         let rows = ["a1", "a2", "a3", "b1"].map(|key| put(key, key)).to_vec();

@@ -2,8 +2,9 @@
 
 use super::{LIMITS, artifact, keep_from_unlinks, open, verify};
 use bytes::Bytes;
+use segment_engine::limits::OPEN_PAGE_ROWS;
 use segment_engine::usage::Owners;
-use segment_engine::{Body, Engine, Error, Eviction, Limits, LocalEnv, Put, RingLimits};
+use segment_engine::{Body, Engine, Error, Eviction, Limits, LocalEnv, Put, Repair, RingLimits};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -242,7 +243,52 @@ async fn damaged_bytes_are_told_and_not_returned() {
     bytes[50] ^= 1;
     std::fs::write(&path, bytes).unwrap();
     assert!(matches!(engine.get(b"a").await, Err(Error::DamagedArtifact { .. })));
+    let mut reader = engine.read(b"a").await.unwrap().unwrap();
+    for _ in 0..2 {
+        assert!(matches!(reader.next().await, Err(Error::DamagedArtifact { .. })), "never an end");
+    }
     engine.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_cut_off_its_file_is_gone_after_a_reopen_and_can_be_put_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path()).await;
+    engine.put(b"whole", artifact(100)).await.unwrap();
+    engine.put(b"cut", artifact(200)).await.unwrap();
+    let segment = engine.active();
+    engine.close().await.unwrap();
+    let path = directory.path().join("segments").join(segment.file_name());
+    std::fs::File::options().write(true).open(path).unwrap().set_len(299).unwrap();
+    let engine = open(directory.path()).await;
+    assert_eq!(engine.repairs(), [Repair::LostArtifacts { segment, rows: 1 }]);
+    assert_eq!(engine.get(b"whole").await.unwrap(), Some(artifact(100)));
+    assert_eq!(engine.get(b"cut").await.unwrap(), None);
+    assert_eq!(engine.put(b"cut", artifact(200)).await.unwrap(), Put::Stored);
+    assert_eq!(engine.get(b"cut").await.unwrap(), Some(artifact(200)));
+    engine.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_open_mends_more_rows_than_it_reads_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = Arc::new(open(directory.path()).await);
+    let rows = OPEN_PAGE_ROWS + 10;
+    let puts = (0..rows).map(|number| {
+        let engine = engine.clone();
+        tokio::spawn(async move { engine.put(number.to_string().as_bytes(), artifact(10)).await.unwrap() })
+    });
+    for put in puts.collect::<Vec<_>>() {
+        assert_eq!(put.await.unwrap(), Put::Stored);
+    }
+    let segment = engine.active();
+    Arc::into_inner(engine).unwrap().close().await.unwrap();
+    std::fs::remove_file(directory.path().join("segments").join(segment.file_name())).unwrap();
+    let engine = open(directory.path()).await;
+    let rows = rows as u64;
+    assert_eq!(engine.repairs(), [Repair::LostSegment { segment }, Repair::LostArtifacts { segment, rows }]);
+    engine.close().await.unwrap();
+    assert_eq!(verify(directory.path()).await, []);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
