@@ -120,6 +120,11 @@ impl<E: Env> Engine<E> {
         &self.repairs
     }
 
+    /// Artifacts of the oldest generation that were read and are queued to be copied.
+    pub fn refreshes_waiting(&self) -> usize {
+        self.shared.refreshes.waiting()
+    }
+
     /// Unlinks that failed since the open. Each is tried again.
     pub fn unlinks_failed(&self) -> u64 {
         self.shared.unlinks_failed.load(Ordering::Relaxed)

@@ -19,7 +19,7 @@ use crate::ring::Generation;
 use crate::rotation::{Made, Tried, try_segment};
 use crate::usage::{Owner, Reservation};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use xxhash_rust::xxh3::Xxh3;
 
 const REFRESH_LOCK: LockPoints =
@@ -44,9 +44,14 @@ impl Refreshes {
         Refreshes { lock: Lock::new(&REFRESH_LOCK), queue: Mutex::default() }
     }
 
+    /// How many keys are queued.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue().keys.len()
+    }
+
     /// Queues a key; whether a worker is to be started for it.
     fn ask(&self, key: &[u8]) -> bool {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self.queue();
         // full: it is read again if it matters
         if queue.keys.len() == REFRESH_QUEUE_MAX || queue.keys.iter().any(|queued| queued == key) {
             return false;
@@ -56,10 +61,15 @@ impl Refreshes {
     }
 
     fn next(&self) -> Option<Vec<u8>> {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self.queue();
         let key = queue.keys.pop_front();
         queue.is_running = key.is_some();
         key
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // nothing under the lock can panic half way
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

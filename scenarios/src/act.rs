@@ -24,6 +24,7 @@ impl Act {
     /// Does the operations one after the other, and tells what came of each.
     pub async fn perform(&self, operations: &[Operation], teller: &Teller) {
         for operation in operations {
+            teller.begins();
             let answer = match self {
                 Act::RingState(env, ring) => on_ring_state(env, ring, *operation).await,
                 Act::Engine(engine) => on_engine(engine, *operation, teller).await,
@@ -76,13 +77,13 @@ async fn on_engine(engine: &Engine<SimEnv>, operation: Operation, teller: &Telle
         }
         Operation::Put(key, number) => {
             let bytes = content(number);
-            let (content, since) = teller.puts(key, &bytes);
+            let (content, since) = teller.puts(key, &bytes, false);
             engine.put(&[key], bytes.into()).await?;
             Ok(Answer::Put { key, content, since })
         }
         Operation::PutStream(key, number) => {
             let bytes = Bytes::from(content(number));
-            let (content, since) = teller.puts(key, &bytes);
+            let (content, since) = teller.puts(key, &bytes, true);
             engine.put_stream(&[key], bytes.len() as u64, Pieces { bytes, position: 0 }).await?;
             Ok(Answer::Put { key, content, since })
         }

@@ -96,6 +96,8 @@ pub struct Written {
     sums: Vec<(u64, u128)>,
     /// A commit or a sync has failed; nothing is written any more.
     is_broken: bool,
+    /// A commit has.
+    has_failed: bool,
 }
 
 /// What the catalog holds after a crash.
@@ -146,7 +148,7 @@ impl SimCatalog {
     /// When RocksDB refuses.
     pub fn crash(&self, kind: CrashKind, draw: u64) -> Result<Survived> {
         let mut written = self.written.borrow_mut();
-        written.is_broken = false;
+        (written.is_broken, written.has_failed) = (false, false);
         let mut history = self.watch.history().borrow_mut();
         let mut log = written.log.take().unwrap_or_default();
         let made = log.len();
@@ -368,6 +370,11 @@ impl SimCatalog {
     /// The error of a commit that fails. It is not seen before the next life of the process, and perhaps then.
     fn fails(&self, begun: &Begun, batch: &Batch, requires: &[Require]) -> Result<Option<Error>> {
         let mut written = self.written.borrow_mut();
+        if written.has_failed && !batch.is_empty() {
+            let mut history = self.watch.history().borrow_mut();
+            history.commits_after_a_failed += 1;
+            history.changes += 1;
+        }
         // what is refused is not written, and so cannot fail
         let is_attempted = || Ok::<_, Error>(self.catalog.commit(Batch::new(), requires)? == Commit::Buffered);
         if (begun.landing == Landing::Done && !written.is_broken) || !is_attempted()? {
@@ -381,6 +388,7 @@ impl SimCatalog {
                 }
             }
             written.late = Some(batch.clone());
+            written.has_failed = true;
         }
         drop(written);
         Ok(Some(self.refused("commit to")))

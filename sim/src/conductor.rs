@@ -309,6 +309,11 @@ impl Conductor {
         Park::new(self, point, None)
     }
 
+    /// The virtual time, from the start of the run.
+    pub fn now_ms(&self) -> u64 {
+        self.state().now_ms
+    }
+
     /// Parks the running task until nothing else can run and `duration_ms` of virtual time have gone.
     pub fn sleep(&self, point: &'static str, duration_ms: u64) -> impl Future<Output = ()> + Send + use<'_> {
         let due_ms = self.state().now_ms + duration_ms;

@@ -223,6 +223,7 @@ impl Disk for SimDisk {
             };
             let dropped = history.files.fail_sync(inode, mark, |change| failure.draw >> (change % 64));
             history.interference.add(Kind::DroppedPages, dropped);
+            history.unsynced.insert(segment);
             Err(refused(history, "sync", Some(segment), failure))
         };
         self.on_file("DiskSync", USUAL, segment, effect).await

@@ -4,7 +4,7 @@ mod facts;
 mod image;
 mod number;
 
-pub use facts::{Answer, Cause, Change, Errors, Key, Measured, Putting, Row, Save, Sight, Told};
+pub use facts::{Answer, Begun, Cause, Change, Errors, Key, Measured, Pass, Putting, Rotated, Row, Save, Sight, Told};
 pub use image::Image;
 
 use crate::files::Files;
@@ -38,8 +38,22 @@ pub struct History {
     pub unlinks_failed: u64,
     /// Unlinks that the engine says have failed.
     pub unlinks_reported: u64,
+    /// The last pass of the evictor over the doomed list.
+    pub pass: Pass,
+    /// Passes before it, one after the other, in which every unlink failed.
+    pub passes_in_vain: u64,
+    /// Passes that began at once after one in vain of the same task, but for a close.
+    pub passes_at_once: u64,
+    /// The engine was told to close.
+    pub is_closing: bool,
+    /// The active segment that was replaced last, until it has been looked at.
+    pub rotated: Option<Rotated>,
+    /// Segments of which a data sync has failed in this life of the process.
+    pub unsynced: BTreeSet<SegmentId>,
     /// The manifests in the catalog.
     pub rows: Vec<Row>,
+    /// Rows of artifacts that came to name another place, with everything else as before.
+    pub rows_moved: u64,
     /// The entries of the index in the catalog.
     pub index: Vec<(SegmentId, Key)>,
     /// What readers could see of each key, in order. Before the first there is nothing to see.
@@ -58,7 +72,9 @@ pub struct History {
     pub measured: BTreeMap<TaskId, Measured>,
     /// Commits so far.
     pub commits: u64,
-    /// Of these, those that a sync of the catalog has covered.
+    /// Commits that were tried after one had failed in the same life of the process.
+    pub commits_after_a_failed: u64,
+    /// Of all commits, those that a sync of the catalog has covered.
     pub durable_commits: u64,
     /// Puts that the engine says began again.
     pub puts_retried: u64,
@@ -82,6 +98,8 @@ pub struct History {
     pub acked: BTreeMap<Key, u64>,
     /// Bytes that were written after their writer was dropped.
     pub written_late: u64,
+    /// What each caller has begun last.
+    pub begun: BTreeMap<TaskId, Begun>,
     /// Puts that have begun and were not answered; some of them never will be.
     pub putting: Vec<Putting>,
     /// Reads that the engine says went on elsewhere.
@@ -153,10 +171,38 @@ impl History {
                 }
             }
         }
+        let active = |save: &Save| save.record.ring.members().last().copied();
+        if let (Some(before), Some(task)) = (self.saves.last().and_then(active), save.task)
+            && save.record.ring.active() != Some(before.segment)
+        {
+            self.rotated = Some(Rotated { task, segment: before.segment, bytes: before.bytes });
+        }
         let (step, task) = (save.step, save.task);
         self.saves.push(save);
         self.changes += 1;
         self.see(step, task);
+    }
+
+    /// A task looks at the doomed list: with that a pass of it over the list begins.
+    pub fn begin_pass(&mut self, task: Option<TaskId>, now_ms: u64) {
+        let is_in_vain = self.is_in_vain();
+        let is_at_once = is_in_vain && self.pass.task == task && self.pass.began_ms == now_ms && !self.is_closing;
+        self.passes_at_once += u64::from(is_at_once);
+        self.changes += u64::from(is_at_once);
+        self.passes_in_vain = if is_in_vain { self.passes_in_vain + 1 } else { 0 };
+        let doomed = self.saved().map_or(0, |saved| saved.ring.doomed().len()) as u64;
+        self.pass = Pass { task, doomed, unlinks_reported: self.unlinks_reported, began_ms: now_ms };
+    }
+
+    /// Passes over the doomed list, one after the other up to now, in which every unlink failed.
+    pub fn passes_in_vain(&self) -> u64 {
+        self.passes_in_vain + u64::from(self.is_in_vain())
+    }
+
+    /// Whether every unlink of the last pass has failed.
+    fn is_in_vain(&self) -> bool {
+        let Pass { doomed, unlinks_reported, .. } = self.pass;
+        doomed > 0 && self.unlinks_reported - unlinks_reported == doomed
     }
 
     /// The bytes that a manifest names, if they are there.
@@ -209,6 +255,9 @@ impl History {
             match *change {
                 Change::Row(key, manifest) => {
                     self.row_changes += 1;
+                    let is_same =
+                        |row: &&Row| row.key == key && Some(row.manifest.version) == manifest.map(|new| new.version);
+                    self.rows_moved += self.rows.iter().filter(is_same).count() as u64;
                     self.rows.retain(|row| row.key != key);
                     self.rows.extend(manifest.map(|manifest| Row { key, manifest, commit: self.commits }));
                 }

@@ -166,8 +166,12 @@ impl Watch {
         history.found.extend(task.map(|task| (task, changes)));
     }
 
-    /// The engine tells of a retry; by which task, `by` knows.
-    pub fn noted(&self, point: Point, by: impl FnOnce() -> Option<TaskId>) {
+    /// The engine tells of a retry, or of a pass; by which task, and when, `now` knows.
+    pub fn noted(&self, point: Point, now: impl FnOnce() -> (Option<TaskId>, u64)) {
+        if point == Point::DOOMED_LISTED {
+            let (task, now_ms) = now();
+            return self.history.borrow_mut().begin_pass(task, now_ms);
+        }
         let told: fn(&mut History) -> &mut u64 = match point {
             Point::UNLINK_FAILED => |history| &mut history.unlinks_reported,
             Point::PUT_RETRIED => |history| &mut history.puts_retried,
@@ -177,9 +181,9 @@ impl Watch {
         };
         let mut history = self.history.borrow_mut();
         if point == Point::PUT_RETRIED {
-            history.put_wrote(by(), None);
+            history.put_wrote(now().0, None);
         } else if point == Point::LOOK_UP_RETRIED {
-            let found = by().and_then(|task| history.found.get(&task).copied());
+            let found = now().0.and_then(|task| history.found.get(&task).copied());
             history.look_ups_overtaken += u64::from(found.is_some_and(|changes| changes < history.row_changes));
         }
         *told(&mut history) += 1;
@@ -220,9 +224,14 @@ impl Watch {
         self.report("panic", 0, Finding { race: "outside".to_string(), sentence });
     }
 
-    /// A step is over. Oracles are asked only if there is something new to see.
-    pub fn after_step(&self, seen: &mut Seen, pulse: Pulse<'_>) {
-        let history = self.history.borrow_mut();
+    /// A step is over. Oracles are asked only if there is something new to see; `owners` if they want to know.
+    pub fn after_step(
+        &self,
+        seen: &mut Seen,
+        pulse: Pulse<'_>,
+        owners: impl FnOnce() -> Option<Vec<(SegmentId, Owners)>>,
+    ) {
+        let mut history = self.history.borrow_mut();
         if history.is_recovering {
             return; // what it finds is judged before, and what it leaves when it is open again
         }
@@ -230,7 +239,10 @@ impl Watch {
         let locks = if seen.lock_changes == pulse.lock_changes() { LockFacts::default() } else { pulse.locks() };
         seen.lock_changes = pulse.lock_changes();
         if is_new || locks != LockFacts::default() {
-            self.ask(When::Step, &View { published: seen.unsaved(), locks, ..self.view(&history, &pulse) });
+            let owners = history.rotated.and_then(|_| owners());
+            let (published, owners) = (seen.unsaved(), owners.as_deref());
+            self.ask(When::Step, &View { published, owners, locks, ..self.view(&history, &pulse) });
+            history.rotated = None;
         }
     }
 
@@ -255,6 +267,7 @@ impl Watch {
         pulse: Pulse<'_>,
         published: Option<Arc<RingRecord>>,
         owners: Option<Vec<(SegmentId, Owners)>>,
+        refreshes_waiting: usize,
     ) {
         for (task, message) in pulse.panics() {
             let label = pulse.label(task);
@@ -264,7 +277,8 @@ impl Watch {
         let history = self.history.borrow_mut();
         let published = published.as_deref().filter(|published| Some(*published) != history.saved());
         let (owners, unfinished) = (owners.as_deref(), &pulse.unfinished());
-        self.ask(When::Drained, &View { published, owners, unfinished, ..self.view(&history, &pulse) });
+        let view = View { published, owners, unfinished, refreshes_waiting, ..self.view(&history, &pulse) };
+        self.ask(When::Drained, &view);
         drop(history);
         self.intruded(pulse);
     }
@@ -302,6 +316,7 @@ impl Watch {
             steps: pulse.step(),
             steps_max: self.steps_max,
             unfinished: &[],
+            refreshes_waiting: 0,
         }
     }
 

@@ -17,7 +17,7 @@ use crate::choice::{Guide, Walk};
 use crate::conductor::{Conductor, Points, Role, panic_message};
 use crate::confined::Confined;
 use crate::disk::SimDisk;
-use crate::history::{Answer, Key, Putting, Told};
+use crate::history::{Answer, Begun, Key, Putting, Told};
 use crate::lineage::Lineage;
 use crate::plan::{Injection, Schedule};
 use crate::record::Record;
@@ -360,11 +360,22 @@ pub struct Teller {
 }
 
 impl Teller {
-    /// The running caller puts this under a key; returns the hash of it, and the step.
-    pub fn puts(&self, key: Key, bytes: &[u8]) -> (u64, u64) {
+    /// The running caller begins something.
+    pub fn begins(&self) {
+        let task = self.conductor.current();
+        let mut history = self.watch.history().borrow_mut();
+        let begun = Begun { errors: history.errors, rows_moved: history.rows_moved, ..Begun::default() };
+        history.begun.extend(task.map(|task| (task, begun)));
+    }
+
+    /// What it has begun is to put this under a key; returns the hash of it, and the step.
+    pub fn puts(&self, key: Key, bytes: &[u8], is_stream: bool) -> (u64, u64) {
         let content = xxh3_64(bytes);
         let task = self.conductor.current();
         let mut history = self.watch.history().borrow_mut();
+        if let Some(begun) = task.and_then(|task| history.begun.get_mut(&task)) {
+            (begun.puts, begun.is_stream) = (Some(bytes.len() as u64), is_stream);
+        }
         history.contents.entry(content).or_insert_with(|| bytes.to_vec());
         let bytes = bytes.len() as u64;
         history.putting.extend(task.map(|task| Putting { task, key, content, bytes, written: 0 }));

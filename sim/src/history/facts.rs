@@ -120,6 +120,43 @@ pub struct Putting {
     pub written: u64,
 }
 
+/// What a caller has begun and was not told the end of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Begun {
+    /// The operations that had failed before.
+    pub errors: Errors,
+    /// How many bytes it puts, if it does.
+    pub puts: Option<u64>,
+    /// Whether they are had one piece after the other, so that they are written before they are known.
+    pub is_stream: bool,
+    /// Rows that had been moved before.
+    pub rows_moved: u64,
+}
+
+/// A pass of the evictor over the doomed list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pass {
+    /// Whose it is.
+    pub task: Option<TaskId>,
+    /// How many segments it is about.
+    pub doomed: u64,
+    /// Unlinks that the engine had said have failed before.
+    pub unlinks_reported: u64,
+    /// When it began.
+    pub began_ms: u64,
+}
+
+/// An active segment that was replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rotated {
+    /// By whom.
+    pub task: TaskId,
+    /// The segment.
+    pub segment: SegmentId,
+    /// What it might have held.
+    pub bytes: u64,
+}
+
 /// An artifact that readers can see, from one step on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sight {

@@ -1,6 +1,6 @@
 //! What a crash has left, and what of it does not belong.
 
-use super::{Errors, History, Key, Row, Save};
+use super::{Errors, History, Key, Pass, Row, Save};
 use segment_engine::SegmentId;
 use segment_engine::manifest::Manifest;
 use segment_engine::ring_state::RingRecord;
@@ -43,6 +43,8 @@ impl History {
         self.overwritten.clear();
         self.is_recovering = true;
         self.errors = Errors::default();
+        (self.pass, self.passes_in_vain, self.is_closing) = (Pass::default(), 0, false);
+        self.unsynced.clear();
         if let Some(record) = saved.filter(|record| self.saved() != Some(record)) {
             // a lost save takes back what it did, a doom or the push of a segment; a late one does what it was to do
             let is_member = |segment: &SegmentId| record.ring.generation_of(*segment).is_some();

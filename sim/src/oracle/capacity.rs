@@ -2,7 +2,7 @@
 //!
 //! Asked when drained. The live bytes of a segment are those of the rows that name it; nothing is under way; the owners
 //! add up to what was reserved, which is the length of the file, but for abandoned bytes at its end that were never
-//! written. Legal meanwhile: counts that are behind. Legal when a commit or a sync of the catalog has failed: what became of
+//! written. What is gone is not counted. Legal meanwhile: counts that are behind. Legal when a commit or a sync of the catalog has failed: what became of
 //! its bytes is unknown until the next open. Does not verify who, among those that are not live, owns what.
 //!
 //! At each save of a rotation it is asked what was doomed when that looked. Legal: what is doomed between its look and its
@@ -10,6 +10,7 @@
 
 use super::scene::{ACTOR, Scene, save, segment};
 use super::{Finding, Oracle, View, When, number};
+use segment_engine::SegmentId;
 
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
@@ -49,8 +50,15 @@ fn is_bounded(view: &View<'_>) -> Option<Finding> {
 
 fn check(view: &View<'_>) -> Option<Finding> {
     let counted = view.owners.filter(|_| view.history.errors.catalog == 0)?;
+    let ring = &view.history.saved()?.ring;
+    let is_doomed = |segment| ring.doomed().iter().any(|doomed| doomed.segment == segment);
+    let is_gone = |segment: &SegmentId| ring.generation_of(*segment).is_none() && !is_doomed(*segment);
+    if let Some(gone) = counted.iter().map(|(segment, _)| *segment).find(is_gone) {
+        let sentence = format!("bytes of segment {} are counted, and it is gone", number(gone));
+        return Some(Finding { race: "byte owners".to_string(), sentence });
+    }
     let rows = |segment| view.history.rows.iter().filter(move |row| row.manifest.segment == segment);
-    view.history.saved()?.ring.members().iter().find_map(|member| {
+    ring.members().iter().find_map(|member| {
         let segment = member.segment;
         let owners = counted.iter().find(|(other, _)| *other == segment).map(|(_, owners)| *owners).unwrap_or_default();
         let live: u64 = rows(segment).map(|row| row.manifest.length).sum();
@@ -69,4 +77,19 @@ fn check(view: &View<'_>) -> Option<Finding> {
         let sentence = format!("in segment {}, {what}", number(segment));
         Some(Finding { race: "byte owners".to_string(), sentence })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use segment_engine::usage::Owners;
+
+    #[test]
+    fn what_is_gone_is_not_counted() {
+        let counted = Scene::with(|scene| scene.owners.push((segment(9), Owners::default()))).ask(&ORACLE);
+        assert_eq!(
+            counted.map(|finding| finding.sentence).as_deref(),
+            Some("bytes of segment 9 are counted, and it is gone")
+        );
+    }
 }

@@ -4,10 +4,11 @@
 //! Absent: it is not there. Refused: it is the active one. A pressure pass: no more than the target is left, or only the
 //! active segment, and with its last victim it was more. A put: since its call its artifact could be seen, by a commit
 //! that a sync of the catalog has covered. A close: a sync has covered every commit, and nothing is doomed whose unlink has
-//! not failed. Evicted again and again: as often as the engine tries. A full disk: only if it refused something else than a
-//! write, for which room is made. That unlinks fail: only when as many have as the engine waits for, and more is doomed than
-//! may be. Any other error: only if in this life of the process an operation of disk or catalog has failed; that writing is
-//! fenced, only after one of the catalog; that something is damaged, never. Does not verify pushes; no-lost-push does.
+//! not failed. Evicted again and again: as often as the engine tries. A full disk: only if since the call it refused something
+//! else than a write, for which room is made. That unlinks fail: only when they have in as many passes, one after the other,
+//! as the engine waits for, and more is doomed than may be. Any other error: only if an operation has failed since the call;
+//! that writing is fenced, only after one of the catalog in this life of the process; that something is damaged, never. Does
+//! not verify pushes; no-lost-push does.
 
 use super::scene::{ACTOR, Scene, segment};
 use super::{Finding, Oracle, View, When, number};
@@ -27,8 +28,8 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let (task, answer) = view.answer?;
     let is_member = |segment| ring.generation_of(segment).is_some();
     let left = ring.members().len();
-    let unlinks_failed = view.history.unlinks_failed - view.history.image.unlinks_failed;
-    let has_unlink_failed = unlinks_failed > 0;
+    let has_unlink_failed = view.history.unlinks_failed > view.history.image.unlinks_failed;
+    let before = view.history.begun.get(&task).map(|begun| begun.errors).unwrap_or_default();
     let doomed: u64 = view.saved_doomed().iter().map(|doomed| doomed.bytes).sum();
     let is_crowded = doomed > view.history.doomed_bytes_max;
     let setbacks = view.history.puts_too_late + view.history.writes_refused;
@@ -77,11 +78,13 @@ fn check(view: &View<'_>) -> Option<Finding> {
             }
             format!("there is no room for {length} bytes, and evicting would make {room}")
         }
-        Answer::Full if view.history.errors.full > 0 => return None,
+        Answer::Full if view.history.errors.full > before.full => return None,
         Answer::Full => "the disk is full, and it refused nothing but writes, for which room is made".to_string(),
         Answer::GaveUp(key) => format!("key {key} was evicted {PUT_ATTEMPTS_MAX} times meanwhile, and it was not"),
-        Answer::Failed(Cause::Unlinks, _) if unlinks_failed >= PASSES_IN_VAIN_MAX && is_crowded => return None,
-        Answer::Failed(Cause::Other, _) if view.history.errors.all > 0 => return None,
+        Answer::Failed(Cause::Unlinks, _) if view.history.passes_in_vain() >= PASSES_IN_VAIN_MAX && is_crowded => {
+            return None;
+        }
+        Answer::Failed(Cause::Other, _) if view.history.errors.all > before.all => return None,
         Answer::Failed(Cause::Catalog, _) if view.history.errors.catalog > 0 => return None,
         Answer::Failed(_, error) => format!("it failed, and no fault explains that: {error}"),
         _ => return None,
@@ -92,8 +95,29 @@ fn check(view: &View<'_>) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::scene::save;
     use super::*;
-    use crate::history::Errors;
+    use crate::history::{Begun, Errors};
+
+    #[test]
+    fn unlinks_fail_for_good_only_in_passes_one_after_the_other() {
+        let accepts = |passes: &[bool]| {
+            let change = |scene: &mut Scene| {
+                let mut crowded = scene.published.ring.clone();
+                crowded.doom(segment(1));
+                scene.history.save(save(3, 2, crowded));
+                for is_in_vain in passes {
+                    scene.history.begin_pass(Some(ACTOR), 0);
+                    scene.history.unlinks_reported += u64::from(*is_in_vain);
+                }
+                scene.answer = (ACTOR, Answer::Failed(Cause::Unlinks, "no".to_string()));
+            };
+            Scene::with(change).ask(&ORACLE).is_none()
+        };
+        assert!(accepts(&[true; 4]) && accepts(&[false, true, true, true, true]));
+        assert!(accepts(&[true, true, true, true, false]), "the last has not ended");
+        assert!(!accepts(&[true; 3]) && !accepts(&[true, true, false, true, true]));
+    }
 
     #[test]
     fn each_answer_is_held_against_the_ring() {
@@ -117,6 +141,12 @@ mod tests {
         assert!(!failed(Cause::Other, none) && failed(Cause::Other, disk));
         assert!(!failed(Cause::Catalog, disk) && failed(Cause::Catalog, catalog), "a disk's error fences nothing");
         assert!(!failed(Cause::Damage, catalog), "an error damages nothing");
+        let later = |scene: &mut Scene| {
+            scene.answer = (ACTOR, Answer::Failed(Cause::Other, "no".to_string()));
+            scene.history.errors = disk;
+            scene.history.begun.insert(ACTOR, Begun { errors: disk, ..Begun::default() });
+        };
+        assert!(Scene::with(later).ask(&ORACLE).is_some(), "what failed before the call is no reason");
         assert!(!accepts(Answer::Closed), "no sync has covered the put");
     }
 }

@@ -3,7 +3,8 @@
 //! had found.
 //!
 //! Asked after each step. Legal meanwhile: as many retries as reasons. A retry that nobody needed would hide what called
-//! for it. Does not verify that something is tried again; no-orphan, progress and honest do.
+//! for it. Unlinks are tried again after a pause, but for a close. After a commit that failed there is no other, until the
+//! process has begun anew. Does not verify that something is tried again; no-orphan, progress and honest do.
 
 use super::scene::Scene;
 use super::{Finding, Oracle, View, When};
@@ -24,18 +25,50 @@ fn check(view: &View<'_>) -> Option<Finding> {
         ("reads", history.reads_retried, history.reads_lost),
         ("look-ups", history.look_ups_retried, history.look_ups_overtaken),
     ];
-    let (what, told, reasons) = retries.into_iter().find(|(_, told, reasons)| told > reasons)?;
-    let sentence = format!("the engine tells of {told} {what} that it tries again, and has reasons for {reasons}");
-    Some(Finding { race: format!("{what}: tried again"), sentence })
+    let found = |race: String, sentence| Some(Finding { race, sentence });
+    if let Some((what, told, reasons)) = retries.into_iter().find(|(_, told, reasons)| told > reasons) {
+        let sentence = format!("the engine tells of {told} {what} that it tries again, and has reasons for {reasons}");
+        return found(format!("{what}: tried again"), sentence);
+    }
+    if history.passes_at_once > 0 {
+        let sentence = "the evictor tries again what it could not unlink, without a pause".to_string();
+        return found("unlinks: no pause".to_string(), sentence);
+    }
+    if history.commits_after_a_failed > 0 {
+        let sentence = "the engine commits after a commit has failed, and nobody knows what that one wrote".to_string();
+        return found("commits: after one that failed".to_string(), sentence);
+    }
+    None
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::scene::{ACTOR, GONE};
     use super::*;
-    use crate::history::History;
+    use crate::history::{History, Pass};
 
     /// Retries of a kind, and the reasons for them.
     type Counts = fn(&mut History) -> (&mut u64, &mut u64);
+
+    #[test]
+    fn what_failed_is_not_tried_again_at_once_and_nothing_is_committed_after_it() {
+        let asked = |change: fn(&mut History)| Scene::with(|scene| change(&mut scene.history)).ask(&ORACLE);
+        let mut history = Scene::good().history;
+        history.pass = Pass { task: Some(ACTOR), doomed: 1, unlinks_reported: 0, began_ms: 5 };
+        history.unlinks_reported = 1;
+        let passes_at_once = |task, now_ms, is_closing| {
+            let mut history = history.clone();
+            history.is_closing = is_closing;
+            history.begin_pass(Some(task), now_ms);
+            history.passes_at_once
+        };
+        assert_eq!(passes_at_once(ACTOR, 5, false), 1);
+        assert_eq!(passes_at_once(ACTOR, 6, false), 0, "it has waited");
+        assert_eq!(passes_at_once(GONE, 5, false), 0, "that was another");
+        assert_eq!(passes_at_once(ACTOR, 5, true), 0, "nobody is to wait for a close");
+        assert!(asked(|history| history.passes_at_once = 1).is_some());
+        assert!(asked(|history| history.commits_after_a_failed = 1).is_some());
+    }
 
     #[test]
     fn each_retry_needs_a_reason_of_its_own_kind() {

@@ -24,6 +24,7 @@ pub mod retention;
 pub mod ring_shape;
 pub mod save_chain;
 pub mod scene;
+pub mod stored_once;
 pub mod views_agree;
 pub mod waits_for;
 
@@ -62,7 +63,7 @@ pub struct View<'a> {
     pub answer: Option<(TaskId, &'a Answer)>,
     /// The ring that readers of the engine see, where it is not the saved one.
     pub published: Option<&'a RingRecord>,
-    /// [`When::Drained`]: whose the bytes of each segment are, as the engine counts them.
+    /// [`When::Drained`], and [`When::Step`] after a rotation: whose the bytes of each segment are, as the engine counts them.
     pub owners: Option<&'a [(SegmentId, Owners)]>,
     /// What is wrong with the locks.
     pub locks: LockFacts,
@@ -76,6 +77,8 @@ pub struct View<'a> {
     pub steps_max: u64,
     /// [`When::Drained`]: tasks that should have ended.
     pub unfinished: &'a [TaskId],
+    /// [`When::Drained`]: artifacts that are queued to be copied.
+    pub refreshes_waiting: usize,
 }
 
 /// The tasks of a run.
@@ -114,11 +117,12 @@ pub struct Oracle {
 }
 
 /// All oracles, in the order in which they are asked at the same moment: causes before consequences.
-pub const ORACLES: [Oracle; 26] = [
+pub const ORACLES: [Oracle; 28] = [
     save_chain::ORACLE,
     active_is_never_evicted::ORACLE,
     no_resurrection::ORACLE,
     active_advances::ORACLE,
+    active_advances::OF_A_FULL_ONE,
     ring_shape::ORACLE,
     retention::ORACLE,
     lock_order::ORACLE,
@@ -138,6 +142,7 @@ pub const ORACLES: [Oracle; 26] = [
     no_lost_push::ORACLE,
     reads_linearize::ORACLE,
     honest::ORACLE,
+    stored_once::ORACLE,
     no_orphan::ORACLE,
     capacity::ORACLE,
     capacity::OF_THE_DOOMED,

@@ -1,4 +1,5 @@
-//! ring-shape: members stand in the order in which they were pushed, and no generation holds more than its limit.
+//! ring-shape: members stand in the order in which they were pushed, no generation holds more than its limit, and a segment
+//! counts as many bytes as when it joined, also when it is doomed.
 //!
 //! Asked at each save. Legal meanwhile: a generation that was larger before the engine was opened with smaller limits, until
 //! the next push. That no segment is listed twice and that generations do not get younger
@@ -6,8 +7,8 @@
 
 use super::scene::{Scene, ring, save, segment};
 use super::{Finding, Oracle, View, When, number};
-use segment_engine::Ring;
 use segment_engine::ring::Generation;
+use segment_engine::{Ring, SegmentId};
 
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
@@ -44,6 +45,16 @@ fn check(view: &View<'_>) -> Option<Finding> {
             return found(format!("generation {generation:?} holds {count} segments, its limit is {limit}"));
         }
     }
+    let sizes = |ring: &Ring| -> Vec<(SegmentId, u64)> {
+        let doomed = ring.doomed().iter().map(|doomed| (doomed.segment, doomed.bytes));
+        ring.members().iter().map(|member| (member.segment, member.bytes)).chain(doomed).collect()
+    };
+    let was = before.map(sizes).unwrap_or_default();
+    for (segment, bytes) in sizes(ring) {
+        if let Some((_, other)) = was.iter().find(|(other, _)| *other == segment).filter(|(_, other)| *other != bytes) {
+            return found(format!("segment {} counts {bytes} bytes, and counted {other}", number(segment)));
+        }
+    }
     let mut last = 0;
     for member in ring.members() {
         // a new segment comes after all that joined before it
@@ -54,4 +65,29 @@ fn check(view: &View<'_>) -> Option<Finding> {
         last = place;
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_doomed_counts_as_it_did() {
+        let doomed_as = |bytes| {
+            let before = ring(|ring| [1, 2].into_iter().for_each(|number| ring.push(segment(number), 5)));
+            let mut after = ring(|ring| {
+                [(1, bytes), (2, 5)].into_iter().for_each(|(number, bytes)| ring.push(segment(number), bytes))
+            });
+            after.doom(segment(1));
+            let scene = Scene::with(|scene| {
+                (scene.history.saves, scene.saving) = (vec![save(2, 1, before)], save(3, 2, after))
+            });
+            scene.ask(&ORACLE).map(|finding| finding.sentence)
+        };
+        assert_eq!(doomed_as(5), None);
+        assert_eq!(
+            doomed_as(4).as_deref(),
+            Some("actor#1 saved a ring in which segment 1 counts 4 bytes, and counted 5")
+        );
+    }
 }

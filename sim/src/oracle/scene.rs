@@ -36,6 +36,8 @@ pub struct Scene {
     pub steps: u64,
     /// Tasks that should have ended.
     pub unfinished: Vec<TaskId>,
+    /// Artifacts that are queued to be copied.
+    pub refreshes_waiting: usize,
 }
 
 /// The segment of this number.
@@ -90,6 +92,7 @@ impl Scene {
             state_holder: None,
             steps: 5,
             unfinished: Vec::new(),
+            refreshes_waiting: 0,
         }
     }
 
@@ -114,6 +117,7 @@ impl Scene {
             steps: self.steps,
             steps_max: Scene::STEPS_MAX,
             unfinished: &self.unfinished,
+            refreshes_waiting: self.refreshes_waiting,
         })
     }
 }
@@ -127,8 +131,8 @@ impl Tasks for Scene {
         task == ACTOR
     }
 
-    fn parent(&self, _task: TaskId) -> Option<TaskId> {
-        None
+    fn parent(&self, task: TaskId) -> Option<TaskId> {
+        (task == ACTOR).then_some(GONE)
     }
 
     fn place(&self, _task: TaskId) -> &'static str {

@@ -59,7 +59,8 @@ impl Env for SimEnv {
     }
 
     fn note(&self, point: Point) {
-        self.parts.watch.noted(point, || self.parts.conductor.current());
+        let conductor = &self.parts.conductor;
+        self.parts.watch.noted(point, || (conductor.current(), conductor.now_ms()));
         self.parts.conductor.note(point.name());
     }
 }

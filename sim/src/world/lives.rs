@@ -56,6 +56,7 @@ impl Stage {
         let engine = self.engine.borrow_mut().take();
         // a caller that has not ended keeps it open, and progress has told of that
         if let Some(engine) = engine.and_then(Arc::into_inner) {
+            self.watch.history().borrow_mut().is_closing = true;
             let teller = self.teller();
             let label = numbered(None, CLOSE, number as u32 + 1);
             self.env.parts.conductor.adopt(label, Role::Worker, async move {
@@ -69,7 +70,7 @@ impl Stage {
 
     /// Conducts until nothing can go on, or the process ends.
     fn conduct(&self, steps_max: u64) {
-        let (watch, ring) = (self.watch.clone(), self.ring.clone());
+        let (watch, ring, engine) = (self.watch.clone(), self.ring.clone(), self.engine.clone());
         let mut seen = Seen::default();
         let keeps_lineage = watch.keeps_lineage();
         let between = move |pulse: Pulse<'_>| {
@@ -80,7 +81,7 @@ impl Stage {
             if keeps_lineage {
                 watch.see(pulse, seen.published());
             }
-            watch.after_step(&mut seen, pulse);
+            watch.after_step(&mut seen, pulse, || Some(engine.borrow_mut().as_ref()?.owners()));
             if pulse.step() > steps_max { Proceed::Stop } else { Proceed::On }
         };
         self.env.parts.conductor.conduct(between, |woken| thread_rng().gen_range(0..woken));
@@ -88,9 +89,12 @@ impl Stage {
 
     /// Nothing can go on.
     fn drained(&self) {
-        let owners = self.engine.borrow_mut().as_ref().map(|engine| engine.owners());
+        let engine = self.engine.borrow_mut().clone();
+        let owners = engine.as_ref().map(|engine| engine.owners());
+        let waiting = engine.as_ref().map_or(0, |engine| engine.refreshes_waiting());
+        drop(engine);
         let ring = self.ring.borrow_mut().as_ref().map(|ring| ring.snapshot());
-        self.env.parts.conductor.look(|pulse| self.watch.drained(pulse, ring, owners));
+        self.env.parts.conductor.look(|pulse| self.watch.drained(pulse, ring, owners, waiting));
     }
 
     /// The process is gone: disk and catalog keep what survives that, and the oracles look at it.

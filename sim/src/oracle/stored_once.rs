@@ -1,0 +1,45 @@
+//! stored-once: of what is there already a put writes nothing.
+//!
+//! Asked when a put is answered whose bytes were there at once: if it has written since it began, or began again, then what
+//! readers see is what it wrote. Two puts of the same bytes under one key wait for each other, so the second finds the first
+//! one's. Legal: a row that a copy has moved meanwhile, and whose old segment was evicted before that was seen. Does not
+//! verify streams, which are written before they are known.
+
+use super::scene::{ACTOR, Scene};
+use super::{Finding, Oracle, View, When};
+use crate::history::{Answer, Begun, Putting};
+
+/// The oracle.
+pub const ORACLE: Oracle = Oracle {
+    name: "stored-once",
+    when: When::Answer,
+    check,
+    bad_scene: || {
+        Scene::with(|scene| {
+            let (content, bytes) = scene.history.contents.first_key_value().expect("there is an artifact");
+            let (content, bytes) = (*content, bytes.len() as u64);
+            scene.history.putting.push(Putting { task: ACTOR, key: 1, content, bytes, written: bytes });
+            scene.history.begun.insert(ACTOR, Begun { puts: Some(bytes), ..Begun::default() });
+            scene.history.durable_commits = scene.history.commits;
+            scene.answer = (ACTOR, Answer::Put { key: 1, content, since: 4 });
+        })
+    },
+};
+
+fn check(view: &View<'_>) -> Option<Finding> {
+    let history = view.history;
+    let (task, Answer::Put { key, content, since }) = view.answer? else {
+        return None;
+    };
+    let begun = history.begun.get(&task).filter(|begun| !begun.is_stream && begun.rows_moved == history.rows_moved)?;
+    let written = history.putting.iter().rfind(|put| put.task == task).map_or(0, |put| put.written);
+    let is_own = history
+        .sights_since(*key, *since)
+        .any(|sight| sight.step >= *since && sight.task == Some(task) && sight.content == Some(*content));
+    if written == 0 || is_own || begun.puts.is_none() {
+        return None;
+    }
+    let label = view.label(Some(task));
+    let sentence = format!("{label} wrote {written} bytes for key {key}, and what is there is of another");
+    Some(Finding { race: format!("{}: stored twice", view.kind(Some(task))), sentence })
+}
