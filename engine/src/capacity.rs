@@ -19,7 +19,8 @@ impl Limits {
     /// A sixteenth is left to the catalog, and one segment to the doomed one that is still on disk while its successor
     /// is already written; so that there is never a second one, a rotation waits until nothing is doomed. The rest is
     /// split evenly; what does not divide by three goes to the oldest generation. An artifact that is larger than a
-    /// segment gets one of its size, and the budget is exceeded by what it is larger.
+    /// segment gets one of its size, and the budget is exceeded by what it is larger; by more with each such artifact, as
+    /// segments are counted and not their bytes. So a segment should hold the largest that is usual.
     ///
     /// # Errors
     /// [`Error::BudgetTooSmall`] when the budget does not hold a ring of 1/1/1 and a doomed segment.

@@ -33,6 +33,14 @@ pub enum Error {
         /// The data directory.
         path: PathBuf,
     },
+    /// One part of a data directory is there without the other: an open would take all that it holds for garbage.
+    #[error("{missing} is missing, and {present} is not empty; restore it, or move what is left away to begin anew", missing = missing.display(), present = present.display())]
+    MissingPart {
+        /// The catalog, or the directory of the segments.
+        missing: PathBuf,
+        /// The other one.
+        present: PathBuf,
+    },
     /// The data directory was written by a version of the engine that this one does not know.
     #[error("the data directory has format {found}; this engine reads format {expected}")]
     UnknownFormat {

@@ -36,13 +36,14 @@ impl LocalEnv {
     /// more than some hundred segments needs a higher limit than the usual 1,024 (RLIMIT_NOFILE).
     ///
     /// # Errors
-    /// [`Error::DirectoryInUse`] when another process (or another `LocalEnv` of this one) has it open; [`Error::Io`] and
-    /// [`Error::Catalog`] when the system or RocksDB refuses.
+    /// [`Error::DirectoryInUse`] when another process (or another `LocalEnv` of this one) has it open;
+    /// [`Error::MissingPart`] when segments have lost their catalog, or it them; [`Error::Io`] and [`Error::Catalog`] when the
+    /// system or RocksDB refuses.
     pub fn open(directory: &Path) -> Result<LocalEnv> {
-        let segments = directory.join("segments");
+        let (segments, catalog) = (directory.join("segments"), directory.join("catalog"));
         let missing: Vec<&Path> = directory.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
         // trusted next: nothing. The directories may be gone after a power loss, with everything in them
-        fs::create_dir_all(&segments).map_err(|source| io_error("create", &segments, source))?;
+        fs::create_dir_all(directory).map_err(|source| io_error("create", directory, source))?;
         let path = directory.join("LOCK");
         let lock = File::options()
             .create(true)
@@ -56,8 +57,13 @@ impl LocalEnv {
             Err(TryLockError::Error(source)) => return Err(io_error("lock", &path, source)),
         }
         let lock = Arc::new(lock);
-        let catalog = RocksCatalog::open_locked(&directory.join("catalog"), lock.clone())?;
-        // trusted next: the three entries of the data directory, and its own, survive a power loss
+        check_parts(&segments, &catalog)?;
+        fs::create_dir_all(&segments).map_err(|source| io_error("create", &segments, source))?;
+        // trusted next: where there is a catalog, there are the segments
+        sync(directory)?;
+        let opened = RocksCatalog::open_locked(&catalog, lock.clone())?;
+        // trusted next: the catalog and all entries survive a power loss; where there are bytes in a segment, there is one
+        sync(&catalog)?;
         sync(directory)?;
         for created in missing {
             match created.parent() {
@@ -65,7 +71,8 @@ impl LocalEnv {
                 _ => sync(Path::new("."))?,
             }
         }
-        Ok(LocalEnv { disk: LocalDisk { directory: Arc::new(segments), files: Arc::default(), _lock: lock }, catalog })
+        let disk = LocalDisk { directory: Arc::new(segments), files: Arc::default(), _lock: lock };
+        Ok(LocalEnv { disk, catalog: opened })
     }
 }
 
@@ -273,6 +280,28 @@ impl Open {
         self.writing.fetch_sub(bytes.len() as u64, Ordering::Relaxed);
         written
     }
+}
+
+/// Sees that neither the catalog nor the segments are there without the other. An empty segment may be: it was made last.
+fn check_parts(segments: &Path, catalog: &Path) -> Result<()> {
+    // what RocksDB looks for: without it, it makes a new database
+    let has_catalog = catalog.join("CURRENT").exists();
+    let missing = |missing: &Path, present: &Path| {
+        Err(Error::MissingPart { missing: missing.to_path_buf(), present: present.to_path_buf() })
+    };
+    match (has_catalog, segments.exists()) {
+        (true, true) | (false, false) => return Ok(()),
+        (true, false) => return missing(segments, catalog),
+        (false, true) => {}
+    }
+    let failed = |source| io_error("list", segments, source);
+    for entry in fs::read_dir(segments).map_err(failed)? {
+        let file = entry.and_then(|entry| entry.metadata()).map_err(failed)?;
+        if file.is_file() && file.len() > 0 {
+            return missing(catalog, segments);
+        }
+    }
+    Ok(())
 }
 
 /// Syncs a directory's entries.

@@ -122,6 +122,40 @@ async fn an_open_evicts_a_stray_file_and_drops_what_has_lost_its_file() {
 }
 
 #[tokio::test]
+async fn segments_without_their_catalog_and_a_catalog_without_its_segments_are_left_as_they_are() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path()).await;
+    engine.put(b"a", "a".into()).await.unwrap();
+    engine.close().await.unwrap();
+    let aside = tempfile::tempdir_in(directory.path()).unwrap();
+    for (gone, left) in [("catalog", "segments"), ("segments", "catalog")] {
+        let [gone, left] = [gone, left].map(|part| directory.path().join(part));
+        let kept = aside.path().join("kept");
+        std::fs::rename(&gone, &kept).unwrap();
+        for _ in 0..2 {
+            let opened = LocalEnv::open(directory.path()).err();
+            let is_told = |error: Error| matches!(error, Error::MissingPart { missing, present } if (&missing, &present) == (&gone, &left));
+            assert!(opened.is_some_and(is_told));
+        }
+        std::fs::rename(&kept, &gone).unwrap();
+        let engine = open(directory.path()).await;
+        assert_eq!((engine.repairs(), engine.get(b"a").await.unwrap()), (&[][..], Some("a".into())));
+        engine.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_first_open_that_was_cut_off_is_no_loss() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(directory.path().join("segments")).unwrap();
+    std::fs::write(directory.path().join("segments").join(SegmentId::from_u128(7).file_name()), b"").unwrap();
+    std::fs::create_dir_all(directory.path().join("catalog")).unwrap();
+    let engine = open(directory.path()).await;
+    assert_eq!(engine.repairs(), [Repair::StrayFile { segment: SegmentId::from_u128(7) }]);
+    engine.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn verify_tells_of_damaged_bytes_and_rows_that_do_not_agree() {
     let directory = tempfile::tempdir().unwrap();
     let engine = open(directory.path()).await;
