@@ -1,13 +1,14 @@
 //! One sentence for a failing plan: who was where, what came meanwhile, and what is wrong since.
 //!
-//! Built from what the plan's injections did in the run and from what the oracle found. Where the oracle's own sentence
-//! names everybody who was held, it says all there is to say.
+//! Built from what the plan's injections did in the run, from how its lives of the process ended, and from what the oracle
+//! found. Where the oracle's own sentence names everybody who was held, it says all there is to say.
 
 use crate::workload::Workload;
 use segment_engine::ring_state::RingRecord;
-use segment_sim::plan::{Action, Crash, CrashKind, Injection, Moment, Plan, Until};
+use segment_sim::plan::{Action, CrashKind, Injection, Plan, Until};
 use segment_sim::record::Record;
 use segment_sim::site::{Site, SiteName};
+use segment_sim::trace::ProcessEnd;
 use segment_sim::world::Story;
 
 /// The sentence of a run of a plan; of one that passes, that it does.
@@ -15,7 +16,8 @@ pub fn of(plan: &Plan<Workload>, story: &Story, record: &Record) -> String {
     let Some(first) = record.violations.first() else {
         return "nothing is wrong".to_string();
     };
-    let mut clauses: Vec<(u64, String)> = Vec::new();
+    // of one step the end of the process comes last: nothing goes on after it
+    let mut clauses: Vec<(u64, bool, String)> = Vec::new();
     for Injection { site, action } in &plan.schedule.injections {
         // a wait is told where it begins
         let step = if let Action::Hold(_) = action { arrival_of(story, site) } else { step_of(story, site) };
@@ -37,22 +39,22 @@ pub fn of(plan: &Plan<Workload>, story: &Story, record: &Record) -> String {
             Action::CancelOnce(site) => {
                 format!("the caller of {task} is dropped once {} {}", site.task, deed(story, site))
             }
-            Action::Crash(kind) => format!("{} with {task} {doing}", end(*kind)),
+            // told below, with the other ends
+            Action::Crash(_) => continue,
         };
-        clauses.push((step, clause));
+        clauses.push((step, false, clause));
     }
-    for Crash { kind, at } in &plan.schedule.crashes {
-        let clause = match at {
-            Moment::At(site) => format!("{} with {} {}", end(*kind), site.task, doing(&site.point)),
-            _ => format!("{} when nothing can go on", end(*kind)),
+    // one that comes after what is wrong has no part in it; what a crash has left is wrong in the step of the crash
+    for (ProcessEnd { step, kind, .. }, site) in ends(story).filter(|(end, _)| end.step <= first.step) {
+        let clause = match site {
+            Some(SiteName { task, point, .. }) => format!("{} with {task} {}", end(*kind), doing(point)),
+            None => format!("{} when nothing can go on", end(*kind)),
         };
-        let step = if let Moment::At(site) = at { step_of(story, site) } else { None };
-        clauses.push((step.unwrap_or(u64::MAX), clause));
+        clauses.push((*step, true, clause));
     }
     clauses.sort();
-    clauses.dedup();
     let mut said: Vec<String> = Vec::new();
-    for (_, clause) in clauses {
+    for (_, _, clause) in clauses {
         said.push(if said.contains(&clause) { format!("{clause} again") } else { clause });
     }
     let mut sentence = said.join(", then ");
@@ -84,6 +86,11 @@ fn step_of(story: &Story, site: &SiteName) -> Option<u64> {
 pub(crate) fn error_words(errno: i32) -> String {
     let error = std::io::Error::from_raw_os_error(errno).to_string();
     error.split(" (").next().unwrap_or_default().to_lowercase()
+}
+
+/// The ends of the process as they came, each with the site at which it came; with none when nothing could go on.
+pub(crate) fn ends(story: &Story) -> impl Iterator<Item = (&ProcessEnd, Option<&SiteName>)> {
+    story.trace.process_ends().iter().zip(story.ends.iter().map(Option::as_ref))
 }
 
 /// How a life of the process ends.
@@ -185,5 +192,90 @@ fn change(story: &Story, index: usize) -> String {
     match changes.as_slice() {
         [] => "has saved the ring".to_string(),
         changes => format!("has {} and saved", changes.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Scenario;
+    use segment_sim::plan::{Crash, Moment, Schedule};
+    use segment_sim::verdict::Violation;
+    use segment_sim::world::{Mode, Worker};
+
+    /// The sentence of a run whose lives end so, were something wrong in its `step`; and the steps of the ends.
+    fn told(crashes: &[(CrashKind, Moment)], injections: Vec<Injection>, step: u64) -> (String, Vec<u64>) {
+        let scenario = Scenario::named("power-loss-anywhere").unwrap();
+        let mut plan = scenario.plan(7, None);
+        let crashes = crashes.iter().map(|(kind, at)| Crash { kind: *kind, at: at.clone() }).collect();
+        plan.schedule = Schedule { injections, crashes, ..Schedule::in_order(7) };
+        let mode = Mode { keep_trace: true, ..Mode::default() };
+        let outcome = scenario.run(&mut Worker::new().unwrap(), &plan, mode).unwrap();
+        let mut record = outcome.record;
+        let [oracle, race, sentence] = ["oracle", "race", "it is wrong"].map(str::to_string);
+        record.violations = vec![Violation { oracle, step, race, sentence }];
+        let story = outcome.story.unwrap();
+        (of(&plan, &story, &record), ends(&story).map(|(end, _)| end.step).collect())
+    }
+
+    fn site(text: &str) -> SiteName {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_crash_is_told_where_it_came_whatever_the_plan_says_of_its_moment() {
+        for (kind, at, words) in [
+            (CrashKind::Kill, Moment::Step(1), "the process is killed with "),
+            (
+                CrashKind::PowerLoss,
+                Moment::Site("evictor@EvictorWoken".to_string(), 1),
+                "the power fails with evictor just woken: ",
+            ),
+            (
+                CrashKind::Kill,
+                Moment::At(site("evictor@EvictorWoken")),
+                "the process is killed with evictor just woken: ",
+            ),
+            (CrashKind::PowerLoss, Moment::Idle, "the power fails when nothing can go on: "),
+            (CrashKind::Close, Moment::Idle, "the engine is closed and the power fails when nothing can go on: "),
+            // what a life does not come to leaves it to its end
+            (CrashKind::Kill, Moment::Step(100_000), "the process is killed when nothing can go on: "),
+        ] {
+            let (sentence, ends) = told(&[(kind, at)], Vec::new(), u64::MAX);
+            assert!(sentence.starts_with(words) && sentence.ends_with(": it is wrong"), "{sentence}");
+            assert_eq!(
+                (ends.len(), sentence.matches("when nothing can go on").count()),
+                (1, words.matches("when").count())
+            );
+        }
+    }
+
+    #[test]
+    fn an_end_has_its_place_among_the_others_and_each_is_told_once() {
+        let wakes = site("open#1/evictor#1@EvictorWoken");
+        let injections = vec![Injection { site: wakes, action: Action::Crash(CrashKind::Kill) }];
+        let idle = |kind| (kind, Moment::Idle);
+        let crashes = [idle(CrashKind::Kill), idle(CrashKind::PowerLoss), idle(CrashKind::PowerLoss)];
+        let (sentence, ends) = told(&crashes, injections, u64::MAX);
+        assert_eq!(
+            sentence,
+            "the process is killed when nothing can go on, then the process is killed with open#1/evictor#1 just woken, \
+             then the power fails when nothing can go on: it is wrong"
+        );
+        assert_eq!(ends.len(), 3);
+    }
+
+    #[test]
+    fn an_end_after_what_is_wrong_is_left_out() {
+        let crashes = [(CrashKind::Kill, Moment::Idle), (CrashKind::Kill, Moment::Idle)];
+        let (sentence, ends) = told(&crashes, Vec::new(), u64::MAX);
+        assert_eq!(
+            sentence,
+            "the process is killed when nothing can go on, then the process is killed when nothing can go on again: it is wrong"
+        );
+        let at = |step| told(&crashes, Vec::new(), step).0;
+        assert_eq!(at(ends[0] - 1), "it is wrong");
+        assert_eq!([at(ends[0]), at(ends[1] - 1)], ["the process is killed when nothing can go on: it is wrong"; 2]);
+        assert_eq!(at(ends[1]), sentence);
     }
 }

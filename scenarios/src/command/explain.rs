@@ -76,7 +76,7 @@ pub fn explain(plan: &Plan<Workload>, expected: Option<&Expected>, command: Stri
     let first = scenario.run(&mut worker, plan, Mode { keep_trace: true, ..Mode::default() })?;
     let second = scenario.run(&mut worker, plan, Mode { madsim_seed: 1, ..Mode::default() })?;
     let story = story_of(&first);
-    let mut run = Told::of(&plan.schedule, &first, story);
+    let mut run = Told::of(&first, story);
     race::mark(&mut run, &plan.schedule);
     let twin = beside(&mut worker, plan, &first, &run)?;
     let verdict = corpus::verdict(&first, &second, expected);
@@ -122,7 +122,7 @@ fn beside(worker: &mut Worker, plan: &Plan<Workload>, first: &Outcome, run: &Tol
     for candidate in candidates {
         let outcome = scenario.run(worker, &candidate.plan, Mode { keep_trace: true, ..Mode::default() })?;
         if outcome.record.violations.is_empty() {
-            let mut told = Told::of(&candidate.plan.schedule, &outcome, story_of(&outcome));
+            let mut told = Told::of(&outcome, story_of(&outcome));
             race::mark_like(&mut told, run);
             let parts_at = twin::parts_at(run, &told);
             return Ok(Twin::Beside { without: candidate.without, run: Box::new(told), parts_at });

@@ -5,9 +5,9 @@
 use super::rings::{Saved, number};
 use crate::sentence::{self, error_words};
 use segment_sim::lineage::Moved;
-use segment_sim::plan::{Action, Crash, Schedule, Until};
+use segment_sim::plan::{Action, Until};
 use segment_sim::site::{Site, SiteName, TaskId};
-use segment_sim::trace::{Event, What};
+use segment_sim::trace::{Event, ProcessEnd, What};
 use segment_sim::world::Story;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -85,28 +85,12 @@ pub enum Happened {
 }
 
 /// The ends of the process: after which step, and how.
-pub fn ends(schedule: &Schedule, story: &Story) -> Vec<(u64, String)> {
-    let crashes = story.trace.events().iter().filter(|event| event.what == What::Crashed);
-    let mut midway = crashes.map(|event| event.step);
-    // where nothing could go on, no event tells of the end; what the catalog said afterwards does
-    let mut views = story.lineage.views.iter().filter(|views| views.published.is_none() && views.is_recovering);
-    let mut last = 0;
-    let mut crashes = schedule.crashes.iter();
-    let step_of = |site: &Option<SiteName>| {
-        let step = match site {
-            Some(_) => midway.next(),
-            None => views.find(|views| views.step > last).map(|views| views.step),
-        };
-        last = step.unwrap_or(last);
-        let planned = crashes.next().map(|Crash { kind, .. }| *kind);
-        let injected = story.fired.iter().find_map(|injection| match injection.action {
-            Action::Crash(kind) if site.as_ref() == Some(&injection.site) => Some(kind),
-            _ => None,
-        });
-        let how = injected.or(planned).map_or("the process ends", sentence::end);
-        (last, site.as_ref().map_or(format!("{how} when nothing can go on"), |site| format!("{how} at {site}")))
+pub fn ends(story: &Story) -> Vec<(u64, String)> {
+    let told = |(ProcessEnd { step, kind, .. }, site): (&ProcessEnd, Option<&SiteName>)| {
+        let at = site.map_or("when nothing can go on".to_string(), |site| format!("at {site}"));
+        (*step, format!("{} {at}", sentence::end(*kind)))
     };
-    story.ends.iter().map(step_of).collect()
+    sentence::ends(story).map(told).collect()
 }
 
 /// The lanes, in the order of the spawns.

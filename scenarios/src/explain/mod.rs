@@ -21,7 +21,6 @@ pub mod twin;
 use lanes::{Lane, Moment};
 use lineage::{Seen, Segment};
 use rings::Saved;
-use segment_sim::plan::Schedule;
 use segment_sim::verdict::{Verdict, Violation};
 use segment_sim::world::{Outcome, Story};
 use serde::{Deserialize, Serialize};
@@ -82,9 +81,9 @@ pub struct Told {
 
 impl Told {
     /// A run with its trace kept.
-    pub fn of(schedule: &Schedule, outcome: &Outcome, story: &Story) -> Told {
+    pub fn of(outcome: &Outcome, story: &Story) -> Told {
         let saves = rings::saves(story);
-        let ends = lanes::ends(schedule, story);
+        let ends = lanes::ends(story);
         let moments = lanes::moments(story, &saves);
         let steps = outcome.record.sites;
         let was_cut = outcome.record.violations.iter().any(|violation| violation.oracle == "progress");
