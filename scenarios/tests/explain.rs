@@ -126,8 +126,11 @@ fn a_trace_is_json_in_the_order_of_time() {
         assert!(times.is_sorted());
         let count = |phase: &str| events.iter().filter(|event| event["ph"] == phase).count();
         assert_eq!(count("b"), count("e"));
-        let beside = if let Twin::Beside { run, .. } = &explained.twin { run.moments.len() } else { 0 };
-        assert_eq!(count("i"), explained.run.moments.len() + beside);
+        let beside = if let Twin::Beside { run, .. } = &explained.twin { Some(run.as_ref()) } else { None };
+        let runs = || std::iter::once(&explained.run).chain(beside);
+        let ends = runs().map(|run| run.ends.len()).sum::<usize>();
+        assert_eq!(events.iter().filter(|event| event["s"] == "g").count(), ends);
+        assert_eq!(count("i"), ends + runs().map(|run| run.moments.len()).sum::<usize>());
         // slices of one thread lie in each other or beside each other
         let mut open: std::collections::BTreeMap<(u64, u64), Vec<u64>> = std::collections::BTreeMap::new();
         for event in events.iter().filter(|event| event["ph"] == "X") {

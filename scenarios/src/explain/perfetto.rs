@@ -1,7 +1,7 @@
 //! A run as a trace in Chrome's format, for ui.perfetto.dev and chrome://tracing.
 //!
 //! A step is a millisecond. Each run is a process and each task a thread; moments are instants, and stretches are slices.
-//! Locks are asynchronous slices: they need not nest.
+//! Locks are asynchronous slices: they need not nest. The end of a life of the process is a global instant.
 
 use super::lanes::{Lane, Moment};
 use super::spans::{Doing, Span};
@@ -44,6 +44,7 @@ fn tell(events: &mut Vec<Value>, process: u32, name: &str, told: &Told) {
     for (id, span) in told.spans.iter().enumerate() {
         tell_span(events, process, id, span);
     }
+    events.extend(told.ends.iter().map(|(step, how)| end(process, *step, how)));
     let mut last = (0, 0);
     for moment in &told.moments {
         // moments of one step follow each other
@@ -53,6 +54,11 @@ fn tell(events: &mut Vec<Value>, process: u32, name: &str, told: &Told) {
             "pid": process, "tid": lane + 1, "ts": moment.step * STEP_US + last.1.min(STEP_US - 2),
             "args": { "step": moment.step, "site": site, "what": what, "says": says, "segments": segments, "found": found } }));
     }
+}
+
+/// The end of a life of the process, across all tasks.
+fn end(process: u32, step: u64, how: &str) -> Value {
+    json!({ "ph": "i", "s": "g", "name": how, "cat": "end", "pid": process, "tid": 0, "ts": after(step), "args": { "step": step } })
 }
 
 fn tell_span(events: &mut Vec<Value>, process: u32, id: usize, span: &Span) {

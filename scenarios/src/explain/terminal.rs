@@ -11,6 +11,9 @@ use std::fmt::{self, Write};
 /// Lanes that are drawn: what is in later ones is told and has no line.
 const LANES_MAX: usize = 32;
 
+/// The width of the rule between two lives of the process.
+const RULE_COLUMNS: usize = 100;
+
 /// The whole of it. `is_all` shows every moment and every lane, and not the race alone.
 pub fn text(explained: &Explained, is_all: bool) -> String {
     let mut text = String::new();
@@ -77,7 +80,12 @@ fn write_graph(text: &mut String, run: &Told, is_all: bool, parts: Option<usize>
     lanes.truncate(LANES_MAX);
     let width = lanes.iter().map(|lane| run.label(*lane).chars().count()).max().unwrap_or(0);
     let mut hidden = 0;
+    let mut ends = (2..).zip(&run.ends).peekable();
     for (place, moment) in run.moments.iter().enumerate() {
+        while let Some((life, (step, how))) = ends.next_if(|(_, (step, _))| *step < moment.step) {
+            write_hidden(text, &mut hidden, run, &lanes, *step)?;
+            write_end(text, *step, how, life)?;
+        }
         if !is_shown(moment) {
             hidden += 1;
             continue;
@@ -92,6 +100,10 @@ fn write_graph(text: &mut String, run: &Told, is_all: bool, parts: Option<usize>
         let parted = if parts == Some(place) { "  <- the twin parts here" } else { "" };
         let line = format!("{:>6} {race}{graph} {label:<width$}  {point:<14} {says}{found}{parted}", moment.step);
         writeln!(text, "{}", line.trim_end())?;
+    }
+    for (life, (step, how)) in ends {
+        write_hidden(text, &mut hidden, run, &lanes, *step)?;
+        write_end(text, *step, how, life)?;
     }
     write_hidden(text, &mut hidden, run, &lanes, run.steps)?;
     writeln!(text, "        o moment  * of the race  | there  H held by the plan  : waits for a lock  # holds one")
@@ -112,6 +124,12 @@ fn write_hidden(text: &mut String, hidden: &mut usize, run: &Told, lanes: &[usiz
         *hidden = 0;
     }
     Ok(())
+}
+
+/// The rule where a life of the process ends and the next one begins.
+fn write_end(text: &mut String, step: u64, how: &str, life: usize) -> fmt::Result {
+    let words = format!("{step:>6} ---- {how}, life {life} ");
+    writeln!(text, "{words:-<RULE_COLUMNS$}")
 }
 
 fn glyph(run: &Told, lane: usize, moment: &Moment) -> char {
@@ -213,4 +231,48 @@ fn cells(segment: &Segment) -> [String; 10] {
         segment.on_disk.map_or("-".to_string(), |bytes| format!("{bytes} B")),
         rocksdb,
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moment(step: u64, is_brief: bool) -> Moment {
+        let [site, point] = ["put#1@Start", "Start"].map(str::to_string);
+        Moment {
+            step,
+            lane: 0,
+            site,
+            point,
+            what: Happened::Passed,
+            since: None,
+            segments: Vec::new(),
+            says: String::new(),
+            save: None,
+            is_race: false,
+            is_brief,
+            found: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_rule_stands_where_a_life_of_the_process_ends_also_between_moments_that_are_not_shown() {
+        let lane = Lane { label: "put#1".to_string(), parent: None, from: 0, to: None, end: String::new() };
+        let moments = [(1, true), (2, false), (3, true), (4, false), (6, false)].map(|(step, is)| moment(step, is));
+        let [power, kill] = ["the power fails at put#1@Start", "the process is killed"].map(str::to_string);
+        let ends = vec![(2, power), (5, kill.clone()), (7, kill)];
+        let run = Told { steps: 7, lanes: vec![lane], moments: moments.into(), ends, ..Told::default() };
+        let mut text = String::new();
+        write_graph(&mut text, &run, false, None).unwrap();
+        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        let is = |line: &str| line.split_whitespace().next().unwrap_or_default().to_string();
+        assert_eq!(lines.iter().map(|line| is(line)).collect::<Vec<_>>(), EXPECTED, "{text}");
+        let rules: Vec<&&str> = lines.iter().filter(|line| line.contains("----")).collect();
+        assert!(rules[0].starts_with("     2 ---- the power fails at put#1@Start, life 2 ----"), "{text}");
+        assert!(rules[1].contains(", life 3 -") && rules[2].contains(", life 4 -"), "{text}");
+        assert!(rules.iter().all(|rule| rule.len() == RULE_COLUMNS), "{text}");
+    }
+
+    /// The first words of the lines of that test: steps, the line of a lane before what is hidden, and the legend.
+    const EXPECTED: [&str; 9] = ["1", "|", "2", "3", "|", "5", "|", "7", "o"];
 }
