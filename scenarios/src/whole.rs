@@ -1,13 +1,9 @@
 //! Files that are written as a whole or not at all.
 #![allow(clippy::disallowed_methods, reason = "plans and searches are files")]
 
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io::{Error, ErrorKind, Result, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-
-/// Of new files, as far as the umask lets them.
-const MODE: u32 = 0o666;
 
 /// Writes a file as a whole or not at all. A link stays, and the file that it leads to is written.
 ///
@@ -15,11 +11,9 @@ const MODE: u32 = 0o666;
 /// What the system says, and a path that is there and is no regular file: that one would be replaced.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let path = place(path)?;
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let made = tempfile::Builder::new().permissions(Permissions::from_mode(MODE)).tempfile_in(directory);
-    // the error names the file that replaces it, which says nothing to who asked
-    let mut file =
-        made.map_err(|error| error.raw_os_error().map_or_else(|| error.kind().into(), Error::from_raw_os_error))?;
+    // not by the builder's own way to make a file: its errors have no number, and read otherwise than all others
+    let make = |path: &Path| fs::File::options().write(true).create_new(true).open(path);
+    let mut file = tempfile::Builder::new().make_in(parent(&path), make)?;
     file.write_all(bytes)?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
@@ -31,6 +25,11 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// What the system says, and that it is none.
 pub fn check(path: &Path) -> Result<()> {
     if fs::metadata(path)?.is_file() { Ok(()) } else { Err(Error::other("it is no regular file")) }
+}
+
+/// The directory that a file is in.
+pub fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Where the file is, or will be.
@@ -46,7 +45,7 @@ fn place(path: &Path) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt, symlink};
     use std::os::unix::net::UnixListener;
 
     #[test]
@@ -61,6 +60,16 @@ mod tests {
         write(&link, b"two").unwrap();
         assert!(link.is_symlink());
         assert_eq!(fs::read(&file).unwrap(), b"two");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_made_is_refused_in_the_words_of_the_system() {
+        for path in ["/no/such/directory/file", "/dev/null/file", "/proc/file"] {
+            assert_eq!(
+                write(Path::new(path), b"").unwrap_err().to_string(),
+                fs::write(path, "").unwrap_err().to_string()
+            );
+        }
     }
 
     #[test]
