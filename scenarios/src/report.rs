@@ -1,5 +1,6 @@
 //! Reports: pure functions of records. What repeats (`result`) is kept apart from what was measured.
 
+use crate::command::ENGINE;
 use crate::confidence;
 use crate::scenario::Scenario;
 use crate::shell::quoted;
@@ -39,9 +40,11 @@ pub struct Report {
     pub format: u32,
     /// The hash of the engine's sources.
     pub engine: String,
-    /// The worst of the sweeps.
+    /// The worst of the sweeps, and at least VOID where not all of them were made.
     pub verdict: Verdict,
-    /// One for each scenario.
+    /// Why it is VOID besides what the sweeps say.
+    pub void: Vec<String>,
+    /// One for each scenario that was swept.
     pub sweeps: Vec<SweepRecord>,
 }
 
@@ -82,6 +85,26 @@ pub struct Measured {
     pub cpu_seconds: f64,
     /// Threads.
     pub jobs: usize,
+}
+
+impl Report {
+    /// Of nothing yet: it is to be judged.
+    pub fn new() -> Report {
+        Report { format: 1, engine: ENGINE.to_string(), verdict: Verdict::Void, void: Vec::new(), sweeps: Vec::new() }
+    }
+
+    /// Takes in how it stands: why not all that was asked for is in it, if it is not.
+    pub fn judge(&mut self, void: Option<String>) {
+        self.void = void.into_iter().collect();
+        let worst = self.sweeps.iter().map(|record| record.result.verdict).max().unwrap_or(Verdict::Void);
+        self.verdict = if self.void.is_empty() { worst } else { worst.max(Verdict::Void) };
+    }
+}
+
+impl Default for Report {
+    fn default() -> Report {
+        Report::new()
+    }
 }
 
 impl SweepResult {

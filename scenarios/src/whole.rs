@@ -1,6 +1,7 @@
 //! Files that are written as a whole or not at all.
-#![allow(clippy::disallowed_methods, reason = "plans and searches are files")]
+#![allow(clippy::disallowed_methods, reason = "plans, searches and reports are files")]
 
+use rustix::fs::{Access, access};
 use std::fs;
 use std::io::{Error, ErrorKind, Result, Write};
 use std::path::{Path, PathBuf};
@@ -17,6 +18,30 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     file.write_all(bytes)?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
+}
+
+/// The same; but a device or a pipe that is there gets the bytes.
+///
+/// # Errors
+/// What the system says.
+pub fn write_or_send(path: &Path, bytes: &[u8]) -> Result<()> {
+    if is_device(path) { fs::File::options().write(true).open(path)?.write_all(bytes) } else { write(path, bytes) }
+}
+
+/// Whether something is there that takes bytes and keeps no file of them: a device, a pipe.
+pub fn is_device(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir())
+}
+
+/// Sees whether [`write_or_send`] has a place there, and changes nothing: a pipe would take an open for the beginning.
+///
+/// # Errors
+/// What the system says.
+pub fn check_place(path: &Path) -> Result<()> {
+    if is_device(path) {
+        return Ok(access(path, Access::WRITE_OK)?);
+    }
+    Ok(access(parent(&place(path)?), Access::WRITE_OK)?)
 }
 
 /// Sees that a path is a regular file.
@@ -60,6 +85,29 @@ mod tests {
         write(&link, b"two").unwrap();
         assert!(link.is_symlink());
         assert_eq!(fs::read(&file).unwrap(), b"two");
+    }
+
+    #[test]
+    fn a_place_is_seen_without_a_trace_and_a_pipe_gets_the_bytes() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        check_place(&file).unwrap();
+        assert!(!file.exists());
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let pipe = PathBuf::from(format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&writer)));
+        check_place(&pipe).unwrap();
+        write_or_send(&pipe, b"sent").unwrap();
+        drop(writer);
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut reader, &mut text).unwrap();
+        assert_eq!(text, "sent");
+        for (path, words) in [
+            (directory.path(), "it is no regular file"),
+            (&directory.path().join("no/file"), "No such file or directory (os error 2)"),
+            (Path::new("/dev/null/file"), "Not a directory (os error 20)"),
+        ] {
+            assert_eq!(check_place(path).unwrap_err().to_string(), words);
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The command as its users meet it: exit codes, one-line errors, files.
 #![allow(clippy::disallowed_methods, reason = "runs the command and reads what it wrote")]
 
+use segment_sim::verdict::Verdict;
 use segsim::report::Report;
 use segsim::soak::mount;
 use std::path::Path;
@@ -118,6 +119,42 @@ fn a_sweep_prints_its_verdict_and_writes_what_it_printed() {
     for sweep in &report.sweeps {
         assert!(stdout(&output).contains(&sweep.result.text()));
     }
+}
+
+#[test]
+fn a_sweep_that_is_killed_leaves_a_void_report_of_what_it_has() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("report.json");
+    std::fs::write(&path, "an earlier one").unwrap();
+    let arguments = ["sweep", "--scenario", "concurrent-pushes", "--scenario", "same-key", "--seeds", "5000"];
+    let mut sweep = Command::new(env!("CARGO_BIN_EXE_segsim"));
+    let sweep = sweep.args(arguments).arg("--report").arg(&path).stdout(Stdio::null());
+    let mut sweep = sweep.stderr(Stdio::null()).spawn().unwrap();
+    let read = || serde_json::from_slice::<Report>(&std::fs::read(&path).unwrap());
+    let mut seen = Vec::new();
+    while seen.last() != Some(&1) {
+        assert_eq!(sweep.try_wait().unwrap(), None);
+        // whole at each moment, but for the one that was there before
+        seen.extend(read().ok().map(|report| report.sweeps.len()));
+        seen.dedup();
+    }
+    sweep.kill().unwrap();
+    sweep.wait().unwrap();
+    assert_eq!(seen, [0, 1]);
+    let report = read().unwrap();
+    assert_eq!((report.verdict, report.sweeps[0].result.verdict), (Verdict::Void, Verdict::Pass));
+    assert_eq!(report.void, ["not finished: 1 of 2 scenarios are done"]);
+}
+
+#[test]
+fn a_report_to_a_pipe_comes_once_and_one_that_cannot_be_sent_is_told_after_the_verdict() {
+    let sweep = |path| segsim(&["sweep", "--scenario", "concurrent-pushes", "--seeds", "10", "--report", path]);
+    let output = sweep("/dev/stderr");
+    let report: Report = serde_json::from_str(&stderr(&output)).unwrap();
+    assert_eq!((code(&output), report.verdict, report.sweeps.len()), (0, Verdict::Pass, 1));
+    let output = sweep("/dev/full");
+    assert_eq!((code(&output), stderr(&output).lines().count()), (3, 1), "{}", stderr(&output));
+    assert!(stdout(&output).contains("PASS  10 runs, 0 failed"), "{}", stdout(&output));
 }
 
 #[test]

@@ -1,14 +1,14 @@
 //! `segsim sweep`: many seeds of each scenario, and what became of them.
-#![allow(clippy::disallowed_methods, reason = "a command: it measures itself and writes the report that was asked for")]
+#![allow(clippy::disallowed_methods, reason = "a command: it measures itself and makes the directory of plans")]
 
 use super::progress::Progress;
-use super::{ENGINE, STOP, Selection, StrategyName, scenario};
+use super::{STOP, Selection, StrategyName, scenario};
 use crate::error::{Error, Result};
 use crate::output::say;
 use crate::plan_file::{Expected, PlanFile};
 use crate::report::{Measured, Report, SweepRecord, SweepResult, grouped, plan_path};
 use crate::scenario::Scenario;
-use crate::{say, shell};
+use crate::{say, shell, whole};
 use rustix::time::{ClockId, clock_gettime};
 use segment_sim::record::{Group, Tally};
 use segment_sim::strategy::Strategy;
@@ -30,7 +30,7 @@ pub struct Arguments {
     /// How seeds look for races
     #[arg(long, alias = "base", value_name = "S", value_enum, default_value_t = StrategyName::Portfolio)]
     strategy: StrategyName,
-    /// Also write everything as JSON to this file
+    /// Also write everything as JSON to this file, as each scenario ends: until all have, it is VOID
     #[arg(long, value_name = "FILE.json")]
     report: Option<PathBuf>,
     /// Write the plan of each kind of failure to this directory
@@ -44,45 +44,58 @@ pub struct Arguments {
 /// Bad input, or a harness that failed.
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let (scenarios, range) = (arguments.selection.scenarios()?, arguments.selection.range()?);
-    if let Some(path) = &arguments.report {
-        // now, not after minutes of work
-        std::fs::File::options().create(true).append(true).open(path).map_err(Error::io("write", path))?;
-    }
-    let mut sweeps = Vec::new();
-    for scenario in scenarios {
+    let path = arguments.report.as_deref();
+    let mut report = Report::new();
+    let unfinished = |done: usize| Some(format!("not finished: {done} of {} scenarios are done", scenarios.len()));
+    report.judge(unfinished(0));
+    // now: a path that is none is told before minutes of work, and who ends this process leaves no report of an earlier one
+    keep_report(&report, path)?;
+    let mut written = Ok(());
+    for scenario in &scenarios {
         let record = sweep_one(scenario, range, arguments.strategy.strategy())?;
         say(format_args!("{}{}", record.result.text(), record.measured.text(&record.result.tally)));
-        sweeps.push(record);
+        written = written.and(write_plans(&record.result, arguments));
+        report.sweeps.push(record);
         if STOP.load(Ordering::Relaxed) {
             break;
         }
+        report.judge(unfinished(report.sweeps.len()));
+        // what cannot be written now is told at the end, when it still cannot
+        let _ = keep_report(&report, path);
     }
-    let interrupted = STOP.load(Ordering::Relaxed);
-    let worst = sweeps.iter().map(|record| record.result.verdict).max().unwrap_or(Verdict::Void);
     // also where the interruption cut short nothing but second runs, or scenarios that had not begun
-    let verdict = if interrupted { worst.max(Verdict::Void) } else { worst };
-    let (runs, failed) = sweeps
+    let interrupted = STOP.load(Ordering::Relaxed);
+    report.judge(interrupted.then(|| "interrupted".to_string()));
+    let verdict = report.verdict;
+    let (runs, failed) = report
+        .sweeps
         .iter()
         .map(|record| &record.result.tally)
         .fold((0, 0), |(runs, failed), tally| (runs + tally.runs, failed + tally.failed));
     let end = if interrupted { "; interrupted" } else { "" };
     say!("{}  {} runs, {} failed{end}", verdict.word(), grouped(runs), grouped(failed));
-    let report = Report { format: 1, engine: ENGINE.to_string(), verdict, sweeps };
     let program = shell::program();
     for record in &report.sweeps {
         say(format_args!("{}", record.result.failures(&program, &arguments.plans)));
     }
-    // after all is told, and the plans also where the report cannot be written
-    let plans = report.sweeps.iter().try_for_each(|record| write_plans(&record.result, arguments));
-    write_report(&report, arguments.report.as_deref()).and(plans)?;
+    // after all is told
+    write_report(&report, path).and(written)?;
     Ok(verdict)
+}
+
+/// Writes the report of a sweep that is not over. A device or a pipe gets the last one alone.
+fn keep_report(report: &Report, path: Option<&Path>) -> Result<()> {
+    match path {
+        Some(path) if whole::is_device(path) => whole::check_place(path).map_err(Error::io("write", path)),
+        path => write_report(report, path),
+    }
 }
 
 /// Writes the report where it is asked for.
 fn write_report(report: &Report, path: Option<&Path>) -> Result<()> {
     let Some(path) = path else { return Ok(()) };
-    let text = serde_json::to_string_pretty(report).expect("a report is plain data");
-    std::fs::write(path, text + "\n").map_err(Error::io("write", path))
+    let text = serde_json::to_string_pretty(report).expect("a report is plain data") + "\n";
+    whole::write_or_send(path, text.as_bytes()).map_err(Error::io("write", path))
 }
 
 /// Writes the first plan of each group of failures.
