@@ -187,6 +187,12 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// Two outputs in one file.
+    #[error("{path} is to hold two outputs: name another file for one of them", path = path.display())]
+    SameOutput {
+        /// The file.
+        path: PathBuf,
+    },
     /// A directory that a soak must not use.
     #[error("{directory} is not empty, and no soak has made it", directory = directory.display())]
     ForeignDirectory {

@@ -4,6 +4,7 @@
 use rustix::fs::{Access, access};
 use std::fs;
 use std::io::{Error, ErrorKind, Result, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Writes a file as a whole or not at all. A link stays, and the file that it leads to is written.
@@ -50,6 +51,17 @@ pub fn check_place(path: &Path) -> Result<()> {
 /// What the system says, and that it is none.
 pub fn check(path: &Path) -> Result<()> {
     if fs::metadata(path)?.is_file() { Ok(()) } else { Err(Error::other("it is no regular file")) }
+}
+
+/// Whether both paths lead to one file, or would if it were there.
+pub fn is_same(one: &Path, other: &Path) -> bool {
+    let id = |there: fs::Metadata| (there.dev(), there.ino());
+    let place = |path: &Path| Some((fs::canonicalize(parent(path)).ok()?, path.file_name()?.to_os_string()));
+    match (fs::metadata(one), fs::metadata(other)) {
+        (Ok(one), Ok(other)) => id(one) == id(other),
+        (Err(_), Err(_)) => place(one).is_some_and(|one| place(other) == Some(one)),
+        _ => false,
+    }
 }
 
 /// The directory that a file is in.
@@ -108,6 +120,24 @@ mod tests {
         ] {
             assert_eq!(check_place(path).unwrap_err().to_string(), words);
         }
+    }
+
+    #[test]
+    fn one_file_has_many_spellings() {
+        let directory = tempfile::tempdir().unwrap();
+        let [file, link, hard, other] = ["file", "link", "hard", "other"].map(|name| directory.path().join(name));
+        fs::create_dir(directory.path().join("in")).unwrap();
+        let spelled = |name: &str| directory.path().join("in/../.").join(name);
+        // neither is there
+        assert!(is_same(&file, &spelled("file")) && !is_same(&file, &other));
+        assert!(!is_same(Path::new("no/file"), Path::new("nor/file")));
+        fs::write(&file, "").unwrap();
+        symlink("file", &link).unwrap();
+        fs::hard_link(&file, &hard).unwrap();
+        for spelling in [&file, &spelled("file"), &link, &hard] {
+            assert!(is_same(&file, spelling) && is_same(spelling, &file), "{}", spelling.display());
+        }
+        assert!(!is_same(&file, &other));
     }
 
     #[test]

@@ -177,7 +177,7 @@ fn replay_repeats_what_the_sweep_saw() {
 }
 
 #[test]
-fn explain_writes_what_it_is_asked_for_and_never_over_the_plan() {
+fn explain_and_shrink_write_what_they_are_asked_for_and_never_over_the_plan() {
     let directory = tempfile::tempdir().unwrap();
     let [plan, page, trace] = ["plan.json", "page.html", "trace.json"].map(|name| directory.path().join(name));
     std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/evicts-active.json"), &plan).unwrap();
@@ -194,6 +194,17 @@ fn explain_writes_what_it_is_asked_for_and_never_over_the_plan() {
         assert_eq!((code(&output), stdout(&output)), (3, String::new()));
         assert!(stderr(&output).contains("is the plan itself"), "{}", stderr(&output));
     }
+    let link = directory.path().join("link.json");
+    std::os::unix::fs::symlink("plan.json", &link).unwrap();
+    for spelling in [&same, &link] {
+        let output = segsim(&["shrink", plan_, "-o", spelling.to_str().unwrap()]);
+        assert_eq!((code(&output), stdout(&output)), (3, String::new()));
+        assert!(stderr(&output).contains("is the plan itself"), "{}", stderr(&output));
+    }
+    let [one, two] = ["new.json", "./new.json"].map(|name| format!("{}/{name}", directory.path().display()));
+    let output = segsim(&["explain", plan_, "--html", &one, "--json", &two]);
+    assert_eq!((code(&output), stdout(&output)), (3, String::new()));
+    assert!(stderr(&output).contains("is to hold two outputs"), "{}", stderr(&output));
     assert_eq!(std::fs::read(&plan).unwrap(), text);
 }
 

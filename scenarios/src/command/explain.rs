@@ -10,7 +10,7 @@ use crate::explain::{Explained, Told, page, perfetto, race, terminal};
 use crate::output::say;
 use crate::plan_file::Expected;
 use crate::workload::Workload;
-use crate::{sentence, shell};
+use crate::{sentence, shell, whole};
 use segment_sim::plan::Plan;
 use segment_sim::verdict::Verdict;
 use segment_sim::world::{Mode, Outcome, Story, Worker};
@@ -47,11 +47,14 @@ pub struct Arguments {
 /// Bad input, a file that cannot be written, or a harness that failed.
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let Arguments { chosen, all, html, perfetto, json } = arguments;
-    let outputs = [html, perfetto, json].into_iter().flatten();
-    if chosen.seed.is_none()
-        && let Some(path) = outputs.into_iter().find(|path| is_same(path, Path::new(&chosen.plan)))
-    {
-        return Err(Error::SamePlan { path: path.clone() });
+    let outputs: Vec<&PathBuf> = [html, perfetto, json].into_iter().flatten().collect();
+    for (index, path) in outputs.iter().enumerate() {
+        if chosen.seed.is_none() && whole::is_same(path, Path::new(&chosen.plan)) {
+            return Err(Error::SamePlan { path: path.to_path_buf() });
+        }
+        if outputs[..index].iter().any(|other| whole::is_same(path, other)) {
+            return Err(Error::SameOutput { path: path.to_path_buf() });
+        }
     }
     let (plan, expected) = chosen.read()?;
     let explained = explain(&plan, expected.as_ref(), command(chosen))?;
@@ -142,9 +145,4 @@ fn command(chosen: &Chosen) -> String {
     let seed = seed.map(|seed| format!(" {seed}")).unwrap_or_default();
     let strategy = strategy.strategy().map(|strategy| format!(" --strategy {}", strategy.name())).unwrap_or_default();
     format!("{program} replay {}{seed}{strategy}", shell::quoted(plan))
-}
-
-/// Whether both paths lead to one file that is there.
-fn is_same(one: &Path, other: &Path) -> bool {
-    one == other || one.canonicalize().ok().zip(other.canonicalize().ok()).is_some_and(|(one, other)| one == other)
 }

@@ -11,7 +11,7 @@ use crate::scenario::Scenario;
 use crate::sentence;
 use crate::smaller::{size, smaller};
 use crate::workload::{Operation, Workload};
-use crate::{say, shell, tell};
+use crate::{say, shell, tell, whole};
 use segment_sim::plan::{Action, Injection, Plan, Schedule};
 use segment_sim::shrink::{self, Passed, RUNS_MAX, Ran, Shrinkable, Shrunk, Smaller};
 use segment_sim::site::SiteName;
@@ -48,7 +48,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let file = PlanFile::read(&arguments.plan)?;
     let path = arguments.output.clone().unwrap_or_else(|| beside(&arguments.plan));
-    if path == arguments.plan {
+    if whole::is_same(&path, &arguments.plan) {
         return Err(Error::SamePlan { path });
     }
     let started = std::time::Instant::now();
