@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 pub struct Arguments {
     #[command(flatten)]
     chosen: Chosen,
-    /// Print every moment of every task, and not the race alone
+    /// Print every moment of every task, and not the race alone; and where segments legally stand between two states
     #[arg(long)]
     all: bool,
     /// Write one page that needs nothing else

@@ -1,5 +1,6 @@
 //! A run explained on a terminal: its race as a graph of lanes, the rings, the lineage, and where the twin parts.
 
+use super::class::Class;
 use super::lanes::{Happened, Lane, Moment};
 use super::lineage::{At, Segment, Stretch};
 use super::spans::{Doing, Span};
@@ -14,7 +15,8 @@ const LANES_MAX: usize = 32;
 /// The width of the rule between two lives of the process.
 const RULE_COLUMNS: usize = 100;
 
-/// The whole of it. `is_all` shows every moment and every lane, and not the race alone.
+/// The whole of it. `is_all` shows every moment and every lane, and not the race alone; and of each segment also where it is
+/// legal that the three do not agree.
 pub fn text(explained: &Explained, is_all: bool) -> String {
     let mut text = String::new();
     write(&mut text, explained, is_all).expect("writing to a string does not fail");
@@ -42,7 +44,7 @@ fn write(text: &mut String, explained: &Explained, is_all: bool) -> fmt::Result 
     writeln!(text)?;
     write_rings(text, run)?;
     writeln!(text)?;
-    write_lineage(text, run)?;
+    write_lineage(text, run, is_all)?;
     match twin {
         Twin::Beside { without, run: beside, parts_at } => {
             writeln!(text, "\ntwin  passes without {without}")?;
@@ -180,7 +182,7 @@ fn write_rings(text: &mut String, run: &Told) -> fmt::Result {
     Ok(())
 }
 
-fn write_lineage(text: &mut String, run: &Told) -> fmt::Result {
+fn write_lineage(text: &mut String, run: &Told, is_all: bool) -> fmt::Result {
     let heads =
         ["segment", "created", "sealed", "in ring", "doomed", "rows del", "unlink", "unlinked", "disk", "RocksDB"];
     let line = |cells: &[String]| {
@@ -193,15 +195,26 @@ fn write_lineage(text: &mut String, run: &Told) -> fmt::Result {
         writeln!(text, "{}", line(&cells(segment)))?;
     }
     for segment in &run.segments {
-        let stretches = [segment.first_disagreement(), segment.first_illegal()];
-        let told = |stretch: &Stretch| format!("{} from step {}: {}", stretch.class.word(), stretch.from, stretch.why);
-        let mut words: Vec<String> = stretches.into_iter().flatten().map(told).collect();
-        words.dedup();
+        let is_shown = |class: Class| class.is_illegal() || is_all && class != Class::Agrees;
+        let stretches = segment.stretches.iter().enumerate().filter(|(_, stretch)| is_shown(stretch.class));
+        let words: Vec<String> = stretches.map(|(place, _)| stood(segment, place)).collect();
         if !words.is_empty() {
-            writeln!(text, "  segment {} is {}", segment.number, words.join("; then "))?;
+            writeln!(text, "  segment {} {}", segment.number, words.join("; "))?;
         }
     }
     Ok(())
+}
+
+/// How a segment stood in one of its stretches, and from when to when.
+fn stood(segment: &Segment, place: usize) -> String {
+    let Stretch { from, to, class, why } = &segment.stretches[place];
+    let (is, steps) = match place + 1 == segment.stretches.len() {
+        true if from == to => ("is", "at the end".to_string()),
+        true => ("is", format!("from step {from} to the end")),
+        false if from == to => ("was", format!("at step {from}")),
+        false => ("was", format!("from step {from} to {to}")),
+    };
+    format!("{is} {} {steps}: {why}", class.word())
 }
 
 /// A segment's row: the steps of each thing that befell it.
@@ -271,6 +284,32 @@ mod tests {
         assert!(rules[0].starts_with("     2 ---- the power fails at put#1@Start, life 2 ----"), "{text}");
         assert!(rules[1].contains(", life 3 -") && rules[2].contains(", life 4 -"), "{text}");
         assert!(rules.iter().all(|rule| rule.len() == RULE_COLUMNS), "{text}");
+    }
+
+    #[test]
+    fn a_stretch_is_told_with_its_end_and_a_legal_one_only_where_all_is_shown() {
+        let stretch = |from, to, class, why: &str| Stretch { from, to, class, why: why.to_string() };
+        let stretches = vec![
+            stretch(0, 8, Class::Agrees, ""),
+            stretch(8, 14, Class::InFlight, "it is doomed"),
+            stretch(14, 14, Class::InFlight, "its file is gone"),
+            stretch(14, 20, Class::Resurrected, "it is back"),
+        ];
+        let [mended, late] = [stretch(20, 25, Class::Agrees, ""), stretch(25, 25, Class::Orphaned, "it is doomed")];
+        let of = |more: Vec<Stretch>, is_all| {
+            let stretches = [stretches.clone(), more].concat();
+            let segments = vec![Segment { number: 1, stretches, ..Segment::default() }];
+            let mut text = String::new();
+            write_lineage(&mut text, &Told { segments, ..Told::default() }, is_all).unwrap();
+            text.lines().skip(3).collect::<Vec<_>>().join("|")
+        };
+        assert_eq!(of(vec![mended.clone()], false), "  segment 1 was resurrected from step 14 to 20: it is back");
+        assert_eq!(
+            of(vec![], true),
+            "  segment 1 was in flight from step 8 to 14: it is doomed; was in flight at step 14: its file is gone; \
+             is resurrected from step 14 to the end: it is back"
+        );
+        assert!(of(vec![mended, late], false).ends_with("to 20: it is back; is orphaned at the end: it is doomed"));
     }
 
     /// The first words of the lines of that test: steps, the line of a lane before what is hidden, and the legend.

@@ -83,7 +83,8 @@ function drawLineage() {
     const first = segment.stretches.find((stretch) => stretch.class !== "agrees"), bad = wrong(segment);
     const told = [first, bad && bad !== first ? bad : null].filter(Boolean).map((stretch) => {
       const name = element("span", { class: `class ${classOf(stretch.class)}` }, stretch.class.replace("-", " "));
-      return element("div", {}, name, ` from step ${stretch.from}: ${stretch.why}`);
+      const isLast = stretch === segment.stretches[segment.stretches.length - 1];
+      return element("div", {}, name, ` from step ${stretch.from} to ${isLast ? "the end" : stretch.to}: ${stretch.why}`);
     });
     const also = (words, list) => (list.length ? [words, ...steps(list)] : []);
     const agree = "memory, RocksDB and the directory agree";
