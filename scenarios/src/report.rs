@@ -4,11 +4,14 @@ use crate::command::ENGINE;
 use crate::confidence;
 use crate::scenario::Scenario;
 use crate::shell::quoted;
-use segment_sim::record::{Group, SiteTally, Tally};
+use segment_sim::record::{Group, SiteTally, Tally, WindowTally};
 use segment_sim::strategy::Strategy;
+use segment_sim::sweep::Range;
 use segment_sim::verdict::Verdict;
 use segment_sim::vocabulary::WINDOWS;
+use segment_sim::window::Window;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -33,10 +36,13 @@ pub const FLOOR_SEEDS_MIN: u64 = 200;
 /// Groups of failures that are printed, the largest ones.
 const GROUPS_MAX: usize = 12;
 
-/// What is written to `--report`.
+/// The version of the form.
+const FORMAT: u32 = 2;
+
+/// What is written to `--report`; `docs/reports.md` describes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// The version of this form: 1.
+    /// The version of this form: 2.
     pub format: u32,
     /// The hash of the engine's sources.
     pub engine: String,
@@ -57,7 +63,7 @@ pub struct SweepRecord {
     pub measured: Measured,
 }
 
-/// The repeatable part.
+/// The repeatable part: the same command gives the same on any machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SweepResult {
     /// The scenario.
@@ -74,6 +80,33 @@ pub struct SweepResult {
     pub void: Vec<String>,
     /// The runs, added up.
     pub tally: Tally,
+    /// Its windows, by name.
+    pub windows: BTreeMap<String, WindowTally>,
+    /// The failures by kind, the most frequent first.
+    pub failures: Vec<Failure>,
+}
+
+/// Failures of one kind, and how the first of them is repeated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What failed, and how often.
+    #[serde(flatten)]
+    pub group: Group,
+    /// The file of the plan of its seed.
+    pub plan: String,
+    /// The command that makes this plan small.
+    pub shrink: String,
+    /// The command that repeats its seed.
+    pub replay: String,
+}
+
+/// What a failure is repeated with.
+#[derive(Clone, Copy, Debug)]
+pub struct Repeat<'a> {
+    /// The program, as it is called in a shell.
+    pub program: &'a str,
+    /// Where plans are.
+    pub plans: &'a Path,
 }
 
 /// The part that differs from machine to machine.
@@ -90,7 +123,13 @@ pub struct Measured {
 impl Report {
     /// Of nothing yet: it is to be judged.
     pub fn new() -> Report {
-        Report { format: 1, engine: ENGINE.to_string(), verdict: Verdict::Void, void: Vec::new(), sweeps: Vec::new() }
+        Report {
+            format: FORMAT,
+            engine: ENGINE.to_string(),
+            verdict: Verdict::Void,
+            void: Vec::new(),
+            sweeps: Vec::new(),
+        }
     }
 
     /// Takes in how it stands: why not all that was asked for is in it, if it is not.
@@ -109,7 +148,19 @@ impl Default for Report {
 
 impl SweepResult {
     /// Judges a tally.
-    pub fn judge(scenario: &Scenario, from: u64, seeds: u64, strategy: Option<Strategy>, tally: Tally) -> SweepResult {
+    pub fn judge(
+        scenario: &Scenario,
+        Range { from, seeds, .. }: Range,
+        strategy: Option<Strategy>,
+        mut tally: Tally,
+        repeat: Repeat<'_>,
+    ) -> SweepResult {
+        let names = WINDOWS.iter().map(|window| window.name.to_string());
+        let windows: BTreeMap<String, WindowTally> = names.zip(std::mem::take(&mut tally.windows)).collect();
+        let groups = std::mem::take(&mut tally.groups);
+        let mut failures: Vec<Failure> =
+            groups.into_values().map(|group| Failure::of(group, scenario.name, strategy, repeat)).collect();
+        failures.sort_by_key(|Failure { group, .. }| (std::cmp::Reverse(group.runs), group.seed));
         let mut void: Vec<String> = segment_sim::oracle::broken()
             .into_iter()
             .map(|oracle| format!("the oracle {oracle} accepts its bad state or rejects the good one"))
@@ -127,7 +178,7 @@ impl SweepResult {
                 void.push(format!("{name} in fewer than 1 of 100 seeds"));
             }
         }
-        for (window, sum) in WINDOWS.iter().zip(&tally.windows) {
+        for (window, sum) in named(&windows) {
             if is_judged
                 && scenario.windows.contains(&window.name)
                 && sum.arrived * 100 < ARRIVALS_FLOOR_PERCENT * tally.runs
@@ -139,7 +190,7 @@ impl SweepResult {
                 ));
             }
         }
-        for (window, sum) in WINDOWS.iter().zip(&tally.windows) {
+        for (window, sum) in named(&windows) {
             let is_floor = is_judged && scenario.landings.contains(&window.name);
             if is_floor && sum.landed * 100 < LANDINGS_FLOOR_PERCENT * tally.runs {
                 void.push(format!(
@@ -161,7 +212,17 @@ impl SweepResult {
             (0, false) => Verdict::Void,
             _ => Verdict::Fail,
         };
-        SweepResult { scenario: scenario.name.to_string(), from, seeds, strategy, verdict, void, tally }
+        SweepResult {
+            scenario: scenario.name.to_string(),
+            from,
+            seeds,
+            strategy,
+            verdict,
+            void,
+            tally,
+            windows,
+            failures,
+        }
     }
 
     /// The report in words, without what was measured.
@@ -202,7 +263,7 @@ impl SweepResult {
         }
         self.write_strategies(text)?;
         let confidence = confidence::of_seeds(tally);
-        if tally.windows.iter().any(|window| window.opened > 0) {
+        if self.windows.values().any(|window| window.opened > 0) {
             let bound = if confidence.is_some() { "fewer than 1 failure in" } else { "" };
             let line = format!(
                 "  {:<18}{:<11}{:>10}{:>11}{:>10}{:>11}{:>10}{bound:>25}",
@@ -210,7 +271,7 @@ impl SweepResult {
             );
             writeln!(text, "{}", line.trim_end())?;
         }
-        for (window, sum) in WINDOWS.iter().zip(&tally.windows).filter(|(_, sum)| sum.opened > 0) {
+        for (window, sum) in named(&self.windows).filter(|(_, sum)| sum.opened > 0) {
             let (arrivals, arrived) = match window.wants {
                 Some(_) => (grouped(sum.count.arrivals), percent(sum.arrived, tally.runs)),
                 None => ("-".to_string(), "-".to_string()),
@@ -278,24 +339,21 @@ impl SweepResult {
         Ok(())
     }
 
-    /// The failures, each with its sentence and the commands that repeat and shrink it; `program` is how that is called in
-    /// a shell, `plans` where their plans are.
-    pub fn failures(&self, program: &str, plans: &Path) -> String {
-        let mut groups: Vec<&Group> = self.tally.groups.values().collect();
-        groups.sort_by_key(|group| (std::cmp::Reverse(group.runs), group.seed));
+    /// The failures, each with its sentence and the commands that repeat and shrink it.
+    pub fn failures(&self) -> String {
         let mut text = String::new();
-        let unseen = groups.len().saturating_sub(GROUPS_MAX);
+        let unseen = self.failures.len().saturating_sub(GROUPS_MAX);
         if unseen > 0 {
             text += &format!("{unseen} smaller groups of failures are left out here; --report keeps them\n");
         }
-        for group in groups.into_iter().take(GROUPS_MAX) {
-            self.write_group(&mut text, group, program, plans).expect("writing to a string does not fail");
+        for failure in self.failures.iter().take(GROUPS_MAX) {
+            self.write_failure(&mut text, failure).expect("writing to a string does not fail");
         }
         text
     }
 
-    fn write_group(&self, text: &mut String, group: &Group, program: &str, plans: &Path) -> std::fmt::Result {
-        let Group { runs, oracle, race, seed, strategy, sentence, oracles } = group;
+    fn write_failure(&self, text: &mut String, failure: &Failure) -> std::fmt::Result {
+        let Group { runs, oracle, race, seed, strategy, sentence, oracles } = &failure.group;
         writeln!(text, "{oracle}: {race}")?;
         writeln!(
             text,
@@ -313,10 +371,21 @@ impl SweepResult {
         if !others.is_empty() {
             writeln!(text, "  then: {}", others.join(", "))?;
         }
-        writeln!(text, "  {sentence}")?;
-        let given = self.strategy.map(|strategy| format!(" --strategy {}", strategy.name())).unwrap_or_default();
-        writeln!(text, "  {program} shrink {}", quoted(&plan_path(plans, &self.scenario, *seed)))?;
-        writeln!(text, "  {program} replay {} {seed}{given}", self.scenario)
+        writeln!(text, "  {sentence}\n  {}\n  {}", failure.shrink, failure.replay)
+    }
+}
+
+impl Failure {
+    fn of(group: Group, scenario: &str, strategy: Option<Strategy>, repeat: Repeat<'_>) -> Failure {
+        let Repeat { program, plans } = repeat;
+        let plan = plan_path(plans, scenario, group.seed);
+        let given = strategy.map(|strategy| format!(" --strategy {}", strategy.name())).unwrap_or_default();
+        Failure {
+            plan: plan.to_string_lossy().into_owned(),
+            shrink: format!("{program} shrink {}", quoted(&plan)),
+            replay: format!("{program} replay {scenario} {}{given}", group.seed),
+            group,
+        }
     }
 }
 
@@ -332,6 +401,11 @@ impl Measured {
             confidence::longer(self.wall_seconds)
         )
     }
+}
+
+/// Windows in the order of the vocabulary, each with its sum.
+fn named(windows: &BTreeMap<String, WindowTally>) -> impl Iterator<Item = (&'static Window, &WindowTally)> {
+    WINDOWS.iter().filter_map(|window| Some((window, windows.get(window.name)?)))
 }
 
 /// Whether so many runs came to this kind of site that crashes at it have a floor.

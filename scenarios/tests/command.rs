@@ -115,7 +115,7 @@ fn a_sweep_prints_its_verdict_and_writes_what_it_printed() {
     let end = format!("PASS  {} runs, 0 failed", segsim::report::grouped(200 * scenarios as u64));
     assert!(stdout(&output).contains(&end), "{}", stdout(&output));
     let report: Report = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-    assert_eq!((report.format, report.sweeps.len()), (1, scenarios));
+    assert_eq!((report.format, report.sweeps.len()), (2, scenarios));
     for sweep in &report.sweeps {
         assert!(stdout(&output).contains(&sweep.result.text()));
     }

@@ -2,8 +2,11 @@
 
 use segment_sim::sweep::Range;
 use segsim::command::sweep::sweep_one;
-use segsim::report::SweepResult;
+use segsim::explain::Explained;
+use segsim::report::{Measured, Repeat, Report, SweepRecord, SweepResult};
 use segsim::scenario::SCENARIOS;
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 fn in_snapshots(check: impl FnOnce()) {
@@ -17,16 +20,63 @@ fn in_snapshots(check: impl FnOnce()) {
 #[test]
 fn each_scenario_has_its_canonical_report() {
     for scenario in &SCENARIOS {
-        let record = sweep_one(scenario, Range { from: 0, seeds: 600, jobs: 2 }, None).unwrap();
+        let repeat = Repeat { program: "segsim", plans: Path::new("target/plans") };
+        let record = sweep_one(scenario, Range { from: 0, seeds: 600, jobs: 2 }, None, repeat).unwrap();
         in_snapshots(|| insta::assert_snapshot!(scenario.name, record.result.text()));
     }
+}
+
+/// The fields of a value and of all in it; `named` are those whose own fields are names and not fields.
+fn fields(value: &Value, named: &[&str], all: &mut BTreeSet<String>) {
+    match value {
+        Value::Array(values) => values.iter().for_each(|value| fields(value, named, all)),
+        Value::Object(values) => {
+            for (name, value) in values {
+                all.insert(name.clone());
+                match value {
+                    Value::Object(named_ones) if named.contains(&name.as_str()) => {
+                        named_ones.values().for_each(|value| fields(value, named, all));
+                    }
+                    value => fields(value, named, all),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn the_docs_of_reports_have_every_field_and_the_formats() {
+    let docs = include_str!("../../docs/reports.md");
+    let sweep: SweepResult = serde_json::from_str(include_str!("failing-sweep.json")).unwrap();
+    let measured = Measured { wall_seconds: 1.0, cpu_seconds: 1.0, jobs: 1 };
+    let mut report = Report::new();
+    report.sweeps = vec![SweepRecord { result: sweep, measured }];
+    let explained: Explained = serde_json::from_str(include_str!("failing-explained.json")).unwrap();
+    assert!(docs.contains(&format!("A sweep: format {}\n", report.format)));
+    assert!(docs.contains(&format!("An explained run: format {}\n", explained.format)));
+    let mut all = BTreeSet::new();
+    let named = ["windows", "strategies", "interference", "crash_sites", "oracles"];
+    fields(&serde_json::to_value(&report).unwrap(), &named, &mut all);
+    fields(&serde_json::to_value(&explained).unwrap(), &[], &mut all);
+    assert!(all.len() > 80, "{all:?}");
+    for name in all {
+        assert!(docs.contains(&format!("`{name}`")) || docs.contains(&format!("\"{name}\"")), "{name}");
+    }
+}
+
+#[test]
+fn a_report_survives_its_file() {
+    let text = include_str!("failing-sweep.json");
+    let result: SweepResult = serde_json::from_str(text).unwrap();
+    assert!(serde_json::to_value(&result).unwrap() == serde_json::from_str::<Value>(text).unwrap());
+    let fingerprint = format!("{:016x}", result.tally.fingerprint);
+    assert!(text.contains(&format!("\"{fingerprint}\"")) && result.text().contains(&fingerprint));
 }
 
 /// The record is of the engine without its state lock.
 #[test]
 fn a_failing_sweep_reads_well() {
     let result: SweepResult = serde_json::from_str(include_str!("failing-sweep.json")).unwrap();
-    in_snapshots(|| {
-        insta::assert_snapshot!("failing", result.text() + "\n" + &result.failures("segsim", Path::new("target/plans")))
-    });
+    in_snapshots(|| insta::assert_snapshot!("failing", result.text() + "\n" + &result.failures()));
 }

@@ -44,6 +44,7 @@ pub struct Tally {
     /// Runs with a violation.
     pub failed: u64,
     /// A hash of all (seed, trace hash): equal for equal sweeps on any machine.
+    #[serde(with = "hexadecimal")]
     pub fingerprint: u64,
     /// Sites that passed, over all runs.
     pub sites: u64,
@@ -53,7 +54,8 @@ pub struct Tally {
     pub joined: u64,
     /// Segments that left, over all runs.
     pub departed: u64,
-    /// Each window, in the order of the vocabulary.
+    /// Each window, in the order of the vocabulary. Not written down with the others: a report names them.
+    #[serde(skip)]
     pub windows: Vec<WindowTally>,
     /// Each strategy.
     pub strategies: BTreeMap<Strategy, StrategyTally>,
@@ -61,7 +63,9 @@ pub struct Tally {
     pub interference: BTreeMap<String, Seen>,
     /// How often the process ended at each kind of site, of those where it could.
     pub crash_sites: BTreeMap<String, SiteTally>,
-    /// The failures, by oracle and race of the first violation.
+    /// The failures, by oracle and race of the first violation. Not written down with the others: a report has each with its
+    /// plan.
+    #[serde(skip)]
     pub groups: BTreeMap<String, Group>,
     /// Runs that were made twice, and those of them that differed.
     pub repeated: u64,
@@ -255,6 +259,20 @@ impl Tally {
         if group.seed < sum.seed {
             (sum.seed, sum.strategy, sum.sentence) = (group.seed, group.strategy, group.sentence);
         }
+    }
+}
+
+/// A number as 16 digits: many who read JSON take its numbers for doubles.
+mod hexadecimal {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{number:016x}"))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        u64::from_str_radix(&String::deserialize(deserializer)?, 16).map_err(D::Error::custom)
     }
 }
 

@@ -6,7 +6,7 @@ use super::{ENGINE, scenario};
 use crate::corpus;
 use crate::error::{Error, Result};
 use crate::explain::twin::{self, Twin};
-use crate::explain::{Explained, Told, page, perfetto, race, terminal};
+use crate::explain::{Explained, FORMAT, Told, page, perfetto, race, terminal};
 use crate::output::say;
 use crate::plan_file::Expected;
 use crate::workload::Workload;
@@ -88,6 +88,7 @@ pub fn explain(plan: &Plan<Workload>, expected: Option<&Expected>, command: Stri
         _ => sentence::of(plan, story, &first.record),
     };
     Ok(Explained {
+        format: FORMAT,
         engine: ENGINE.to_string(),
         scenario: plan.scenario.clone(),
         seed: plan.schedule.seed,

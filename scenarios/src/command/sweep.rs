@@ -6,7 +6,7 @@ use super::{STOP, Selection, StrategyName, scenario};
 use crate::error::{Error, Result};
 use crate::output::say;
 use crate::plan_file::{Expected, PlanFile};
-use crate::report::{Measured, Report, SweepRecord, SweepResult, grouped, plan_path};
+use crate::report::{Failure, Measured, Repeat, Report, SweepRecord, SweepResult, grouped, plan_path};
 use crate::scenario::Scenario;
 use crate::{say, shell, whole};
 use rustix::time::{ClockId, clock_gettime};
@@ -51,8 +51,10 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     // now: a path that is none is told before minutes of work, and who ends this process leaves no report of an earlier one
     keep_report(&report, path)?;
     let mut written = Ok(());
+    let program = shell::program();
+    let repeat = Repeat { program: &program, plans: &arguments.plans };
     for scenario in &scenarios {
-        let record = sweep_one(scenario, range, arguments.strategy.strategy())?;
+        let record = sweep_one(scenario, range, arguments.strategy.strategy(), repeat)?;
         say(format_args!("{}{}", record.result.text(), record.measured.text(&record.result.tally)));
         written = written.and(write_plans(&record.result, arguments));
         report.sweeps.push(record);
@@ -74,9 +76,8 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         .fold((0, 0), |(runs, failed), tally| (runs + tally.runs, failed + tally.failed));
     let end = if interrupted { "; interrupted" } else { "" };
     say!("{}  {} runs, {} failed{end}", verdict.word(), grouped(runs), grouped(failed));
-    let program = shell::program();
     for record in &report.sweeps {
-        say(format_args!("{}", record.result.failures(&program, &arguments.plans)));
+        say(format_args!("{}", record.result.failures()));
     }
     // after all is told
     write_report(&report, path).and(written)?;
@@ -100,11 +101,11 @@ fn write_report(report: &Report, path: Option<&Path>) -> Result<()> {
 
 /// Writes the first plan of each group of failures.
 fn write_plans(result: &SweepResult, arguments: &Arguments) -> Result<()> {
-    if result.tally.groups.is_empty() {
+    if result.failures.is_empty() {
         return Ok(());
     }
     std::fs::create_dir_all(&arguments.plans).map_err(Error::io("create", &arguments.plans))?;
-    for Group { oracle, sentence, seed, .. } in result.tally.groups.values() {
+    for Failure { group: Group { oracle, sentence, seed, .. }, .. } in &result.failures {
         let plan = scenario(&result.scenario)?.plan(*seed, arguments.strategy.strategy());
         PlanFile::new(plan, Expected::fail(oracle, sentence)).write(&plan_path(
             &arguments.plans,
@@ -119,7 +120,12 @@ fn write_plans(result: &SweepResult, arguments: &Arguments) -> Result<()> {
 ///
 /// # Errors
 /// A harness that failed.
-pub fn sweep_one(scenario: &Scenario, range: Range, strategy: Option<Strategy>) -> Result<SweepRecord> {
+pub fn sweep_one(
+    scenario: &Scenario,
+    range: Range,
+    strategy: Option<Strategy>,
+    repeat: Repeat<'_>,
+) -> Result<SweepRecord> {
     let (wall, cpu) = (Instant::now(), cpu_time());
     let bar = Progress::new(scenario.name, range.seeds, "seeds");
     let tally: Tally = sweep(
@@ -139,7 +145,7 @@ pub fn sweep_one(scenario: &Scenario, range: Range, strategy: Option<Strategy>) 
         cpu_seconds: (cpu_time() - cpu).as_secs_f64(),
         jobs: range.jobs,
     };
-    let result = SweepResult::judge(scenario, range.from, range.seeds, strategy, tally);
+    let result = SweepResult::judge(scenario, range, strategy, tally, repeat);
     Ok(SweepRecord { result, measured })
 }
 

@@ -27,9 +27,14 @@ use serde::{Deserialize, Serialize};
 use spans::Span;
 use twin::Twin;
 
-/// A plan's run, and what is beside it.
+/// The version of the form that `--json` has.
+pub const FORMAT: u32 = 1;
+
+/// A plan's run, and what is beside it; `docs/reports.md` describes it as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explained {
+    /// The version of this form: 1.
+    pub format: u32,
     /// The hash of the engine's sources.
     pub engine: String,
     /// The scenario.

@@ -59,7 +59,7 @@ fn text(words: &str) -> String {
 mod tests {
     use super::super::lanes::Lane;
     use super::super::twin::Twin;
-    use super::super::{Explained, Told};
+    use super::super::{Explained, FORMAT, Told};
     use super::*;
     use segment_sim::verdict::Verdict;
 
@@ -68,6 +68,7 @@ mod tests {
     fn hostile() -> Explained {
         let lane = Lane { label: HOSTILE.to_string(), parent: None, from: 0, to: None, end: String::new() };
         Explained {
+            format: FORMAT,
             engine: "e".to_string(),
             scenario: HOSTILE.to_string(),
             seed: u64::MAX,

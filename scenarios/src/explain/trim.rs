@@ -63,6 +63,7 @@ fn nearest(places: &BTreeMap<usize, usize>, place: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::super::FORMAT;
     use super::super::lanes::Happened;
     use super::*;
     use segment_sim::verdict::Verdict;
@@ -88,6 +89,7 @@ mod tests {
     fn of_a_run_that_is_too_long_the_race_stays_and_what_is_around_it() {
         let run = Told { steps: 60_000, moments: (0..60_000).map(moment).collect(), ..Told::default() };
         let explained = Explained {
+            format: FORMAT,
             engine: String::new(),
             scenario: String::new(),
             seed: 0,
