@@ -32,6 +32,9 @@ const SAVE_EVERY: Duration = Duration::from_secs(60);
 /// Saving takes at most one part of so many of the time.
 const SAVE_SHARE: u32 = 20;
 
+/// The share of a tree that may be said to be done while some of it is left: in percent it is not rounded up to 100.
+const SHARE_MAX: f64 = 0.9999;
+
 /// madsim's seed of second runs: it must not matter.
 const OTHER_MADSIM_SEED: u64 = 0x5e95;
 
@@ -225,9 +228,14 @@ impl Place {
     }
 }
 
+/// The share of the tree that is done: an estimate, and never all of it while anything is known to be left.
+fn share(counts: &Counts, left: usize) -> f64 {
+    counts.share.clamp(0.0, if left > 0 { SHARE_MAX } else { 1.0 })
+}
+
 /// How far a search is.
 fn about(counts: &Counts, left: usize) -> String {
-    let percent = 100.0 * counts.share.clamp(0.0, 1.0);
+    let percent = 100.0 * share(counts, left);
     let preemptions = counts.runs.len() - 1;
     format!(
         "{} executions, {preemptions} preemptions; about {percent:.2} % of the tree is done, {} are known to be left",
@@ -250,7 +258,7 @@ impl Searched<'_> {
         let (saved, pause) = (Cell::new(Instant::now()), Cell::new(SAVE_EVERY));
         let between = |search: &Search| {
             let (counts, elapsed) = (search.counts(), started.elapsed());
-            bar.tell_share(counts.share, elapsed, || {
+            bar.tell_share(share(counts, search.left()), elapsed, || {
                 let pace = (counts.runs() - before) as f64 / elapsed.as_secs_f64().max(1e-9);
                 format!("{}; {} executions/s", about(counts, search.left()), grouped(pace as u64))
             });
@@ -326,5 +334,20 @@ impl Searched<'_> {
         say!("{program} shrink {}", shell::quoted(&path));
         say!("{program} replay {}", shell::quoted(&path));
         Ok(Verdict::Fail)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_that_is_not_over_never_says_that_all_is_done() {
+        let counts = |share| Counts { share, runs: vec![1], ..Counts::default() };
+        for share in [0.99996, 1.0, 1.5] {
+            assert!(about(&counts(share), 1).contains("about 99.99 % of the tree is done, 1 are known"), "{share}");
+        }
+        assert!(about(&counts(0.5), 1).contains("about 50.00 %"));
+        assert!(about(&counts(1.0), 0).contains("about 100.00 %"));
     }
 }
