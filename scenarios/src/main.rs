@@ -46,7 +46,7 @@ Exit codes:
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Print the scenarios and the oracles
+    /// Print the scenarios, and the oracles with what each claims
     List,
     Sweep(sweep::Arguments),
     Replay(replay::Arguments),

@@ -100,7 +100,10 @@ fn help_version_and_list_are_no_errors() {
         assert!(list.contains(scenario.name));
     }
     for oracle in &segment_sim::oracle::ORACLES {
-        assert!(list.contains(oracle.name), "{}", oracle.name);
+        assert!(list.lines().any(|line| line.contains(oracle.name) && line.ends_with(oracle.claim)), "{}", oracle.name);
+    }
+    for (name, claim) in segment_sim::oracle::BESIDES {
+        assert!(list.lines().any(|line| line.contains(name) && line.ends_with(claim)), "{name}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Claims about source texts: the engine's, and the table of the mutants.
 #![allow(clippy::disallowed_methods, reason = "reads sources")]
 
+use segment_sim::oracle::ORACLES;
 use segsim::command::{corpus, stability};
 use segsim::mutant;
 use std::io::Write;
@@ -47,6 +48,19 @@ fn the_engine_has_no_simulation_switch() {
     for word in ["cfg(madsim", "madsim", "feature =", "failpoint", "cfg!("] {
         assert_eq!(files_with(word), Vec::<String>::new(), "{word}");
     }
+}
+
+#[test]
+fn the_table_of_the_oracles_has_each_with_its_claim_and_no_other() {
+    let (_, table) = include_str!("../../ARCHITECTURE.md").split_once("## Oracles\n").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| ")).skip(1);
+    let mut rows: Vec<String> = rows.map(|line| line.splitn(3, '|').nth(2).unwrap().trim().to_string()).collect();
+    let mut expected: Vec<String> =
+        ORACLES.iter().map(|oracle| format!("{} | {} |", oracle.name, oracle.claim)).collect();
+    rows.sort();
+    expected.sort();
+    assert_eq!(rows, expected);
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use crate::say;
 use crate::scenario::SCENARIOS;
-use segment_sim::oracle::{ORACLES, When};
+use segment_sim::oracle::{BESIDES, ORACLES, When};
 use segment_sim::verdict::Verdict;
 
-/// Prints scenarios and oracles.
+/// Prints the scenarios, and the oracles with their claims.
 pub fn run() -> Verdict {
     say!("scenarios");
     for scenario in &SCENARIOS {
@@ -19,8 +19,14 @@ pub fn run() -> Verdict {
         (When::CrashImage, "after a crash"),
         (When::Drained, "when drained"),
     ] {
-        let names: Vec<&str> = ORACLES.iter().filter(|oracle| oracle.when == when).map(|oracle| oracle.name).collect();
-        say!("  {name:<24}{}", names.join(", "));
+        say!("  {name}");
+        for oracle in ORACLES.iter().filter(|oracle| oracle.when == when) {
+            say!("    {:<26}{}", oracle.name, oracle.claim);
+        }
+    }
+    say!("  besides");
+    for (name, claim) in BESIDES {
+        say!("    {name:<26}{claim}");
     }
     Verdict::Pass
 }

@@ -16,6 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "acked-survives",
+    claim: "what a key shows is changed only by a put under way, or goes with its segment",
     when: When::Step,
     check,
     bad_scene: || {
@@ -31,6 +32,7 @@ pub const ORACLE: Oracle = Oracle {
 /// The same after a crash.
 pub const AFTER_A_CRASH: Oracle = Oracle {
     name: "acked-survives",
+    claim: "each key shows what it has shown since the last answered put and the last open, or nothing if it was evicted",
     when: When::CrashImage,
     check: survives,
     bad_scene: || {

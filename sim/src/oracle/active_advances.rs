@@ -13,6 +13,7 @@ use crate::history::{Begun, Rotated};
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "active-advances",
+    claim: "its active segment is the same or a new one",
     when: When::Save,
     check,
     bad_scene: || Scene::with(|scene| scene.saving = save(2, 1, ring(|ring| ring.push(segment(2), 1)))),
@@ -21,6 +22,7 @@ pub const ORACLE: Oracle = Oracle {
 /// A rotation for a put leaves a full segment.
 pub const OF_A_FULL_ONE: Oracle = Oracle {
     name: "active-advances",
+    claim: "a rotation for a put left a segment that was too full for it",
     when: When::Step,
     check: is_full,
     bad_scene: || {

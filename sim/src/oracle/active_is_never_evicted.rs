@@ -9,6 +9,7 @@ use super::{Finding, Oracle, View, When, number};
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "active-is-never-evicted",
+    claim: "the active segment is still in it",
     when: When::Save,
     check,
     bad_scene: || {

@@ -12,6 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "bytes-match",
+    claim: "a row names, byte by byte, what somebody put",
     when: When::Step,
     check,
     bad_scene: || {

@@ -15,6 +15,7 @@ use segment_engine::SegmentId;
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "capacity",
+    claim: "every byte of a segment has an owner, and the engine's count is right",
     when: When::Drained,
     check,
     bad_scene: || Scene::with(|scene| scene.owners.retain(|(other, _)| *other != segment(3))),
@@ -23,6 +24,7 @@ pub const ORACLE: Oracle = Oracle {
 /// What is doomed is bounded: a rotation makes a segment only if, when it looked, no more was doomed than may be.
 pub const OF_THE_DOOMED: Oracle = Oracle {
     name: "capacity",
+    claim: "a rotation went on with no more doomed than may be",
     when: When::Save,
     check: is_bounded,
     bad_scene: || {

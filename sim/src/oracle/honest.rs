@@ -18,6 +18,7 @@ use segment_engine::limits::{PASSES_IN_VAIN_MAX, PUT_ATTEMPTS_MAX};
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "honest",
+    claim: "what a caller is told is so; a put's commit is durable",
     when: When::Answer,
     check,
     bad_scene: || Scene::with(|scene| scene.answer = (ACTOR, Answer::Evicted(segment(2)))),

@@ -8,6 +8,7 @@ use super::{Finding, Oracle, View, When, number};
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "index-agrees",
+    claim: "manifests and index entries are one to one",
     when: When::Step,
     check,
     bad_scene: || Scene::with(|scene| scene.history.index.push((segment(2), 7))),

@@ -13,6 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "legal-debris",
+    claim: "no member without a file, no row without its bytes",
     when: When::CrashImage,
     check,
     bad_scene: || Scene::with(|scene| scene.history.files.remove(segment(2))),

@@ -13,6 +13,7 @@ use segment_engine::Repair;
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "legal-repairs",
+    claim: "an open has mended exactly what there was to mend",
     when: When::Answer,
     check,
     bad_scene: || {

@@ -12,6 +12,7 @@ use super::{Finding, Oracle, View, When};
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "legal-retries",
+    claim: "an unlink, put or read is tried again only for a reason, an unlink after a pause, a failed commit never",
     when: When::Step,
     check,
     bad_scene: || Scene::with(|scene| scene.history.unlinks_reported = 1),

@@ -8,6 +8,7 @@ use super::{Finding, Oracle, View, When};
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "lock-order",
+    claim: "locks are taken downwards",
     when: When::Step,
     check,
     bad_scene: || Scene::with(|scene| scene.locks.out_of_order = Some((ACTOR, "state", "write"))),

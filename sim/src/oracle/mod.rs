@@ -108,6 +108,8 @@ pub struct Finding {
 pub struct Oracle {
     /// Its name in reports.
     pub name: &'static str,
+    /// What holds where it finds nothing, in a line.
+    pub claim: &'static str,
     /// When it is asked.
     pub when: When,
     /// Judges.
@@ -146,6 +148,12 @@ pub const ORACLES: [Oracle; 28] = [
     no_orphan::ORACLE,
     capacity::ORACLE,
     capacity::OF_THE_DOOMED,
+];
+
+/// What a run fails by besides, as reports name it, and the claim of each.
+pub const BESIDES: [(&str, &str); 2] = [
+    ("exclusive-window", "no commit lands inside a window that excludes it, also where no damage is seen"),
+    ("panic", "no task panics"),
 ];
 
 /// The oracles that are asked at one moment, in order.

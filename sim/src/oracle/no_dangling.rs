@@ -11,6 +11,7 @@ use crate::history::is_doomed;
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "no-dangling",
+    claim: "every row's segment is listed and its file long enough",
     when: When::Step,
     check,
     bad_scene: || Scene::with(|scene| scene.history.rows[0].manifest.segment = segment(9)),

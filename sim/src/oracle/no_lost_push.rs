@@ -9,6 +9,7 @@ use crate::history::{Answer, Told};
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "no-lost-push",
+    claim: "an answered push is in the ring or left it on purpose",
     when: When::Drained,
     check,
     bad_scene: || Scene::with(|scene| scene.history.answer(ACTOR, Answer::Pushed(segment(9)), 0)),

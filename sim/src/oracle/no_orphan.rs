@@ -10,6 +10,7 @@ use super::{Finding, Oracle, View, When, number};
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "no-orphan",
+    claim: "every file belongs to the ring, and no doom is left undone",
     when: When::Drained,
     check,
     bad_scene: || {

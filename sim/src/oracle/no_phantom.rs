@@ -9,6 +9,7 @@ use super::{Finding, Oracle, View, When, number};
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "no-phantom",
+    claim: "every segment in the ring has a file",
     when: When::Step,
     check,
     bad_scene: || {

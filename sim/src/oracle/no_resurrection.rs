@@ -9,6 +9,7 @@ use super::{Finding, Oracle, View, When, number};
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "no-resurrection",
+    claim: "nothing in it has left the ring before",
     when: When::Save,
     check,
     bad_scene: || {

@@ -11,6 +11,7 @@ use crate::site::TaskId;
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "progress",
+    claim: "the run ended within its bound, so did every caller, and nothing is queued",
     when: When::Drained,
     check,
     bad_scene: || Scene::with(|scene| scene.unfinished = vec![ACTOR]),

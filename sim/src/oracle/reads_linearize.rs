@@ -12,6 +12,7 @@ use crate::history::Answer;
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "reads-linearize",
+    claim: "a read answers with what could be seen at some moment meanwhile",
     when: When::Answer,
     check,
     bad_scene: || Scene::with(|scene| scene.answer = (ACTOR, Answer::Read { key: 1, content: None, since: 4 })),

@@ -12,6 +12,7 @@ use crate::history::{Answer, is_doomed};
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "recover-converges",
+    claim: "after an open nothing is left to mend, and nothing sound is gone",
     when: When::Answer,
     check,
     bad_scene: || {

@@ -13,6 +13,7 @@ use segment_engine::ring::Generation;
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "retention",
+    claim: "what a push or a put evicts had to go, and no more than that; the oldest go first",
     when: When::Save,
     check,
     bad_scene: || {

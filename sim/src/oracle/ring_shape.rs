@@ -13,6 +13,7 @@ use segment_engine::{Ring, SegmentId};
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "ring-shape",
+    claim: "push order and generation limits hold; a segment counts the bytes that it joined with",
     when: When::Save,
     check,
     bad_scene: || {

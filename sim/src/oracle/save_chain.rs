@@ -9,6 +9,7 @@ use crate::history::is_doomed;
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "save-chain",
+    claim: "it was cloned from the ring saved before it",
     when: When::Save,
     check,
     bad_scene: || Scene::with(|scene| scene.saving = save(2, 1, ring_to(4))),

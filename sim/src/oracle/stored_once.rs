@@ -12,6 +12,7 @@ use crate::history::{Answer, Begun, Putting};
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "stored-once",
+    claim: "what a put wrote is what is there: of what was there already it writes nothing",
     when: When::Answer,
     check,
     bad_scene: || {

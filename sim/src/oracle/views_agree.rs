@@ -12,6 +12,7 @@ use crate::history::is_doomed;
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "views-agree",
+    claim: "memory, catalog and directory tell the same story",
     when: When::Step,
     check,
     bad_scene: || {

@@ -10,6 +10,7 @@ use super::{Finding, Oracle, View, When};
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "waits-for",
+    claim: "no cycle; no eviction waits for the write lock; nobody waits for a sync under it, for the evictor under any, or for anything under the state lock",
     when: When::Step,
     check,
     bad_scene: || Scene::with(|scene| scene.locks.forbidden = Some((ACTOR, "write", GONE))),
