@@ -49,7 +49,10 @@ fn check(view: &View<'_>) -> Option<Finding> {
     }
     let stays = before.members().iter().position(|member| !gone(member.segment)).unwrap_or(before.members().len());
     if let Some(younger) = before.members()[stays..].iter().find(|member| gone(member.segment)) {
-        return found(format!("segment {}, though an older one stays", number(younger.segment)));
+        return found(match younger.segment == first {
+            true => "an older one stays".to_string(),
+            false => format!("segment {}, though an older one stays", number(younger.segment)),
+        });
     }
     let old = after.members().iter().filter(|member| member.generation == Generation::Old).count();
     if is_push && old < after.limits().old {
@@ -94,5 +97,22 @@ mod tests {
         let doomed = after(|ring| assert_eq!(ring.doom(segment(1)), segment_engine::Eviction::Doomed));
         assert_eq!(doomed.as_deref(), Some("actor#1 evicted segment 1, and nobody asked for it"));
         assert_eq!(after(|ring| ring.forget(&[segment(1)])), None);
+    }
+
+    #[test]
+    fn who_evicts_what_is_not_the_oldest_is_told_which_once() {
+        let after = |evicted: &[u128]| {
+            let change = |scene: &mut Scene| {
+                let mut ring = scene.published.ring.clone();
+                ring.push(segment(4), 1);
+                for number in evicted {
+                    ring.doom(segment(*number));
+                }
+                scene.saving = save(3, 2, ring);
+            };
+            Scene::with(change).ask(&ORACLE).unwrap().sentence
+        };
+        assert_eq!(after(&[2]), "actor#1 evicted segment 2, and an older one stays");
+        assert_eq!(after(&[1, 3]), "actor#1 evicted segment 1, and segment 3, though an older one stays");
     }
 }
