@@ -20,6 +20,8 @@ use std::path::{Path, PathBuf};
 ///
 /// Shows which task was where when it mattered, what each save changed, where each segment stood, and, beside a failure,
 /// the run without its decisive injection. A plan that segsim shrink has made small reads best.
+///
+/// Exits as replay does: with 1 when the plan fails, which is no error of the explanation.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     segsim explain target/plans/same-key-17.shrunk.json --html same-key-17.html\n  \

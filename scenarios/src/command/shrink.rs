@@ -11,7 +11,7 @@ use crate::scenario::Scenario;
 use crate::sentence;
 use crate::smaller::{size, smaller};
 use crate::workload::{Operation, Workload};
-use crate::{say, shell, tell, whole};
+use crate::{say, shell, whole};
 use segment_sim::plan::{Action, Injection, Plan, Schedule};
 use segment_sim::shrink::{self, Passed, RUNS_MAX, Ran, Shrinkable, Shrunk, Smaller};
 use segment_sim::site::SiteName;
@@ -27,6 +27,9 @@ use std::sync::atomic::Ordering;
 /// Takes away callers, calls, artifacts, faults and preemptions as long as the same oracle finds the same damage, and
 /// writes what is left as order: holds "this site until that one", with nothing drawn. The plan that it begins with is
 /// left as it is.
+///
+/// Exits with 1 when the small plan is written: it fails, and that is what it is for. With 2 when there is nothing to
+/// shrink, and on Ctrl-C, which keeps what is small so far.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  segsim sweep --scenario same-key             a failure writes its plan, and says where\n  \
@@ -80,7 +83,8 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     say!("{program} replay {}", shell::quoted(&path));
     say!("{program} explain {} --html {}", shell::quoted(&path), shell::quoted(&path.with_extension("html")));
     if STOP.load(Ordering::Relaxed) {
-        tell!("interrupted: it may become smaller still");
+        say!("{}  interrupted: it may become smaller still", Verdict::Void.word());
+        return Ok(Verdict::Void);
     }
     Ok(Verdict::Fail)
 }
