@@ -44,7 +44,6 @@ fn bad_input_is_told_on_stderr_and_exits_with_3() {
         (&["explain", "nowhere", "1"], "no scenario"),
         (&["explain", "no-such-plan.json"], "cannot read no-such-plan.json"),
         (&["explain", "concurrent-pushes", "1", "--html", "/no/such/directory/page.html"], "cannot write /no/such"),
-        (&["explain", "concurrent-pushes", "1", "--perfetto", "/dev/full"], "cannot write /dev/full"),
         (&["replay", "concurrent-pushes", "18446744073709551616"], "18446744073709551616"),
         (
             &["bisect", "HEAD~2...HEAD", "corpus/evicts-active.json"],
@@ -209,6 +208,17 @@ fn explain_and_shrink_write_what_they_are_asked_for_and_never_over_the_plan() {
     assert_eq!((code(&output), stdout(&output)), (3, String::new()));
     assert!(stderr(&output).contains("is to hold two outputs"), "{}", stderr(&output));
     assert_eq!(std::fs::read(&plan).unwrap(), text);
+}
+
+#[test]
+fn an_explanation_is_printed_also_where_a_file_of_it_cannot_be_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let page = directory.path().join("page.html");
+    let arguments = ["explain", "concurrent-pushes", "1", "--perfetto", "/dev/full", "--html", page.to_str().unwrap()];
+    let output = segsim(&arguments);
+    assert_eq!((code(&output), stderr(&output).lines().count()), (3, 1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("cannot write /dev/full"), "{}", stderr(&output));
+    assert!(stdout(&output).starts_with("PASS") && page.exists(), "{}", stdout(&output));
 }
 
 #[test]

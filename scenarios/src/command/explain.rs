@@ -1,5 +1,4 @@
 //! `segsim explain`: one run drawn, on the terminal and as a page.
-#![allow(clippy::disallowed_methods, reason = "a command: it writes files")]
 
 use super::replay::{Chosen, describe};
 use super::{ENGINE, scenario};
@@ -57,17 +56,20 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         if outputs[..index].iter().any(|other| whole::is_same(path, other)) {
             return Err(Error::SameOutput { path: path.to_path_buf() });
         }
+        whole::check_place(path).map_err(Error::io("write", *path))?;
     }
     let (plan, expected) = chosen.read()?;
     let explained = explain(&plan, expected.as_ref(), command(chosen))?;
     let write = |path: &Option<PathBuf>, text: fn(&Explained) -> String| match path {
-        Some(path) => std::fs::write(path, text(&explained)).map_err(Error::io("write", path)),
+        Some(path) => whole::write_or_send(path, text(&explained).as_bytes()).map_err(Error::io("write", path)),
         None => Ok(()),
     };
-    write(html, page::html)?;
-    write(perfetto, perfetto::json)?;
-    write(json, |explained| serde_json::to_string(explained).expect("it is plain data") + "\n")?;
+    // first: a file that cannot be written after all loses nothing
     say(format_args!("{}", terminal::text(&explained, *all)));
+    let html = write(html, page::html);
+    let perfetto = write(perfetto, perfetto::json);
+    let json = write(json, |explained| serde_json::to_string(explained).expect("it is plain data") + "\n");
+    html.and(perfetto).and(json)?;
     Ok(explained.verdict)
 }
 
