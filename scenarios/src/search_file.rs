@@ -58,6 +58,5 @@ pub fn write(path: &Path, subject: &str, search: &Search) -> Result<()> {
     bytes.extend_from_slice(&search.encode());
     let checksum = xxh3_128(&bytes);
     bytes.extend_from_slice(&checksum.to_le_bytes());
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(directory).and_then(|()| whole::write(path, &bytes)).map_err(Error::io("write", path))
+    whole::write(path, &bytes).map_err(Error::io("write", path))
 }

@@ -109,11 +109,13 @@ fn bad_input_is_one_line_and_exits_with_3() {
         (&["same-key", "--size", "put=1", "--state", "/proc"], "cannot read /proc: it is no regular file"),
         (&["same-key", "--size", "put=1", "--state", "/dev/zero"], "cannot read /dev/zero: it is no regular file"),
         (&["same-key", "--size", "put=1", "--state", "/proc/kept.search"], "cannot write /proc/kept.search"),
+        (&["same-key", "--size", "put=1", "--state", "no/kept.search"], "cannot write no/kept.search: No such file"),
     ] {
         let (code, said, told) = text(&segsim(directory.path(), arguments));
         assert_eq!((code, said.as_str(), told.lines().count()), (3, "", 1), "{arguments:?}: {told}");
         assert!(told.contains(words), "{told}");
     }
+    assert!(!directory.path().join("no").exists());
 }
 
 #[test]

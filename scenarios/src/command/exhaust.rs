@@ -89,7 +89,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let scenario = scenario(&arguments.scenario)?;
     let (subject, workload) = subject(arguments, scenario)?;
-    let place = Place::of(arguments, &subject);
+    let place = Place::of(arguments, &subject)?;
     let mut search = match search_file::read(&place.path, &place.subject)? {
         Some(search) => {
             say!("goes on with {}: {} executions are done", place.path.display(), grouped(search.counts().runs()));
@@ -201,7 +201,7 @@ struct Place {
 }
 
 impl Place {
-    fn of(arguments: &Arguments, subject: &Subject) -> Place {
+    fn of(arguments: &Arguments, subject: &Subject) -> Result<Place> {
         let Subject { scenario, size, bounds, .. } = subject;
         let (preemptions, faults) = (subject.preemptions(), bounds.faults);
         let points = subject.points.as_ref().map_or_else(|| "all".to_string(), |points| points.join(","));
@@ -213,7 +213,16 @@ impl Place {
             if points.len() > 40 { format!("{:016x}", xxhash_rust::xxh3::xxh3_64(points.as_bytes())) } else { points };
         let size = size.file_name();
         let name = format!("{ENGINE}-{scenario}-{size}-{points}-{preemptions}-{faults}-{skips}.search");
-        Place { path: arguments.state.clone().unwrap_or_else(|| Path::new("target/exhaust").join(name)), subject }
+        // a directory that was named may be misspelled; ours is made
+        let path = match &arguments.state {
+            Some(path) => path.clone(),
+            None => {
+                let directory = Path::new("target/exhaust");
+                std::fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
+                directory.join(name)
+            }
+        };
+        Ok(Place { path, subject })
     }
 
     fn write(&self, search: &Search) -> Result<()> {
