@@ -169,6 +169,14 @@ fn a_sweep_does_not_depend_on_the_number_of_threads() {
 }
 
 #[test]
+fn a_scenario_that_is_named_twice_is_swept_once_and_on_no_more_threads_than_seeds() {
+    let twice = ["--scenario", "concurrent-pushes", "--scenario", "concurrent-pushes"];
+    let output = segsim(&[&["sweep", "--seeds", "3", "--jobs", "1000"][..], &twice].concat());
+    let text = stdout(&output);
+    assert!(text.contains("PASS  3 runs, 0 failed") && text.contains(" s on 3 threads"), "{text}");
+}
+
+#[test]
 fn replay_repeats_what_the_sweep_saw() {
     let arguments = ["replay", "rotation-vs-eviction", "7", "--trace"];
     let output = segsim(&arguments);

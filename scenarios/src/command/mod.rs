@@ -102,7 +102,9 @@ impl Selection {
             let fault = format!("{} seeds from {} on go past the last seed, {}", self.seeds, self.from, u64::MAX);
             return Err(Error::Argument { option: "--from", fault });
         }
-        Ok(Range { from: self.from, seeds: self.seeds, jobs: jobs(self.jobs) })
+        // a thread without a seed would have nothing to do
+        let jobs = jobs(self.jobs).min(usize::try_from(self.seeds).unwrap_or(usize::MAX));
+        Ok(Range { from: self.from, seeds: self.seeds, jobs })
     }
 }
 
@@ -114,9 +116,19 @@ fn scenario(name: &str) -> Result<&'static Scenario> {
     })
 }
 
-/// The scenarios of these names; all where none is named.
+/// The scenarios of these names, each once; all where none is named.
 fn scenarios(names: &[String]) -> Result<Vec<&'static Scenario>> {
-    if names.is_empty() { Ok(SCENARIOS.iter().collect()) } else { names.iter().map(|name| scenario(name)).collect() }
+    if names.is_empty() {
+        return Ok(SCENARIOS.iter().collect());
+    }
+    let mut named: Vec<&Scenario> = Vec::new();
+    for name in names {
+        let scenario = scenario(name)?;
+        if !named.iter().any(|other| other.name == scenario.name) {
+            named.push(scenario);
+        }
+    }
+    Ok(named)
 }
 
 /// As many threads as there are cores.
