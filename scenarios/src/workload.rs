@@ -6,6 +6,7 @@ use segment_sim::history::{Answer, Key};
 use segment_sim::site::numbered;
 use segment_sim::world::{Life, Setting, Stage, Stored};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
@@ -107,6 +108,17 @@ pub enum Operation {
     Get(Key),
     /// Ask whether this key has an artifact.
     Contains(Key),
+}
+
+/// A part of a plan in the words of its file: `rotate`, `evict-place 3`, `put [1,17]`, `power-loss`.
+pub fn words(part: &impl Serialize) -> String {
+    match serde_json::to_value(part).expect("a plan is plain data") {
+        Value::String(name) => name,
+        Value::Object(named) => {
+            named.iter().map(|(name, takes)| format!("{name} {takes}")).collect::<Vec<_>>().join(", ")
+        }
+        other => other.to_string(),
+    }
 }
 
 /// The bytes of a content: as many as its number says, and no two alike. Content 0 has none.
@@ -225,7 +237,7 @@ impl Workload {
             }
             let puts = |operation: &&Operation| matches!(operation.caller(), "put" | "read");
             if let Some(operation) = self.callers.iter().flatten().find(puts) {
-                return Err(format!("the ring state alone has no artifacts: it cannot {operation:?}"));
+                return Err(format!("the ring state alone has no artifacts: it cannot {}", words(operation)));
             }
         }
         Ok(())

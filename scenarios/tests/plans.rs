@@ -138,6 +138,18 @@ fn a_trace_says_what_each_call_came_to() {
 }
 
 #[test]
+fn a_plan_is_described_in_the_words_of_its_file() {
+    let mut file = file("power-loss-anywhere", 3);
+    file.plan.schedule.crashes = vec![Crash { kind: CrashKind::PowerLoss, at: Moment::Idle }];
+    file.plan.workload.callers = vec![vec![Operation::Rotate, Operation::EvictPlace(3)], vec![Operation::Put(1, 17)]];
+    let scenario = Scenario::named(&file.plan.scenario).unwrap();
+    let (_, text) = replay(scenario, &file.plan, None, false).unwrap();
+    for words in ["rotate#1 rotate then evict-place 3; put#1 put [1,17]\n", "\n  power-loss when nothing can go on\n"] {
+        assert!(text.contains(words), "{text}");
+    }
+}
+
+#[test]
 fn a_site_that_is_not_reached_makes_a_plan_void_and_is_named() {
     let mut file = file("rotation-vs-eviction", 0);
     for (site, until) in [("evict#9@RingCloned", "evict#1@RingSaved"), ("evict#1@RingCloned", "evict#1@RingSavedd")] {

@@ -8,7 +8,7 @@ use crate::plan_file::{Expected, PlanFile};
 use crate::scenario::Scenario;
 use crate::story;
 use crate::tell;
-use crate::workload::{Operation, Workload};
+use crate::workload::{Operation, Workload, words};
 use segment_sim::decision::Ratio;
 use segment_sim::plan::{Action, Base, Moment, Plan, Until};
 use segment_sim::verdict::Verdict;
@@ -176,9 +176,7 @@ pub(super) fn describe(plan: &Plan<Workload>) -> String {
     }
     let labels = workload.labels();
     let callers = |life: usize, callers: &[Vec<Operation>]| {
-        let calls = |operations: &[Operation]| {
-            operations.iter().map(|operation| format!("{operation:?}")).collect::<Vec<_>>().join(" then ")
-        };
+        let calls = |operations: &[Operation]| operations.iter().map(words).collect::<Vec<_>>().join(" then ");
         let labelled = labels[life].iter().zip(callers);
         let lines =
             labelled.filter_map(|(label, operations)| Some(format!("{} {}", label.as_ref()?, calls(operations))));
@@ -205,7 +203,7 @@ pub(super) fn describe(plan: &Plan<Workload>) -> String {
             Action::Cancel => "its caller is dropped".to_string(),
             Action::CancelAfter(steps) => format!("its caller is dropped {steps} steps later"),
             Action::CancelOnce(site) => format!("its caller is dropped once {site} has passed"),
-            Action::Crash(kind) => format!("{kind:?}"),
+            Action::Crash(kind) => words(kind),
         };
         text += &format!("  {}: {what}\n", injection.site);
     }
@@ -216,7 +214,7 @@ pub(super) fn describe(plan: &Plan<Workload>) -> String {
             Moment::Step(step) => format!("at step {step}"),
             Moment::Idle => "when nothing can go on".to_string(),
         };
-        text += &format!("  {:?} {at}\n", crash.kind);
+        text += &format!("  {} {at}\n", words(&crash.kind));
     }
     text
 }
