@@ -12,8 +12,8 @@ use std::fmt::{self, Write};
 /// Lanes that are drawn: what is in later ones is told and has no line.
 const LANES_MAX: usize = 32;
 
-/// The width of the rule between two lives of the process.
-const RULE_COLUMNS: usize = 100;
+/// The width of the rule between two lives of the process, and of the list of the lanes.
+const COLUMNS: usize = 100;
 
 /// The whole of it. `is_all` shows every moment and every lane, and not the race alone; and of each segment also where it is
 /// legal that the three do not agree.
@@ -79,8 +79,10 @@ fn write_graph(text: &mut String, run: &Told, is_all: bool, parts: Option<usize>
     let is_shown = |moment: &Moment| is_all || !has_brief || moment.is_brief;
     let mut lanes: Vec<usize> =
         (0..run.lanes.len()).filter(|lane| run.moments.iter().any(|m| m.lane == *lane && is_shown(m))).collect();
+    let unseen = lanes.len().saturating_sub(LANES_MAX);
     lanes.truncate(LANES_MAX);
     let width = lanes.iter().map(|lane| run.label(*lane).chars().count()).max().unwrap_or(0);
+    write_heads(text, run, &lanes, unseen)?;
     let mut hidden = 0;
     let mut ends = (2..).zip(&run.ends).peekable();
     for (place, moment) in run.moments.iter().enumerate() {
@@ -128,10 +130,36 @@ fn write_hidden(text: &mut String, hidden: &mut usize, run: &Told, lanes: &[usiz
     Ok(())
 }
 
+/// Whose line is which: the lanes with their numbers, and these above the lines, the tens above the ones.
+fn write_heads(text: &mut String, run: &Told, lanes: &[usize], unseen: usize) -> fmt::Result {
+    let mut row = String::new();
+    let heads = (1..).zip(lanes).map(|(number, lane)| format!("{number} {}", run.label(*lane)));
+    let rest = (unseen > 0).then(|| format!("{unseen} more have no line"));
+    for head in heads.chain(rest) {
+        if !row.is_empty() && 8 + row.len() + 2 + head.len() > COLUMNS {
+            writeln!(text, "        {row}")?;
+            row.clear();
+        }
+        row += if row.is_empty() { "" } else { "  " };
+        row += &head;
+    }
+    if !row.is_empty() {
+        writeln!(text, "        {row}")?;
+    }
+    let digits = |of: fn(usize) -> Option<usize>| {
+        let digit = |number| of(number).map_or("  ".to_string(), |digit| format!("{digit} "));
+        (1..=lanes.len()).map(digit).collect::<String>().trim_end().to_string()
+    };
+    if lanes.len() > 9 {
+        writeln!(text, "        {}", digits(|number| Some(number / 10).filter(|tens| *tens > 0)))?;
+    }
+    writeln!(text, "        {}", digits(|number| Some(number % 10)))
+}
+
 /// The rule where a life of the process ends and the next one begins.
 fn write_end(text: &mut String, step: u64, how: &str, life: usize) -> fmt::Result {
     let words = format!("{step:>6} ---- {how}, life {life} ");
-    writeln!(text, "{words:-<RULE_COLUMNS$}")
+    writeln!(text, "{words:-<COLUMNS$}")
 }
 
 fn glyph(run: &Told, lane: usize, moment: &Moment) -> char {
@@ -283,7 +311,25 @@ mod tests {
         let rules: Vec<&&str> = lines.iter().filter(|line| line.contains("----")).collect();
         assert!(rules[0].starts_with("     2 ---- the power fails at put#1@Start, life 2 ----"), "{text}");
         assert!(rules[1].contains(", life 3 -") && rules[2].contains(", life 4 -"), "{text}");
-        assert!(rules.iter().all(|rule| rule.len() == RULE_COLUMNS), "{text}");
+        assert!(rules.iter().all(|rule| rule.len() == COLUMNS), "{text}");
+    }
+
+    #[test]
+    fn each_lane_has_its_number_over_its_line() {
+        let lane = |label: String| Lane { label, parent: None, from: 0, to: None, end: String::new() };
+        let run = Told { lanes: (1..=12).map(|number| lane(format!("rotate#{number}"))).collect(), ..Told::default() };
+        let heads = |lanes: &[usize]| {
+            let mut text = String::new();
+            write_heads(&mut text, &run, lanes, 12 - lanes.len()).unwrap();
+            text
+        };
+        assert_eq!(heads(&[2, 0]), "        1 rotate#3  2 rotate#1  10 more have no line\n        1 2\n");
+        let text = heads(&(0..12).collect::<Vec<_>>());
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 4, "{text}");
+        assert!(lines[0].len() <= COLUMNS && lines[1].ends_with("12 rotate#12"), "{text}");
+        assert_eq!(lines[2], format!("{}1 1 1", " ".repeat(8 + 2 * 9)));
+        assert_eq!(lines[3], "        1 2 3 4 5 6 7 8 9 0 1 2");
     }
 
     #[test]
@@ -312,6 +358,6 @@ mod tests {
         assert!(of(vec![mended, late], false).ends_with("to 20: it is back; is orphaned at the end: it is doomed"));
     }
 
-    /// The first words of the lines of that test: steps, the line of a lane before what is hidden, and the legend.
-    const EXPECTED: [&str; 9] = ["1", "|", "2", "3", "|", "5", "|", "7", "o"];
+    /// The first words of the lines of that test: the lane twice, steps, its line before what is hidden, and the legend.
+    const EXPECTED: [&str; 11] = ["1", "1", "1", "|", "2", "3", "|", "5", "|", "7", "o"];
 }
