@@ -44,6 +44,10 @@ fn bad_input_is_told_on_stderr_and_exits_with_3() {
         (&["explain", "nowhere", "1"], "no scenario"),
         (&["explain", "no-such-plan.json"], "cannot read no-such-plan.json"),
         (&["explain", "concurrent-pushes", "1", "--html", "/no/such/directory/page.html"], "cannot write /no/such"),
+        (
+            &["shrink", "corpus/evicts-active.json", "-o", "/no/such/plan.json"],
+            "cannot write /no/such/plan.json: No such file or directory",
+        ),
         (&["replay", "concurrent-pushes", "18446744073709551616"], "18446744073709551616"),
         (
             &["bisect", "HEAD~2...HEAD", "corpus/evicts-active.json"],

@@ -54,6 +54,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     if whole::is_same(&path, &arguments.plan) {
         return Err(Error::SamePlan { path });
     }
+    whole::check_place(&path).map_err(Error::io("write", &path))?;
     let started = std::time::Instant::now();
     let bar = Progress::new("shrink", RUNS_MAX, "runs at most");
     let shrunk = shrunk(&file.plan, |runs| bar.tell(runs, started.elapsed()))?;
