@@ -33,7 +33,8 @@ pub enum Error {
         /// The data directory.
         path: PathBuf,
     },
-    /// One part of a data directory is there without the other: an open would take all that it holds for garbage.
+    /// One part of a data directory is there without the other, as when a disk is not mounted: an open would take all that the
+    /// other holds for garbage.
     #[error("{missing} is missing, and {present} is not empty; restore it, or move what is left away to begin anew", missing = missing.display(), present = present.display())]
     MissingPart {
         /// The catalog, or the directory of the segments.

@@ -114,7 +114,7 @@ impl GroupCommit {
         synced.map_err(Arc::new)
     }
 
-    /// The same, with those who get to the end of a write within a moment.
+    /// The waiters of the next sync, with those who get to the end of a write within a moment; `None` when nobody wants one.
     async fn gathered<E: Env>(&self, env: &E) -> Option<Vec<oneshot::Sender<Outcome>>> {
         if let Target::Segment(segment) = self.target {
             env.disk().gather(segment).await;
@@ -122,7 +122,7 @@ impl GroupCommit {
         self.next_round()
     }
 
-    /// The waiters of the next sync; `None` when nobody wants one.
+    /// The same, of now.
     fn next_round(&self) -> Option<Vec<oneshot::Sender<Outcome>>> {
         let mut queue = self.lock();
         let waiters = std::mem::take(&mut queue.waiters);

@@ -1,7 +1,8 @@
 //! The production surroundings: tokio, real files, RocksDB on disk, UUIDv7 ids.
 //!
 //! A data directory holds `LOCK`, `catalog/` and `segments/`. The lock is the operating system's, on an open file: it
-//! goes with the process, however that ends.
+//! goes with the process, however that ends. In `segments/` an empty file, `SEGMENTS`, says that this is the directory: one
+//! whose disk is not mounted has none.
 #![allow(clippy::disallowed_methods, reason = "this is the production environment: it owns files and time")]
 
 use crate::disk::Disk;
@@ -21,6 +22,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+/// The file by which the directory of the segments is known.
+const MARKER: &str = "SEGMENTS";
 
 /// A node's data directory, open and locked. Clones share it; the lock goes when the last one is dropped.
 #[derive(Clone)]
@@ -58,8 +62,8 @@ impl LocalEnv {
         }
         let lock = Arc::new(lock);
         check_parts(&segments, &catalog)?;
-        fs::create_dir_all(&segments).map_err(|source| io_error("create", &segments, source))?;
-        // trusted next: where there is a catalog, there are the segments
+        // trusted next: where there is a catalog, there are the segments with their marker
+        make_segments(&segments)?;
         sync(directory)?;
         let opened = RocksCatalog::open_locked(&catalog, lock.clone())?;
         // trusted next: the catalog and all entries survive a power loss; where there are bytes in a segment, there is one
@@ -216,7 +220,7 @@ impl Disk for LocalDisk {
 
     async fn gather(&self, segment: SegmentId) {
         let writing = self.files().get(&segment).map_or(0, |open| open.writing.load(Ordering::Relaxed));
-        if writing >= GATHERED_BYTES_MIN {
+        if is_put_off(writing) {
             tokio::time::sleep(Duration::from_millis(GATHER_MS)).await;
         }
     }
@@ -269,6 +273,11 @@ impl Disk for LocalDisk {
     }
 }
 
+/// Whether a sync waits for others while so many bytes are being written.
+fn is_put_off(writing: u64) -> bool {
+    writing >= GATHERED_BYTES_MIN
+}
+
 impl Open {
     fn new(file: File) -> Open {
         Open { file, writing: AtomicU64::new(0) }
@@ -282,17 +291,19 @@ impl Open {
     }
 }
 
-/// Sees that neither the catalog nor the segments are there without the other. An empty segment may be: it was made last.
+/// Sees that neither the catalog nor the segments are there without the other. Segments may be, where they hold nothing:
+/// they were made first.
 fn check_parts(segments: &Path, catalog: &Path) -> Result<()> {
-    // what RocksDB looks for: without it, it makes a new database
-    let has_catalog = catalog.join("CURRENT").exists();
+    let is_there = |path: PathBuf| path.try_exists().map_err(|source| io_error("look for", &path, source));
     let missing = |missing: &Path, present: &Path| {
         Err(Error::MissingPart { missing: missing.to_path_buf(), present: present.to_path_buf() })
     };
-    match (has_catalog, segments.exists()) {
-        (true, true) | (false, false) => return Ok(()),
+    // what RocksDB looks for: without it, it makes a new database
+    match (is_there(catalog.join("CURRENT"))?, is_there(segments.join(MARKER))?) {
+        (true, true) => return Ok(()),
         (true, false) => return missing(segments, catalog),
-        (false, true) => {}
+        (false, _) if !is_there(segments.to_path_buf())? => return Ok(()),
+        (false, _) => {}
     }
     let failed = |source| io_error("list", segments, source);
     for entry in fs::read_dir(segments).map_err(failed)? {
@@ -302,6 +313,15 @@ fn check_parts(segments: &Path, catalog: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Makes the directory of the segments, and the file in it that says so.
+fn make_segments(segments: &Path) -> Result<()> {
+    fs::create_dir_all(segments).map_err(|source| io_error("create", segments, source))?;
+    let marker = segments.join(MARKER);
+    let made = File::options().create(true).truncate(false).write(true).open(&marker).and_then(|file| file.sync_all());
+    made.map_err(|source| io_error("create", &marker, source))?;
+    sync(segments)
 }
 
 /// Syncs a directory's entries.
@@ -317,24 +337,13 @@ fn io_error(operation: &'static str, path: &Path, source: io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Instant;
 
-    #[tokio::test]
-    async fn a_sync_is_put_off_only_while_much_is_being_written() {
-        let directory = tempfile::tempdir().unwrap();
-        let env = LocalEnv::open(directory.path()).unwrap();
-        let (disk, segment) = (env.disk(), env.segment_id());
-        disk.create(segment).await.unwrap();
-        let open = disk.file(segment).unwrap();
-        for (writing, is_put_off) in [(0, false), (GATHERED_BYTES_MIN - 1, false), (GATHERED_BYTES_MIN, true)] {
-            open.writing.store(writing, Ordering::Relaxed);
-            let mut least = Duration::MAX; // of five: a busy machine makes any wait look longer
-            for _ in 0..5 {
-                let since = Instant::now();
-                disk.gather(segment).await;
-                least = least.min(since.elapsed());
-            }
-            assert_eq!(least >= Duration::from_millis(GATHER_MS), is_put_off, "{writing} bytes, {least:?}");
-        }
+    #[test]
+    fn a_sync_is_put_off_only_while_much_is_being_written() {
+        let open = Open::new(tempfile::tempfile().unwrap());
+        open.write(&[7; 1000], 0).unwrap();
+        assert_eq!(open.writing.load(Ordering::Relaxed), 0, "what is written is not being written");
+        assert!(!is_put_off(0) && !is_put_off(64 * (64 << 10)), "many small artifacts wait for nothing");
+        assert!(is_put_off(16 << 20));
     }
 }

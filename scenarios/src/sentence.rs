@@ -44,8 +44,10 @@ pub fn of(plan: &Plan<Workload>, story: &Story, record: &Record) -> String {
         };
         clauses.push((step, false, clause));
     }
-    // one that comes after what is wrong has no part in it; what a crash has left is wrong in the step of the crash
-    for (ProcessEnd { step, kind, .. }, site) in ends(story).filter(|(end, _)| end.step <= first.step) {
+    // one that comes after what is wrong has no part in it; what a crash has left is wrong in the step of the crash. A panic
+    // outside of every task has no step, and is the end
+    let last = if first.step == 0 { u64::MAX } else { first.step };
+    for (ProcessEnd { step, kind, .. }, site) in ends(story).filter(|(end, _)| end.step <= last) {
         let clause = match site {
             Some(SiteName { task, point, .. }) => format!("{} with {task} {}", end(*kind), doing(point)),
             None => format!("{} when nothing can go on", end(*kind)),
@@ -277,5 +279,6 @@ mod tests {
         assert_eq!(at(ends[0] - 1), "it is wrong");
         assert_eq!([at(ends[0]), at(ends[1] - 1)], ["the process is killed when nothing can go on: it is wrong"; 2]);
         assert_eq!(at(ends[1]), sentence);
+        assert_eq!(at(0), sentence, "a panic outside of every task");
     }
 }

@@ -388,8 +388,8 @@ impl SimCatalog {
                 }
             }
             written.late = Some(batch.clone());
-            written.has_failed = true;
         }
+        written.has_failed = true;
         drop(written);
         Ok(Some(self.refused("commit to")))
     }

@@ -13,8 +13,8 @@ const WIDE: RingLimits = RingLimits { old: 8, current: 8, new: 8 };
 
 fn files(directory: &Path) -> Vec<SegmentId> {
     let entries = std::fs::read_dir(directory.join("segments")).unwrap();
-    let mut files: Vec<_> =
-        entries.map(|entry| SegmentId::from_file_name(entry.unwrap().file_name().to_str().unwrap()).unwrap()).collect();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut files: Vec<_> = names.filter_map(|name| SegmentId::from_file_name(&name)).collect();
     files.sort();
     files
 }

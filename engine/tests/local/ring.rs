@@ -132,11 +132,15 @@ async fn segments_without_their_catalog_and_a_catalog_without_its_segments_are_l
         let [gone, left] = [gone, left].map(|part| directory.path().join(part));
         let kept = aside.path().join("kept");
         std::fs::rename(&gone, &kept).unwrap();
-        for _ in 0..2 {
+        for is_empty in [false, true] {
+            if is_empty {
+                std::fs::create_dir(&gone).unwrap(); // where a disk is to be mounted
+            }
             let opened = LocalEnv::open(directory.path()).err();
             let is_told = |error: Error| matches!(error, Error::MissingPart { missing, present } if (&missing, &present) == (&gone, &left));
             assert!(opened.is_some_and(is_told));
         }
+        std::fs::remove_dir(&gone).unwrap();
         std::fs::rename(&kept, &gone).unwrap();
         let engine = open(directory.path()).await;
         assert_eq!((engine.repairs(), engine.get(b"a").await.unwrap()), (&[][..], Some("a".into())));

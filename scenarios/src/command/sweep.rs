@@ -30,7 +30,7 @@ pub struct Arguments {
     /// How seeds look for races
     #[arg(long, alias = "base", value_name = "S", value_enum, default_value_t = StrategyName::Portfolio)]
     strategy: StrategyName,
-    /// Also write everything as JSON to this file, as each scenario ends: until all have, it is VOID
+    /// Also write everything as JSON to this file, as each scenario ends: until all have, it is VOID or FAIL
     #[arg(long, value_name = "FILE.json")]
     report: Option<PathBuf>,
     /// Write the plan of each kind of failure to this directory
@@ -46,7 +46,9 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let (scenarios, range) = (arguments.selection.scenarios()?, arguments.selection.range()?);
     let path = arguments.report.as_deref();
     let mut report = Report::new();
-    let unfinished = |done: usize| Some(format!("not finished: {done} of {} scenarios are done", scenarios.len()));
+    let unfinished = |done: usize| {
+        (done < scenarios.len()).then(|| format!("not finished: {done} of {} scenarios are done", scenarios.len()))
+    };
     report.judge(unfinished(0));
     // now: a path that is none is told before minutes of work, and who ends this process leaves no report of an earlier one
     keep_report(&report, path)?;

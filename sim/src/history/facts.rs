@@ -120,7 +120,7 @@ pub struct Putting {
     pub written: u64,
 }
 
-/// What a caller has begun and was not told the end of.
+/// What a caller has begun last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Begun {
     /// The operations that had failed before.

@@ -3,7 +3,7 @@
 //! had found.
 //!
 //! Asked after each step. Legal meanwhile: as many retries as reasons. A retry that nobody needed would hide what called
-//! for it. Unlinks are tried again after a pause, but for a close. After a commit that failed there is no other, until the
+//! for it. Where none of the doomed could be unlinked they are tried again after a pause, but for a close. After a commit that failed there is no other, until the
 //! process has begun anew. Does not verify that something is tried again; no-orphan, progress and honest do.
 
 use super::scene::Scene;
@@ -12,7 +12,7 @@ use super::{Finding, Oracle, View, When};
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "legal-retries",
-    claim: "an unlink, put or read is tried again only for a reason, an unlink after a pause, a failed commit never",
+    claim: "an unlink, put or read is tried again only for a reason, after a pause where no unlink succeeded, a failed commit never",
     when: When::Step,
     check,
     bad_scene: || Scene::with(|scene| scene.history.unlinks_reported = 1),

@@ -46,13 +46,9 @@ fn check(view: &View<'_>) -> Option<Finding> {
             return found(format!("generation {generation:?} holds {count} segments, its limit is {limit}"));
         }
     }
-    let sizes = |ring: &Ring| -> Vec<(SegmentId, u64)> {
-        let doomed = ring.doomed().iter().map(|doomed| (doomed.segment, doomed.bytes));
-        ring.members().iter().map(|member| (member.segment, member.bytes)).chain(doomed).collect()
-    };
-    let was = before.map(sizes).unwrap_or_default();
-    for (segment, bytes) in sizes(ring) {
-        if let Some((_, other)) = was.iter().find(|(other, _)| *other == segment).filter(|(_, other)| *other != bytes) {
+    for (segment, bytes) in counted(ring) {
+        let was = before.and_then(|before| counted(before).find(|(other, _)| *other == segment));
+        if let Some((_, other)) = was.filter(|(_, other)| *other != bytes) {
             return found(format!("segment {} counts {bytes} bytes, and counted {other}", number(segment)));
         }
     }
@@ -66,6 +62,12 @@ fn check(view: &View<'_>) -> Option<Finding> {
         last = place;
     }
     None
+}
+
+/// The segments of a ring, the doomed too, and how many bytes each counts.
+fn counted(ring: &Ring) -> impl Iterator<Item = (SegmentId, u64)> {
+    let members = ring.members().iter().map(|member| (member.segment, member.bytes));
+    members.chain(ring.doomed().iter().map(|doomed| (doomed.segment, doomed.bytes)))
 }
 
 #[cfg(test)]
