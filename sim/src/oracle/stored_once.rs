@@ -32,12 +32,12 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let (task, Answer::Put { key, content, since }) = view.answer? else {
         return None;
     };
-    let begun = history.begun.get(&task).filter(|begun| !begun.is_stream && begun.rows_moved == history.rows_moved)?;
+    let begun = history.begun.get(&task)?;
     let written = history.putting.iter().rfind(|put| put.task == task).map_or(0, |put| put.written);
     let is_own = history
         .sights_since(*key, *since)
         .any(|sight| sight.step >= *since && sight.task == Some(task) && sight.content == Some(*content));
-    if written == 0 || is_own || begun.puts.is_none() {
+    if written == 0 || is_own || begun.is_stream || begun.rows_moved != history.rows_moved {
         return None;
     }
     let label = view.label(Some(task));

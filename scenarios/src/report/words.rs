@@ -1,0 +1,176 @@
+//! The report of a sweep in words.
+
+use super::{
+    CRASHES_SEEDS_MIN, FLOOR_SEEDS_MIN, Failure, Measured, SweepResult, grouped, is_usual, named, percent, ratio,
+};
+use crate::confidence;
+use segment_sim::record::{Group, Tally};
+use std::fmt::Write;
+
+/// Groups of failures that are printed, the largest ones.
+const GROUPS_MAX: usize = 12;
+
+impl SweepResult {
+    /// The report in words, without what was measured.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        self.write(&mut text).expect("writing to a string does not fail");
+        text
+    }
+
+    fn write(&self, text: &mut String) -> std::fmt::Result {
+        let tally = &self.tally;
+        writeln!(text, "{}  {}", self.scenario, self.verdict.word())?;
+        writeln!(
+            text,
+            "  {} seeds from {}: {} failed; {} run twice, {} differed; fingerprint {:016x}",
+            grouped(tally.runs),
+            self.from,
+            grouped(tally.failed),
+            grouped(tally.repeated),
+            tally.unrepeatable.len(),
+            tally.fingerprint
+        )?;
+        writeln!(
+            text,
+            "  a run: {} sites (at least {}), {} segments joined the ring, {} left it",
+            ratio(tally.sites, tally.runs),
+            tally.sites_min.unwrap_or(0),
+            ratio(tally.joined, tally.runs),
+            ratio(tally.departed, tally.runs)
+        )?;
+        let interference: Vec<String> = tally
+            .interference
+            .iter()
+            .map(|(name, seen)| format!("{name} in {} of the seeds", percent(seen.runs, tally.runs)))
+            .collect();
+        if !interference.is_empty() {
+            writeln!(text, "  {}", interference.join(", "))?;
+        }
+        self.write_strategies(text)?;
+        let confidence = confidence::of_seeds(tally);
+        if self.windows.values().any(|window| window.opened > 0) {
+            let bound = if confidence.is_some() { "fewer than 1 failure in" } else { "" };
+            let line = format!(
+                "  {:<18}{:<11}{:>10}{:>11}{:>10}{:>11}{:>10}{bound:>25}",
+                "window", "kind", "openings", "arrivals", "in seeds", "landings", "in seeds"
+            );
+            writeln!(text, "{}", line.trim_end())?;
+        }
+        for (window, sum) in named(&self.windows).filter(|(_, sum)| sum.opened > 0) {
+            let (arrivals, arrived) = match window.wants {
+                Some(_) => (grouped(sum.count.arrivals), percent(sum.arrived, tally.runs)),
+                None => ("-".to_string(), "-".to_string()),
+            };
+            let bound = confidence.as_ref().map(|_| confidence::of_window(window, sum)).unwrap_or_default();
+            let line = format!(
+                "  {:<18}{:<11}{:>10}{arrivals:>11}{arrived:>10}{:>11}{:>10}{bound:>25}",
+                window.name,
+                if window.exclusive { "exclusive" } else { "optimistic" },
+                grouped(sum.count.openings),
+                grouped(sum.count.landings),
+                percent(sum.landed, tally.runs),
+            );
+            writeln!(text, "{}", line.trim_end())?;
+        }
+        write!(text, "{}", confidence.unwrap_or_default())?;
+        let crashes: u64 = tally.crash_sites.values().map(|site| site.crashes).sum();
+        let usual = tally.crash_sites.iter().filter(|(_, site)| crashes > 0 && is_usual(site, tally));
+        if let Some((rarest, least)) = usual.clone().min_by_key(|(_, site)| site.crashes) {
+            let (all, usual) = (tally.crash_sites.len(), usual.count());
+            writeln!(
+                text,
+                "  {} crashes in the middle of something, at {usual} usual kinds of sites and {} rare ones; the fewest at a usual \
+                 one, {}, at {rarest}",
+                grouped(crashes),
+                all - usual,
+                grouped(least.crashes)
+            )?;
+        }
+        if tally.runs < FLOOR_SEEDS_MIN {
+            writeln!(text, "  floors are not judged under {FLOOR_SEEDS_MIN} seeds")?;
+        } else if crashes > 0 && tally.runs < CRASHES_SEEDS_MIN {
+            writeln!(
+                text,
+                "  the floor of crashes at each usual site is not judged under {} seeds",
+                grouped(CRASHES_SEEDS_MIN)
+            )?;
+        }
+        for reason in &self.void {
+            writeln!(text, "  void: {reason}")?;
+        }
+        Ok(())
+    }
+
+    /// What each strategy has yielded, over all windows.
+    fn write_strategies(&self, text: &mut String) -> std::fmt::Result {
+        writeln!(
+            text,
+            "  {:<18}{:>11}{:>10}{:>11}{:>10}{:>11}{:>10}",
+            "strategy", "runs", "failed", "arrivals", "in seeds", "landings", "in seeds"
+        )?;
+        for (strategy, sum) in &self.tally.strategies {
+            writeln!(
+                text,
+                "  {:<18}{:>11}{:>10}{:>11}{:>10}{:>11}{:>10}",
+                strategy.name(),
+                grouped(sum.runs),
+                grouped(sum.failed),
+                grouped(sum.arrivals),
+                percent(sum.arrived, sum.runs),
+                grouped(sum.landings),
+                percent(sum.landed, sum.runs),
+            )?;
+        }
+        Ok(())
+    }
+
+    /// The failures, each with its sentence and the commands that repeat and shrink it.
+    pub fn failures(&self) -> String {
+        let mut text = String::new();
+        let unseen = self.failures.len().saturating_sub(GROUPS_MAX);
+        if unseen > 0 {
+            text += &format!("{unseen} smaller groups of failures are left out here; --report keeps them\n");
+        }
+        for failure in self.failures.iter().take(GROUPS_MAX) {
+            self.write_failure(&mut text, failure).expect("writing to a string does not fail");
+        }
+        text
+    }
+
+    fn write_failure(&self, text: &mut String, failure: &Failure) -> std::fmt::Result {
+        let Group { runs, oracle, race, seed, strategy, sentence, oracles } = &failure.group;
+        writeln!(text, "{oracle}: {race}")?;
+        writeln!(
+            text,
+            "  {} of {} seeds of {}, first seed {seed} of strategy {}",
+            grouped(*runs),
+            grouped(self.tally.runs),
+            self.scenario,
+            strategy.name()
+        )?;
+        let others: Vec<String> = oracles
+            .iter()
+            .filter(|(name, _)| *name != oracle)
+            .map(|(name, runs)| format!("{name} {}", grouped(*runs)))
+            .collect();
+        if !others.is_empty() {
+            writeln!(text, "  then: {}", others.join(", "))?;
+        }
+        writeln!(text, "  {sentence}\n  {}\n  {}", failure.shrink, failure.replay)
+    }
+}
+
+impl Measured {
+    /// The measured part in words.
+    pub fn text(&self, tally: &Tally) -> String {
+        format!(
+            "  {} runs/s, {} points per CPU second; {:.1} s on {} threads; {}\n",
+            grouped((tally.runs as f64 / self.wall_seconds.max(1e-9)) as u64),
+            grouped((tally.sites as f64 / self.cpu_seconds.max(1e-9)) as u64),
+            self.wall_seconds,
+            self.jobs,
+            confidence::longer(self.wall_seconds)
+        )
+    }
+}
