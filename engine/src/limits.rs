@@ -49,7 +49,7 @@ pub const GATHER_MS: u64 = 10;
 /// Wait before a failed unlink is tried again.
 pub const UNLINK_RETRY_MS: u64 = 1_000;
 
-/// How many segments each generation of the ring may hold. Each is at least 1.
+/// How many segments each generation of the ring may hold. In [`Limits`] 0 counts as 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RingLimits {
     /// Segments in the oldest generation; one more and the oldest of them is doomed.
@@ -89,7 +89,9 @@ pub struct Limits {
 impl Limits {
     /// The same, with 1 where less would stand still, and no segment too large to count.
     pub(crate) fn in_bounds(self) -> Limits {
+        let RingLimits { old, current, new } = self.ring;
         Limits {
+            ring: RingLimits { old: old.max(1), current: current.max(1), new: new.max(1) },
             segment_bytes: self.segment_bytes.min(SEGMENT_BYTES_MAX),
             io_bytes: self.io_bytes.max(1),
             stripes: self.stripes.max(1),

@@ -175,7 +175,8 @@ async fn no_room_is_taken_for_copies_of_a_damaged_artifact() {
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_of_0_count_as_1() {
     let directory = tempfile::tempdir().unwrap();
-    let limits = Limits { io_bytes: 0, stripes: 0, batch_rows: 0, ..LIMITS };
+    let ring = RingLimits { old: 0, current: 1, new: 0 };
+    let limits = Limits { ring, io_bytes: 0, stripes: 0, batch_rows: 0, ..LIMITS };
     let engine = Engine::open(LocalEnv::open(directory.path()).unwrap(), limits).await.unwrap();
     let first = engine.active();
     engine.put(b"gone", artifact(10)).await.unwrap();
