@@ -26,7 +26,7 @@ impl Act {
         for operation in operations {
             teller.begins();
             let answer = match self {
-                Act::RingState(env, ring) => on_ring_state(env, ring, *operation).await,
+                Act::RingState(env, ring) => on_ring_state(env, ring, *operation, teller).await,
                 Act::Engine(engine) => on_engine(engine, *operation, teller).await,
             };
             teller.tell(answer.unwrap_or_else(|error| match error {
@@ -39,7 +39,12 @@ impl Act {
     }
 }
 
-async fn on_ring_state(env: &SimEnv, ring: &RingState<SimEnv>, operation: Operation) -> Result<Answer> {
+async fn on_ring_state(
+    env: &SimEnv,
+    ring: &RingState<SimEnv>,
+    operation: Operation,
+    teller: &Teller,
+) -> Result<Answer> {
     match operation {
         Operation::Push | Operation::Rotate => {
             let segment = env.segment_id();
@@ -49,6 +54,7 @@ async fn on_ring_state(env: &SimEnv, ring: &RingState<SimEnv>, operation: Operat
         }
         Operation::EvictSegment(_) | Operation::EvictPlace(_) => {
             let segment = victim(&ring.snapshot().ring, operation);
+            teller.evicts(segment);
             Ok(evicted(ring.mutate(|ring| ring.doom(segment)).await?, segment))
         }
         Operation::Relieve(segments) => {
@@ -70,6 +76,7 @@ async fn on_engine(engine: &Engine<SimEnv>, operation: Operation, teller: &Telle
         },
         Operation::EvictSegment(_) | Operation::EvictPlace(_) => {
             let segment = victim(&engine.ring_state().snapshot().ring, operation);
+            teller.evicts(segment);
             Ok(evicted(engine.evict(segment).await?, segment))
         }
         Operation::Relieve(segments) => {

@@ -368,6 +368,15 @@ impl Teller {
         history.begun.extend(task.map(|task| (task, begun)));
     }
 
+    /// What it has begun is to evict this segment.
+    pub fn evicts(&self, segment: SegmentId) {
+        let task = self.conductor.current();
+        let mut history = self.watch.history().borrow_mut();
+        if let Some(begun) = task.and_then(|task| history.begun.get_mut(&task)) {
+            begun.evicts = Some(segment);
+        }
+    }
+
     /// What it has begun is to put this under a key; returns the hash of it, and the step.
     pub fn puts(&self, key: Key, bytes: &[u8], is_stream: bool) -> (u64, u64) {
         let content = xxh3_64(bytes);

@@ -125,6 +125,8 @@ pub struct Putting {
 pub struct Begun {
     /// The operations that had failed before.
     pub errors: Errors,
+    /// The segment that it evicts, if it does.
+    pub evicts: Option<SegmentId>,
     /// How many bytes it puts, if it does.
     pub puts: Option<u64>,
     /// Whether they are had one piece after the other, so that they are written before they are known.

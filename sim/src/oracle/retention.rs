@@ -2,8 +2,8 @@
 //!
 //! Asked at each save. A push dooms only what its generations cannot hold. A put dooms only when the disk has less room
 //! than all puts under way have yet to write, doomed bytes counted as freed, and no segment more than that takes. Both take
-//! the oldest. Legal: whatever callers evict by name; what a pressure pass evicts is honest's. Nobody else dooms anything:
-//! no open, no evictor, and no refresh, not by a push either.
+//! the oldest. An eviction by name dooms what it names and no more, a pressure pass the oldest; how many those are is honest's. Nobody
+//! else dooms anything: no open, no evictor, and no refresh, not by a push either.
 
 use super::scene::{Scene, save, segment};
 use super::{Finding, Oracle, View, When, number};
@@ -39,19 +39,29 @@ fn check(view: &View<'_>) -> Option<Finding> {
         let sentence = format!("{label} evicted segment {}, and {what}", number(first));
         Some(Finding { race: format!("{}: needless eviction", kind(&label)), sentence })
     };
+    let stays = before.members().iter().position(|member| !gone(member.segment)).unwrap_or(before.members().len());
+    let younger = before.members()[stays..].iter().find(|member| gone(member.segment)).map(|member| member.segment);
     if !is_push && !is_put {
-        let caller = label.split('/').next().unwrap_or(&label);
-        let is_asked_for = ["push", "rotate", "evict", "pressure"].iter().any(|kind| has_kind(caller, kind));
-        return if is_asked_for { None } else { found("nobody asked for it".to_string()) };
+        // or a task that the caller has started for it
+        let callers = [saving.task, saving.task.and_then(|task| view.tasks.parent(task))];
+        let asked = callers.into_iter().flatten().find_map(|caller| view.history.begun.get(&caller)?.evicts);
+        let is_pressure = has_kind(label.split('/').next().unwrap_or(&label), "pressure");
+        let mut others = before.members().iter().filter(|member| gone(member.segment) && Some(member.segment) != asked);
+        return match (others.next(), younger) {
+            (None, _) => None,
+            (Some(_), None) if is_pressure => None,
+            (Some(_), Some(_)) if is_pressure => found("an older one stays".to_string()),
+            (Some(other), _) if asked.is_some() => found(format!("segment {} besides", number(other.segment))),
+            _ => found("nobody asked for it".to_string()),
+        };
     }
     if is_for_a_copy {
         return found("it is to copy an artifact".to_string());
     }
-    let stays = before.members().iter().position(|member| !gone(member.segment)).unwrap_or(before.members().len());
-    if let Some(younger) = before.members()[stays..].iter().find(|member| gone(member.segment)) {
-        return found(match younger.segment == first {
+    if let Some(younger) = younger {
+        return found(match younger == first {
             true => "an older one stays".to_string(),
-            false => format!("segment {}, though an older one stays", number(younger.segment)),
+            false => format!("segment {}, though an older one stays", number(younger)),
         });
     }
     let old = after.members().iter().filter(|member| member.generation == Generation::Old).count();
@@ -82,7 +92,9 @@ fn check(view: &View<'_>) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::scene::ACTOR;
     use super::*;
+    use crate::history::Begun;
 
     #[test]
     fn nobody_evicts_who_was_not_asked_to() {
@@ -97,6 +109,25 @@ mod tests {
         let doomed = after(|ring| assert_eq!(ring.doom(segment(1)), segment_engine::Eviction::Doomed));
         assert_eq!(doomed.as_deref(), Some("actor#1 evicted segment 1, and nobody asked for it"));
         assert_eq!(after(|ring| ring.forget(&[segment(1)])), None);
+    }
+
+    #[test]
+    fn an_eviction_takes_what_it_names_and_pressure_the_oldest() {
+        let after = |actor: &'static str, asked: Option<u128>, gone: &[u128]| {
+            let change = |scene: &mut Scene| {
+                let mut ring = scene.published.ring.clone();
+                gone.iter().for_each(|number| _ = ring.doom(segment(*number)));
+                scene.saving = save(3, 2, ring);
+                scene.actor = actor;
+                scene.history.begun.insert(ACTOR, Begun { evicts: asked.map(segment), ..Begun::default() });
+            };
+            Scene::with(change).ask(&ORACLE).map(|finding| finding.sentence)
+        };
+        assert_eq!(after("evict#1", Some(2), &[2]), None);
+        assert_eq!(after("evict#1", Some(2), &[1, 2]).unwrap(), "evict#1 evicted segment 1, and segment 1 besides");
+        assert_eq!(after("pressure#1", None, &[1]), None);
+        assert_eq!(after("pressure#1", None, &[2]).unwrap(), "pressure#1 evicted segment 2, and an older one stays");
+        assert_eq!(after("rotate#1", None, &[1]).unwrap(), "rotate#1 evicted segment 1, and nobody asked for it");
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub const GONE: TaskId = TaskId(1);
 /// A state at one moment.
 #[derive(Clone, Debug)]
 pub struct Scene {
+    /// What the actor is called.
+    pub actor: &'static str,
     /// The run so far.
     pub history: History,
     /// What is being saved.
@@ -83,6 +85,7 @@ impl Scene {
         history.see(3, None);
         let live = Owners { live: length, ..Owners::default() };
         Scene {
+            actor: "actor#1",
             owners: vec![(segment(3), live)],
             published: RingRecord { version: 2, base: 1, ring: ring_to(3) },
             history,
@@ -124,7 +127,7 @@ impl Scene {
 
 impl Tasks for Scene {
     fn label(&self, task: TaskId) -> String {
-        if task == ACTOR { "actor#1".to_string() } else { "gone#1".to_string() }
+        if task == ACTOR { self.actor.to_string() } else { "gone#1".to_string() }
     }
 
     fn is_alive(&self, task: TaskId) -> bool {
