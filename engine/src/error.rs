@@ -142,6 +142,11 @@ impl Error {
         matches!(self, Error::Io { source, .. } if is_full(source.kind()))
     }
 
+    /// Whether a file of this name was there already, which is somebody's.
+    pub(crate) fn is_taken_name(&self) -> bool {
+        matches!(self, Error::Io { source, .. } if source.kind() == io::ErrorKind::AlreadyExists)
+    }
+
     /// Whether a segment's file is not there.
     pub(crate) fn is_lost_file(&self) -> bool {
         match self {

@@ -40,6 +40,7 @@ struct Queue {
     is_running: bool,
     /// Asked for by someone who does not wait.
     is_wanted: bool,
+    has_succeeded: bool,
     failed: Option<Arc<Error>>,
 }
 
@@ -87,6 +88,11 @@ impl GroupCommit {
         self.lock().failed.clone()
     }
 
+    /// Whether nothing was ever synced.
+    pub(crate) fn has_never_succeeded(&self) -> bool {
+        !self.lock().has_succeeded
+    }
+
     fn start<E: Env>(self: &Arc<Self>, env: &E) {
         if std::mem::replace(&mut self.lock().is_running, true) {
             return;
@@ -132,8 +138,9 @@ impl GroupCommit {
     }
 
     fn settle(&self, waiters: Vec<oneshot::Sender<Outcome>>, outcome: Outcome) {
-        if let Err(failed) = &outcome {
-            self.lock().failed = Some(failed.clone());
+        match &outcome {
+            Ok(()) => self.lock().has_succeeded = true,
+            Err(failed) => self.lock().failed = Some(failed.clone()),
         }
         for waiter in waiters {
             // whoever stopped waiting wants no answer

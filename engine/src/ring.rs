@@ -1,7 +1,7 @@
 //! The ring as a pure value: the live segments, oldest first, in three generations, and the doomed ones.
 //!
 //! Invariants: generations never get younger along the list; each holds at most its limit; a segment is listed once;
-//! the active segment is the last member and never leaves by eviction. Nothing here reads, writes or waits.
+//! the active segment is the last member and never leaves by eviction, only for another. Nothing here reads, writes or waits.
 
 use crate::limits::RingLimits;
 use crate::segment::SegmentId;
@@ -48,7 +48,7 @@ pub enum Eviction {
     Active,
 }
 
-/// The ring. `push` adds the new active segment, `doom` and `doom_oldest_until` move members to the doomed list,
+/// The ring. `push` adds the new active segment, `replace_active` puts it in the place of one that is of no use, `doom` and `doom_oldest_until` move members to the doomed list,
 /// `forget` takes unlinked ones off it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ring {
@@ -92,6 +92,17 @@ impl Ring {
         for victim in self.members.drain(..olds.saturating_sub(self.limits.old)) {
             self.doomed.push(Doomed { segment: victim.segment, bytes: victim.bytes });
         }
+    }
+
+    /// Puts `segment` in the place of the active one, which is doomed; nobody else leaves, and nobody ages.
+    ///
+    /// # Panics
+    /// When the segment is in the ring already: ids are never used twice.
+    pub fn replace_active(&mut self, segment: SegmentId, bytes: u64) {
+        assert!(self.generation_of(segment).is_none(), "segment {segment} is pushed twice");
+        let replaced = self.members.pop();
+        self.doomed.extend(replaced.map(|Member { segment, bytes, .. }| Doomed { segment, bytes }));
+        self.members.push(Member { segment, bytes, generation: Generation::New });
     }
 
     /// Whether the next push dooms a member.
@@ -248,6 +259,7 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Step {
         Push,
+        ReplaceActive,
         Doom(u128),
         Until(u64),
         ForgetOldest,
@@ -256,6 +268,7 @@ mod tests {
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let step = prop_oneof![
             4 => Just(Step::Push),
+            1 => Just(Step::ReplaceActive),
             2 => (0u128..40).prop_map(Step::Doom),
             1 => (0u64..12).prop_map(Step::Until),
             1 => Just(Step::ForgetOldest),
@@ -275,6 +288,14 @@ mod tests {
                         ring.push(SegmentId::from_u128(next), 1);
                         prop_assert_eq!(ring.doomed().len() > doomed, is_full);
                         model.push(next, limits);
+                        next += 1;
+                    }
+                    Step::ReplaceActive => {
+                        let members = ring.members().len();
+                        ring.replace_active(SegmentId::from_u128(next), 1);
+                        prop_assert_eq!(ring.members().len(), members.max(1));
+                        model.doomed.extend(model.new.pop_back());
+                        model.new.push_back(next);
                         next += 1;
                     }
                     Step::Doom(id) => prop_assert_eq!(ring.doom(SegmentId::from_u128(id)), model.doom(id)),

@@ -14,8 +14,9 @@ use crate::eviction::Wake;
 use crate::limits::PASSES_IN_VAIN_MAX;
 use crate::lock::LockPoints;
 use crate::point::Point;
+use crate::ring::Ring;
 use crate::segment::SegmentId;
-use crate::usage::{Owners, Reservation};
+use crate::usage::Reservation;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -57,8 +58,8 @@ impl<E: Env> Engine<E> {
     /// [`Limits::doomed_bytes_max`](crate::Limits::doomed_bytes_max).
     ///
     /// # Errors
-    /// [`Error::Io`] when the file or its directory entry cannot be made: the ring is unchanged, a file without an
-    /// entry in the ring may be left, which the next open removes. [`Error::Crowded`]. Those of
+    /// [`Error::Io`] when the file or its directory entry cannot be made: the ring is unchanged, and the file is unlinked
+    /// again, or else by the next open. [`Error::Crowded`]. Those of
     /// [`RingState::mutate`](crate::ring_state::RingState::mutate).
     pub async fn rotate(&self, full: SegmentId) -> Result<Rotation> {
         Ok(match make_segment(&self.shared, &self.wake, full, 0).await? {
@@ -132,13 +133,32 @@ impl<E: Env> Shared<E> {
     pub(crate) async fn push_new_segment(&self, length: u64) -> Result<SegmentId> {
         let segment = self.env.segment_id();
         let bytes = self.limits.segment_bytes.max(length);
+        if let Err(error) = self.make_file(segment).await {
+            if !error.is_taken_name() {
+                // no save names it, and none will: a disk that refuses again and again is not to fill up with such files.
+                // What this leaves, or a power loss brings back, the next open removes
+                let _ = self.env.disk().unlink(segment).await;
+            }
+            return Err(error);
+        }
+        let change = |ring: &mut Ring| {
+            let outgoing = ring.active().and_then(|active| self.books.of(active));
+            // a disk that fails each sync is not to empty the ring, one segment a put: what leaves is what is of no use
+            match outgoing.is_some_and(|book| book.is_stillborn()) {
+                true => ring.replace_active(segment, bytes),
+                false => ring.push(segment, bytes),
+            }
+        };
+        self.ring.mutate(change).await?;
+        self.books.open_new(segment, bytes);
+        Ok(segment)
+    }
+
+    async fn make_file(&self, segment: SegmentId) -> Result<()> {
         // may be torn here: the file exists, its directory entry may not survive a power loss
         self.env.disk().create(segment).await?;
         // trusted next: the file outlives any save that names it, and a buffered save may become durable at any moment
-        self.env.disk().sync_directory().await?;
-        self.ring.mutate(|ring| ring.push(segment, bytes)).await?;
-        self.books.open(segment, bytes, Owners::default());
-        Ok(segment)
+        self.env.disk().sync_directory().await
     }
 
     fn is_crowded(&self) -> bool {

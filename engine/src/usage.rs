@@ -93,6 +93,8 @@ pub(crate) struct Books {
 pub(crate) struct Book {
     pub(crate) segment: SegmentId,
     capacity: u64,
+    /// It was made by this engine.
+    is_new: bool,
     owners: Mutex<Owners>,
     /// What of the bytes under way the disk does not have.
     unwritten: AtomicU64,
@@ -117,12 +119,23 @@ impl Books {
         Books { tasks, ..Books::default() }
     }
 
-    /// Opens the book of a segment that holds `owners`' bytes and may hold `capacity`.
+    /// Opens the book of a new segment.
+    pub(crate) fn open_new(&self, segment: SegmentId, capacity: u64) {
+        self.insert(segment, capacity, Owners::default(), true);
+    }
+
+    /// Opens the book of a segment that an engine before this one has made, which holds `owners`' bytes and may hold
+    /// `capacity`.
     pub(crate) fn open(&self, segment: SegmentId, capacity: u64, owners: Owners) {
+        self.insert(segment, capacity, owners, false);
+    }
+
+    fn insert(&self, segment: SegmentId, capacity: u64, owners: Owners, is_new: bool) {
         let syncs = GroupCommit::new(Target::Segment(segment), self.tasks.clone());
         let book = Arc::new(Book {
             segment,
             capacity,
+            is_new,
             owners: Mutex::new(owners),
             unwritten: AtomicU64::new(0),
             given_up: self.given_up.clone(),
@@ -180,6 +193,11 @@ impl Book {
     /// Whether operations that reserved bytes are under way.
     pub(crate) fn has_work(&self) -> bool {
         lock(&self.owners).under_way != 0
+    }
+
+    /// Whether nothing can be read of it, and never will: its first sync has failed, and a row names only what was synced.
+    pub(crate) fn is_stillborn(&self) -> bool {
+        self.is_new && self.syncs.has_never_succeeded() && self.syncs.failure().is_some()
     }
 
     /// Reserves the next `length` bytes; `None` when they do not fit, or the segment is poisoned. The caller holds the

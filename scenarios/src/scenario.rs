@@ -7,7 +7,9 @@ use segment_sim::choice::Guide;
 use segment_sim::decision::Decisions;
 use segment_sim::plan::{CrashKind, Plan};
 use segment_sim::strategy::{self, CrashWhen, Crashes, Options, Strategy};
-use segment_sim::vocabulary::{CRASH_SITES, CRASH_SITES_AFTER_A_LOSS, CRASH_SITES_OF_OPEN};
+use segment_sim::vocabulary::{
+    CRASH_SITES, CRASH_SITES_AFTER_A_LOSS, CRASH_SITES_OF_OPEN, CRASH_SITES_WHERE_THE_DISK_FAILS,
+};
 use segment_sim::world::{Mode, Outcome, Reopen, Stage, Worker};
 use std::future::Future;
 use std::pin::Pin;
@@ -196,6 +198,7 @@ pub const SCENARIOS: [Scenario; 17] = [
             at_most: 3,
             when: CrashWhen::Anywhere,
             sites: CRASH_SITES,
+            own_sites: &[],
             later_sites: CRASH_SITES_OF_OPEN,
         }),
         must_happen: &[
@@ -224,6 +227,7 @@ pub const SCENARIOS: [Scenario; 17] = [
             at_most: 3,
             when: CrashWhen::Anywhere,
             sites: CRASH_SITES,
+            own_sites: &[],
             later_sites: CRASH_SITES_OF_OPEN,
         }),
         must_happen: &[
@@ -256,6 +260,7 @@ pub const SCENARIOS: [Scenario; 17] = [
             at_most: 3,
             when: CrashWhen::Anywhere,
             sites: CRASH_SITES,
+            own_sites: CRASH_SITES_WHERE_THE_DISK_FAILS,
             later_sites: CRASH_SITES_OF_OPEN,
         }),
         must_happen: &[
@@ -289,6 +294,7 @@ pub const SCENARIOS: [Scenario; 17] = [
             at_most: 4,
             when: CrashWhen::Again,
             sites: CRASH_SITES,
+            own_sites: &[],
             later_sites: CRASH_SITES_OF_OPEN,
         }),
         must_happen: &["joined", "departed", "holds", "slow unlinks", "failed unlinks", "kills", "power losses"],
@@ -308,6 +314,7 @@ pub const SCENARIOS: [Scenario; 17] = [
             at_most: 3,
             when: CrashWhen::Anywhere,
             sites: CRASH_SITES,
+            own_sites: &[],
             later_sites: CRASH_SITES_AFTER_A_LOSS,
         }),
         must_happen: &["joined", "holds", "kills", "lost files"],
@@ -327,6 +334,7 @@ pub const SCENARIOS: [Scenario; 17] = [
             at_most: 4,
             when: CrashWhen::Idle,
             sites: CRASH_SITES,
+            own_sites: &[],
             later_sites: CRASH_SITES_OF_OPEN,
         }),
         must_happen: &[

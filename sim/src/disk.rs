@@ -6,7 +6,7 @@ use crate::conductor::{Conductor, ERRNO_FULL, Failure, Landing, OperationTraits,
 use crate::confined::Confined;
 use crate::decision::{Question, below};
 use crate::files::Inode;
-use crate::history::{History, Measured};
+use crate::history::{History, Measured, is_doomed};
 use crate::interference::Kind;
 use crate::site::has_kind;
 use bytes::Bytes;
@@ -219,6 +219,7 @@ impl Disk for SimDisk {
             };
             let Landing::Failed(failure) = landing else {
                 history.files.sync(inode, mark);
+                history.synced.insert(segment);
                 return Ok(());
             };
             let dropped = history.files.fail_sync(inode, mark, |change| failure.draw >> (change % 64));
@@ -257,7 +258,11 @@ impl Disk for SimDisk {
             let Some(Failure { errno, .. }) = failed_with else {
                 return Ok(());
             };
-            history.unlinks_failed += 1;
+            let is_doomed = history.saved().is_some_and(|saved| is_doomed(saved, segment));
+            history.unlinks_failed += u64::from(is_doomed);
+            if !is_doomed {
+                history.strays_left.insert(segment);
+            }
             Err(failed("unlink", Some(segment), io::Error::from_raw_os_error(errno)))
         };
         self.conductor.submit("DiskUnlink", OperationTraits { slow: true, fails: true, ..USUAL }, effect).await
@@ -283,8 +288,6 @@ fn read(file: &[u8], offset: u64, length: usize) -> io::Result<Bytes> {
 /// The error of an operation that the plan makes fail.
 fn refused(history: &mut History, verb: &'static str, segment: Option<SegmentId>, failure: Failure) -> Error {
     history.errors.all += 1;
-    let is_entry = verb == "create" || (verb == "sync" && segment.is_none());
-    history.errors.entries += u64::from(is_entry);
     history.errors.full += u64::from(failure.errno == ERRNO_FULL);
     failed(verb, segment, io::Error::from_raw_os_error(failure.errno))
 }

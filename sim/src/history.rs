@@ -50,6 +50,12 @@ pub struct History {
     pub rotated: Option<Rotated>,
     /// Segments of which a data sync has failed in this life of the process.
     pub unsynced: BTreeSet<SegmentId>,
+    /// Segments of which one has succeeded, or that were there when this life of the process began.
+    pub synced: BTreeSet<SegmentId>,
+    /// Files of nobody whose unlink has failed in this life of the process.
+    pub strays_left: BTreeSet<SegmentId>,
+    /// The engine knows that a sync of the catalog has failed.
+    pub is_fenced: bool,
     /// The manifests in the catalog.
     pub rows: Vec<Row>,
     /// Rows of artifacts that came to name another place, with everything else as before.
@@ -153,6 +159,9 @@ impl History {
             if !self.joined.contains(&member.segment) {
                 self.joined.push(member.segment);
             }
+            if self.saves.is_empty() {
+                self.synced.insert(member.segment);
+            }
         }
         if let Some(previous) = self.saves.last() {
             let next = &save.record;
@@ -203,6 +212,16 @@ impl History {
     fn is_in_vain(&self) -> bool {
         let Pass { doomed, unlinks_reported, .. } = self.pass;
         doomed > 0 && self.unlinks_reported - unlinks_reported == doomed
+    }
+
+    /// Whether a file may be there that no list names: its unlink has failed, or what is saved is unknown.
+    pub fn may_be_stray(&self, segment: SegmentId) -> bool {
+        self.errors.catalog > 0 || self.strays_left.contains(&segment)
+    }
+
+    /// Whether a segment is of no use: the first sync of it has failed, so that no row may ever name it.
+    pub fn is_stillborn(&self, segment: SegmentId) -> bool {
+        self.unsynced.contains(&segment) && !self.synced.contains(&segment)
     }
 
     /// The bytes that a manifest names, if they are there.

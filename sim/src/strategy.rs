@@ -101,6 +101,8 @@ pub struct Crashes {
     pub when: CrashWhen,
     /// The kinds of sites that it is aimed at, and their weights.
     pub sites: &'static [(&'static str, u64)],
+    /// Those that there are in this scenario besides.
+    pub own_sites: &'static [(&'static str, u64)],
     /// Those that there are in later lives besides.
     pub later_sites: &'static [(&'static str, u64)],
 }
@@ -132,15 +134,16 @@ impl Crashes {
             _ => {
                 let nth = decisions.between_of("crash nth", life, 1, 2 * CRASH_NTH_MAX).saturating_sub(CRASH_NTH_MAX);
                 let is_later = life > 0 && draw("crash later", 3) > 0;
-                let sites = if is_later { self.later_sites } else { self.sites };
-                let weights: u64 = sites.iter().map(|(_, weight)| weight).sum();
+                let [sites, own] = if is_later { [self.later_sites, &[]] } else { [self.sites, self.own_sites] };
+                let mut sites = sites.iter().chain(own);
+                let weights: u64 = sites.clone().map(|(_, weight)| weight).sum();
                 let mut drawn = decisions.between_of("crash site", life, 1, weights);
                 let is_drawn = |(_, weight): &&(&str, u64)| {
                     let is_here = drawn <= *weight;
                     drawn = drawn.saturating_sub(*weight);
                     is_here
                 };
-                let (site, weight) = sites.iter().find(is_drawn).expect("the draw is not above the sum of all weights");
+                let (site, weight) = sites.find(is_drawn).expect("the draw is not above the sum of all weights");
                 // what is seldom met is hardly met twice
                 let nth = if *weight > SELDOM_WEIGHT { 1 } else { nth.max(1) };
                 Moment::Site(site.to_string(), nth as u32)
@@ -204,6 +207,7 @@ mod tests {
         at_most: 2,
         when: CrashWhen::Anywhere,
         sites: &[("put@A", 1), ("put@B", 2)],
+        own_sites: &[],
         later_sites: &[("open@A", 1)],
     };
     const ALL: Options = Options { strategy: None, cancels: true, fills: true, breaks: true, crashes: Some(CRASHES) };

@@ -255,6 +255,10 @@ pub const CRASH_SITES: &[(&str, u64)] = &[
     ("refresh@SyncJoined", 4),
 ];
 
+/// Those of a disk that fails.
+pub const CRASH_SITES_WHERE_THE_DISK_FAILS: &[(&str, u64)] =
+    &[("rotation@DiskUnlink", 6), ("rotation@DiskFree", 1), ("evictor@RowsScanned", 1)];
+
 /// Those of an open.
 pub const CRASH_SITES_OF_OPEN: &[(&str, u64)] = &[
     ("open@RowsScanned", 70),
@@ -295,7 +299,8 @@ mod tests {
 
     #[test]
     fn crashes_are_aimed_at_points_where_a_process_can_end() {
-        for (site, _) in [CRASH_SITES, CRASH_SITES_OF_OPEN, CRASH_SITES_AFTER_A_LOSS].concat() {
+        let kinds = [CRASH_SITES, CRASH_SITES_WHERE_THE_DISK_FAILS, CRASH_SITES_OF_OPEN, CRASH_SITES_AFTER_A_LOSS];
+        for (site, _) in kinds.concat() {
             let (_, point) = site.split_once('@').unwrap();
             assert!(CRASH_POINTS.contains(&point), "{site}");
         }

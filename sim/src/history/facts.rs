@@ -223,19 +223,10 @@ fn short(key: &[u8]) -> Key {
 pub struct Errors {
     /// All of them.
     pub all: u64,
-    /// Creations of files and syncs of the directory: of such a file nobody knows.
-    pub entries: u64,
     /// Operations that a full disk refused, writes apart.
     pub full: u64,
     /// Commits and syncs of the catalog: what is saved is unknown.
     pub catalog: u64,
-}
-
-impl Errors {
-    /// Whether a file may be there that no list names: what was created or saved is unknown.
-    pub fn leave_strays(&self) -> bool {
-        self.entries + self.catalog > 0
-    }
 }
 
 /// Why an operation ended in an error.

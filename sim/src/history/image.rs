@@ -45,6 +45,8 @@ impl History {
         self.errors = Errors::default();
         (self.pass, self.passes_in_vain, self.is_closing) = (Pass::default(), 0, false);
         self.unsynced.clear();
+        self.strays_left.clear();
+        self.is_fenced = false;
         if let Some(record) = saved.filter(|record| self.saved() != Some(record)) {
             // a lost save takes back what it did, a doom or the push of a segment; a late one does what it was to do
             let is_member = |segment: &SegmentId| record.ring.generation_of(*segment).is_some();
@@ -57,6 +59,7 @@ impl History {
             }
             self.saves.push(Save { step, task: None, record });
         }
+        self.synced.extend(&self.joined);
         self.changes += 1;
         self.see(step, None);
         self.image = self.look();

@@ -1,6 +1,7 @@
 //! retention: a segment goes only when it must, and the oldest goes first.
 //!
-//! Asked at each save. A push dooms only what its generations cannot hold. A put dooms only when the disk has less room
+//! Asked at each save. A push dooms only what its generations cannot hold; one that follows a segment whose first sync has
+//! failed takes the place of that, and dooms nothing else. A put dooms only when the disk has less room
 //! than all puts under way have yet to write, doomed bytes counted as freed, and no segment more than that takes. Both take
 //! the oldest. An eviction by name dooms what it names and no more, a pressure pass the oldest; how many those are is honest's. Nobody
 //! else dooms anything: no open, no evictor, and no refresh, not by a push either.
@@ -54,6 +55,16 @@ fn check(view: &View<'_>) -> Option<Finding> {
             (Some(other), _) if asked.is_some() => found(format!("segment {} besides", number(other.segment))),
             _ => found("nobody asked for it".to_string()),
         };
+    }
+    let stillborn = before.active().filter(|active| is_push && view.history.is_stillborn(*active));
+    if let Some(stillborn) = stillborn {
+        let other = before.members().iter().find(|member| gone(member.segment) && member.segment != stillborn)?.segment;
+        let sentence = format!(
+            "{label} evicted segment {}, and {}, of which no sync has succeeded, was to go in its place",
+            number(other),
+            number(stillborn)
+        );
+        return Some(Finding { race: format!("{}: needless eviction", kind(&label)), sentence });
     }
     if is_for_a_copy {
         return found("it is to copy an artifact".to_string());
@@ -128,6 +139,28 @@ mod tests {
         assert_eq!(after("pressure#1", None, &[1]), None);
         assert_eq!(after("pressure#1", None, &[2]).unwrap(), "pressure#1 evicted segment 2, and an older one stays");
         assert_eq!(after("rotate#1", None, &[1]).unwrap(), "rotate#1 evicted segment 1, and nobody asked for it");
+    }
+
+    #[test]
+    fn a_push_takes_the_place_of_what_was_never_synced() {
+        let after = |is_replaced: bool| {
+            let change = |scene: &mut Scene| {
+                (4..=6).for_each(|number| scene.published.ring.push(segment(number), 1));
+                scene.history.save(save(3, 2, scene.published.ring.clone()));
+                scene.history.unsynced.insert(segment(6));
+                let mut ring = scene.published.ring.clone();
+                if is_replaced {
+                    ring.replace_active(segment(7), 1)
+                } else {
+                    ring.push(segment(7), 1)
+                }
+                scene.saving = save(4, 3, ring);
+            };
+            Scene::with(change).ask(&ORACLE).map(|finding| finding.sentence)
+        };
+        assert_eq!(after(true), None);
+        let sentence = "actor#1 evicted segment 1, and 6, of which no sync has succeeded, was to go in its place";
+        assert_eq!(after(false).as_deref(), Some(sentence));
     }
 
     #[test]

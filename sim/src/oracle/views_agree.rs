@@ -1,8 +1,8 @@
 //! views-agree: memory, catalog and directory tell the same story.
 //!
 //! Asked after each step. Legal meanwhile: the catalog one save ahead of memory while the task that saved it holds the
-//! state lock; a file that no list names while the task that created it, or whose save dropped it, goes on, or if a create,
-//! a sync of the directory or an operation of the catalog has failed; a doomed segment with or without its file. Does not
+//! state lock; a file that no list names while the task that created it, or whose save dropped it, goes on, or if its
+//! unlink or an operation of the catalog has failed; a doomed segment with or without its file. Does not
 //! verify that a member has a file (no-phantom does), nor anything about contents.
 
 use super::scene::{GONE, Scene, segment};
@@ -42,7 +42,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
             continue;
         }
         let owner = view.history.answerable.get(&file).copied();
-        if owner.is_some_and(|owner| view.tasks.is_alive(owner)) || view.history.errors.leave_strays() {
+        if owner.is_some_and(|owner| view.tasks.is_alive(owner)) || view.history.may_be_stray(file) {
             continue;
         }
         let sentence = format!(
