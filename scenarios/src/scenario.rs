@@ -276,6 +276,7 @@ pub const SCENARIOS: [Scenario; 17] = [
             "io errors",
             "short writes",
             "dropped pages",
+            "dropped entries",
             "late commits",
         ],
         windows: &["clone-to-save", "write-locked"],

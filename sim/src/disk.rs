@@ -129,12 +129,19 @@ impl Disk for SimDisk {
     }
 
     async fn sync_directory(&self) -> Result<()> {
-        let mark = self.history.borrow_mut().files.mark();
-        let effect = move |history: &mut History| {
-            history.files.sync_directory(mark);
-            Ok(())
+        let history = self.history.clone();
+        let mark = history.borrow_mut().files.mark();
+        let effect = move |landing| {
+            let mut history = history.borrow_mut();
+            let Landing::Failed(failure) = landing else {
+                history.files.sync_directory(mark);
+                return Ok(());
+            };
+            let dropped = history.files.fail_sync_directory(mark, |change| failure.draw >> (change % 64));
+            history.interference.add(Kind::DroppedEntry, dropped);
+            Err(refused(&mut history, "sync", None, failure))
         };
-        self.submit("DiskSyncDirectory", ("sync", None), effect).await
+        self.conductor.submit("DiskSyncDirectory", USUAL, effect).await
     }
 
     async fn write_at(&self, segment: SegmentId, offset: u64, bytes: Bytes) -> Result<()> {

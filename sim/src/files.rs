@@ -36,6 +36,8 @@ struct File {
     /// The change that unlinked it.
     unlinked: u64,
     is_unlink_durable: bool,
+    /// A failed sync has dropped its entry, or its unlink: no later one makes it durable.
+    is_dropped: bool,
     /// Names the file, whatever becomes of its name in the directory.
     inode: Inode,
     /// Operations under way that have it open.
@@ -75,6 +77,7 @@ impl Files {
                 created,
                 unlinked: 0,
                 is_unlink_durable: !self.may_lose_power,
+                is_dropped: false,
                 inode: Inode(self.now),
                 open: 0,
             });
@@ -209,12 +212,27 @@ impl Files {
         }
     }
 
+    /// A sync of the directory failed: of the entries and unlinks before `mark` each is durable, or dropped. Everybody goes
+    /// on seeing it, and no later sync makes it durable. Returns how many were dropped.
+    pub fn fail_sync_directory(&mut self, mark: Mark, mut draw: impl FnMut(u64) -> u64) -> u64 {
+        let mut dropped = 0;
+        for file in self.files.iter_mut().chain(&mut self.unlinked).filter(|file| !file.is_dropped) {
+            let change = file.created.unwrap_or(0).max(file.unlinked);
+            let is_covered =
+                change <= mark.0 && (file.created.is_some() || (file.unlinked > 0 && !file.is_unlink_durable));
+            file.is_dropped = is_covered && draw(change) & 1 == 1;
+            dropped += u64::from(file.is_dropped);
+        }
+        self.sync_directory(mark);
+        dropped
+    }
+
     /// Entries and unlinks before `mark` are durable.
     pub fn sync_directory(&mut self, mark: Mark) {
-        for file in self.files.iter_mut().chain(&mut self.unlinked) {
+        for file in self.files.iter_mut().chain(&mut self.unlinked).filter(|file| !file.is_dropped) {
             file.created = file.created.filter(|created| *created > mark.0);
         }
-        for file in &mut self.unlinked {
+        for file in self.unlinked.iter_mut().filter(|file| !file.is_dropped) {
             file.is_unlink_durable |= file.unlinked <= mark.0;
         }
         self.unlinked.retain(|file| file.open > 0 || !file.is_unlink_durable);
@@ -231,7 +249,7 @@ impl Files {
         self.unlinked.clear();
         for file in &mut self.files {
             file.unsynced.clear();
-            (file.created, file.durable) = (None, file.bytes.clone());
+            (file.created, file.is_dropped, file.durable) = (None, false, file.bytes.clone());
         }
     }
 
@@ -264,6 +282,7 @@ impl Files {
             }
             file.bytes.clone_from(&file.durable);
             (file.used, file.created, file.unlinked) = (file.bytes.len() as u64, None, 0);
+            file.is_dropped = false;
             left.push(file);
         }
         self.files = left;
@@ -397,5 +416,24 @@ mod tests {
         assert_eq!(left(&files), BTreeSet::from([None, Some(Vec::new())]));
         files.sync_directory(files.mark());
         assert_eq!(left(&files), BTreeSet::from([None]));
+    }
+
+    #[test]
+    fn an_entry_or_an_unlink_that_a_failed_sync_has_dropped_is_seen_and_no_later_one_saves_it() {
+        let mut files = Files { may_lose_power: true, ..Files::default() };
+        files.insert(SEGMENT);
+        assert_eq!(files.fail_sync_directory(files.mark(), |_| 1), 1);
+        files.sync_directory(files.mark());
+        assert!(files.contains(SEGMENT));
+        assert_eq!(left(&files), BTreeSet::from([None, Some(Vec::new())]));
+        let mut files = Files { may_lose_power: true, ..Files::default() };
+        files.insert(SEGMENT);
+        assert_eq!(files.fail_sync_directory(files.mark(), |_| 0), 0);
+        assert_eq!(left(&files), some(&[b""]));
+        files.remove(SEGMENT);
+        assert_eq!(files.fail_sync_directory(files.mark(), |_| 1), 1);
+        files.sync_directory(files.mark());
+        assert!(!files.contains(SEGMENT));
+        assert_eq!(left(&files), BTreeSet::from([None, Some(Vec::new())]));
     }
 }

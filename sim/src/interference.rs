@@ -41,6 +41,8 @@ pub enum Kind {
     ShortWrite,
     /// A failed sync after which written bytes were gone.
     DroppedPages,
+    /// A new file or an unlink that a failed sync of the directory has dropped.
+    DroppedEntry,
     /// A commit that failed and was there after the next open.
     LateCommit,
     /// A file that was removed while nothing had it open.
@@ -49,7 +51,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 20] = [
+    pub const ALL: [Kind; 21] = [
         Kind::Hold,
         Kind::SlowUnlink,
         Kind::FailedUnlink,
@@ -68,6 +70,7 @@ impl Kind {
         Kind::IoError,
         Kind::ShortWrite,
         Kind::DroppedPages,
+        Kind::DroppedEntry,
         Kind::LateCommit,
         Kind::LostFile,
     ];
@@ -93,6 +96,7 @@ impl Kind {
             Kind::IoError => "io errors",
             Kind::ShortWrite => "short writes",
             Kind::DroppedPages => "dropped pages",
+            Kind::DroppedEntry => "dropped entries",
             Kind::LateCommit => "late commits",
             Kind::LostFile => "lost files",
         }
