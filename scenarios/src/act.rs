@@ -4,7 +4,7 @@ use crate::workload::{IO_BYTES, Operation, SEGMENT_BYTES, content};
 use bytes::Bytes;
 use segment_engine::disk::Disk;
 use segment_engine::ring::Eviction;
-use segment_engine::{Body, Engine, Env, Error, Result, Ring, RingState, Rotation, SegmentId};
+use segment_engine::{Body, Engine, Env, Error, Put, Result, Ring, RingState, Rotation, SegmentId};
 use segment_sim::history::Answer;
 use segment_sim::world::{SimEnv, Teller};
 use std::io;
@@ -85,14 +85,14 @@ async fn on_engine(engine: &Engine<SimEnv>, operation: Operation, teller: &Telle
         Operation::Put(key, number) => {
             let bytes = content(number);
             let (content, since) = teller.puts(key, &bytes, false);
-            engine.put(&[key], bytes.into()).await?;
-            Ok(Answer::Put { key, content, since })
+            let is_new = engine.put(&[key], bytes.into()).await? == Put::Stored;
+            Ok(Answer::Put { is_new, key, content, since })
         }
         Operation::PutStream(key, number) => {
             let bytes = Bytes::from(content(number));
             let (content, since) = teller.puts(key, &bytes, true);
-            engine.put_stream(&[key], bytes.len() as u64, Pieces { bytes, position: 0 }).await?;
-            Ok(Answer::Put { key, content, since })
+            let put = engine.put_stream(&[key], bytes.len() as u64, Pieces { bytes, position: 0 }).await?;
+            Ok(Answer::Put { is_new: put == Put::Stored, key, content, since })
         }
         Operation::Get(key) => {
             let since = teller.step();

@@ -239,7 +239,7 @@ impl History {
                 self.is_recovering = false;
                 self.changes += 1;
             }
-            Answer::Put { key, content, since } => {
+            Answer::Put { key, content, since, .. } => {
                 let seen = self.sights_since(*key, *since).filter(|sight| sight.content == Some(*content));
                 if let Some(commit) = seen.map(|sight| sight.commit).min() {
                     let acked = self.acked.entry(*key).or_default();

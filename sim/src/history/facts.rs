@@ -38,6 +38,8 @@ pub enum Answer {
     },
     /// Its artifact is stored, or was there already.
     Put {
+        /// It is this call that has stored it.
+        is_new: bool,
         /// The artifact's key.
         key: Key,
         /// The hash of its bytes.

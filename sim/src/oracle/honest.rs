@@ -3,7 +3,7 @@
 //! Asked at each answer, which an operation gives in the same step as its last change. An eviction: the segment is gone.
 //! Absent: it is not there. Refused: it is the active one. A pressure pass: no more than the target is left, or only the
 //! active segment, and with its last victim it was more. A put: since its call its artifact could be seen, by a commit
-//! that a sync of the catalog has covered. A close: a sync has covered every commit, and nothing is doomed whose unlink has
+//! that a sync of the catalog has covered; it has stored that itself if it says so, and not if it says that it was there. A close: a sync has covered every commit, and nothing is doomed whose unlink has
 //! not failed. Evicted again and again: as often as the engine tries. A full disk: only if since the call it refused something
 //! else than a write, for which room is made. That unlinks fail: only when they have in as many passes, one after the other,
 //! as the engine waits for, and more is doomed than may be. Any other error: only if an operation has failed since the call;
@@ -12,7 +12,7 @@
 
 use super::scene::{ACTOR, Scene, segment};
 use super::{Finding, Oracle, View, When, number};
-use crate::history::{Answer, Cause};
+use crate::history::{Answer, Cause, Sight};
 use segment_engine::limits::{PASSES_IN_VAIN_MAX, PUT_ATTEMPTS_MAX};
 
 /// The oracle.
@@ -50,14 +50,23 @@ fn check(view: &View<'_>) -> Option<Finding> {
         Answer::Relieved { left_max, victims } if !victims.is_empty() && left < (*left_max).max(1) => {
             format!("{} segments had to go for {left_max} to be left, and {left} are", victims.len())
         }
-        Answer::Put { key, content, since } => {
+        Answer::Relieved { victims, .. } if victims.iter().any(|victim| is_member(*victim)) => {
+            "they are evicted, and one of them is in the ring".to_string()
+        }
+        Answer::Put { is_new, key, content, since } => {
+            let is_own =
+                |sight: &Sight| sight.task == Some(task) && sight.content == Some(*content) && sight.step >= *since;
             let mut seen = view.history.sights_since(*key, *since).filter(|sight| sight.content == Some(*content));
             match seen.next().map(|first| seen.fold(first.commit, |least, sight| least.min(sight.commit))) {
                 None => format!("key {key} is stored, and it could not be seen"),
                 Some(commit) if commit > view.history.durable_commits => {
                     format!("key {key} is durable, and no sync has covered its commit")
                 }
-                Some(_) => return None,
+                Some(_) => match (is_new, view.history.sights_since(*key, *since).any(|sight| is_own(&sight))) {
+                    (true, false) => format!("it has stored key {key}, and it was there already"),
+                    (false, true) => format!("key {key} was there already, and it has stored that itself"),
+                    _ => return None,
+                },
             }
         }
         Answer::Closed if view.history.durable_commits < view.history.commits => {

@@ -22,14 +22,14 @@ pub const ORACLE: Oracle = Oracle {
             scene.history.putting.push(Putting { task: ACTOR, key: 1, content, bytes, written: bytes });
             scene.history.begun.insert(ACTOR, Begun { puts: Some(bytes), ..Begun::default() });
             scene.history.durable_commits = scene.history.commits;
-            scene.answer = (ACTOR, Answer::Put { key: 1, content, since: 4 });
+            scene.answer = (ACTOR, Answer::Put { is_new: true, key: 1, content, since: 4 });
         })
     },
 };
 
 fn check(view: &View<'_>) -> Option<Finding> {
     let history = view.history;
-    let (task, Answer::Put { key, content, since }) = view.answer? else {
+    let (task, Answer::Put { key, content, since, .. }) = view.answer? else {
         return None;
     };
     let begun = history.begun.get(&task)?;
