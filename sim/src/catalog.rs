@@ -12,6 +12,7 @@ use crate::decision::below;
 use crate::history::{Change, Key};
 use crate::interference::Kind;
 use crate::plan::CrashKind;
+use crate::site::has_kind;
 use crate::touches;
 use crate::watch::Watch;
 use segment_engine::catalog::{Batch, Catalog, Commit, Require, Row, Table, Write};
@@ -284,11 +285,17 @@ impl Catalog for SimCatalog {
         // fixed before it lands: what is committed meanwhile may miss it
         let covers = history.borrow_mut().commits;
         let catalog = self.clone();
+        // whoever syncs by himself knows in the same step; those who share a sync are told by the task that does it
+        let is_shared =
+            self.conductor.look(|pulse| pulse.current().is_some_and(|task| has_kind(pulse.label(task), "sync")));
         let effect = move |landing| {
             let is_broken = catalog.written.borrow_mut().is_broken;
             let covered = match landing {
                 Landing::Done | Landing::Cut(_) if !is_broken => covers,
-                Landing::Done | Landing::Cut(_) => return Err(catalog.refused("sync")),
+                Landing::Done | Landing::Cut(_) => {
+                    history.borrow_mut().is_fenced |= !is_shared;
+                    return Err(catalog.refused("sync"));
+                }
                 // how far it got is unknown
                 Landing::Failed(failure) => below(failure.draw, covers + 1),
             };
@@ -306,6 +313,7 @@ impl Catalog for SimCatalog {
                 return Ok(());
             }
             catalog.written.borrow_mut().is_broken = true;
+            history.borrow_mut().is_fenced |= !is_shared;
             Err(catalog.refused("sync"))
         };
         self.conductor.submit("CatalogSync", BREAKS, effect).await
@@ -370,7 +378,8 @@ impl SimCatalog {
     /// The error of a commit that fails. It is not seen before the next life of the process, and perhaps then.
     fn fails(&self, begun: &Begun, batch: &Batch, requires: &[Require]) -> Result<Option<Error>> {
         let mut written = self.written.borrow_mut();
-        if written.has_failed && !batch.is_empty() {
+        let is_fenced = written.has_failed || self.watch.history().borrow_mut().is_fenced;
+        if is_fenced && !batch.is_empty() {
             let mut history = self.watch.history().borrow_mut();
             history.commits_after_a_failed += 1;
             history.changes += 1;

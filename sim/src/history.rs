@@ -78,7 +78,7 @@ pub struct History {
     pub measured: BTreeMap<TaskId, Measured>,
     /// Commits so far.
     pub commits: u64,
-    /// Commits that were tried after one had failed in the same life of the process.
+    /// Commits that were tried after one, or a sync of the catalog, had failed in the same life of the process.
     pub commits_after_a_failed: u64,
     /// Of all commits, those that a sync of the catalog has covered.
     pub durable_commits: u64,
@@ -246,6 +246,7 @@ impl History {
                     *acked = commit.max(*acked);
                 }
             }
+            Answer::Failed(Cause::Fence, _) => self.is_fenced = true,
             _ => {}
         }
         // a put that failed may have been stored all the same, and be seen after the next open

@@ -84,9 +84,10 @@ impl Answer {
     pub fn failed(error: &Error) -> Answer {
         let cause = match error {
             Error::DamagedRing(_) | Error::DamagedManifest { .. } | Error::DamagedArtifact { .. } => Cause::Damage,
-            Error::Fenced | Error::Catalog { .. } => Cause::Catalog,
+            Error::Catalog { .. } => Cause::Catalog,
+            Error::Fenced => Cause::Fence,
             Error::Crowded { .. } => Cause::Unlinks,
-            Error::Unsynced(source) if matches!(**source, Error::Catalog { .. }) => Cause::Catalog,
+            Error::Unsynced(source) if matches!(**source, Error::Catalog { .. }) => Cause::Fence,
             _ => Cause::Other,
         };
         Answer::Failed(cause, error.to_string())
@@ -236,8 +237,10 @@ pub struct Errors {
 pub enum Cause {
     /// Something stored is damaged.
     Damage,
-    /// The catalog has failed, and so writing is fenced.
+    /// The catalog has failed.
     Catalog,
+    /// It had, and so writing is fenced.
+    Fence,
     /// Unlinks that fail, again and again.
     Unlinks,
     /// The disk, or what follows from it.

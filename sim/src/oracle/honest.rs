@@ -95,7 +95,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
             return None;
         }
         Answer::Failed(Cause::Other, _) if view.history.errors.all > before.all => return None,
-        Answer::Failed(Cause::Catalog, _) if view.history.errors.catalog > 0 => return None,
+        Answer::Failed(Cause::Catalog | Cause::Fence, _) if view.history.errors.catalog > 0 => return None,
         Answer::Failed(_, error) => format!("it failed, and no fault since its call explains that: {error}"),
         _ => return None,
     };

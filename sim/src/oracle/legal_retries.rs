@@ -3,8 +3,9 @@
 //! had found.
 //!
 //! Asked after each step. Legal meanwhile: as many retries as reasons. A retry that nobody needed would hide what called
-//! for it. Where none of the doomed could be unlinked they are tried again after a pause, but for a close. After a commit that failed there is no other, until the
-//! process has begun anew. Does not verify that something is tried again; no-orphan, progress and honest do.
+//! for it. Where none of the doomed could be unlinked they are tried again after a pause, but for a close.
+//! After a commit that failed there is no other, until the process has begun anew; nor after a sync of the catalog that
+//! failed, from when the engine knows on: at once where a task syncs by itself, or with the first caller who is told. Does not verify that something is tried again; no-orphan, progress and honest do.
 
 use super::scene::Scene;
 use super::{Finding, Oracle, View, When};
@@ -36,7 +37,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
         return found("unlinks: no pause".to_string(), sentence);
     }
     if history.commits_after_a_failed > 0 {
-        let sentence = "the engine commits after a commit has failed, and nobody knows what that one wrote".to_string();
+        let sentence = "the engine commits after a commit or a sync of the catalog has failed, and nobody knows what that one wrote".to_string();
         return found("commits: after one that failed".to_string(), sentence);
     }
     None
