@@ -131,8 +131,10 @@ pub const LOCKS: &[LockKind] = &[
         rank: 3,
         never_by: &["evict", "pressure", "evictor"],
         never_under: &[
+            "Sleep",
             "DiskWrite",
             "DiskSync",
+            "CatalogSync",
             Point::SYNC_JOINED.name(),
             Point::ROTATION_JOINED.name(),
             Point::EVICTOR_AWAITED.name(),
