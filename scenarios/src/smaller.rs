@@ -126,7 +126,8 @@ fn without(
 }
 
 /// The workloads in which an artifact that was put is there before the run instead, in a segment that has room for it. On
-/// a disk that runs full, also with the room taken away that the put took beside its bytes: a little of it, or more.
+/// a disk that runs full, also with the room taken away that the put took beside its bytes: a little of it, or more; as long
+/// as the disk holds what is there.
 fn done_before(workload: &Workload, key: Key, number: u16) -> impl Iterator<Item = Workload> {
     let stored = workload.stored.iter().filter(|(other, ..)| *other != key).copied().collect::<Vec<_>>();
     let bytes_of = |number| content(number).len() as u64;
@@ -143,8 +144,10 @@ fn done_before(workload: &Workload, key: Key, number: u16) -> impl Iterator<Item
     segments.into_iter().flat_map(move |segment| {
         let mut stored = stored.clone();
         stored.push((key, number, segment));
+        let bytes: u64 = stored.iter().map(|(_, number, _)| bytes_of(*number)).sum();
         let less = Workload { stored, ..less.clone() };
-        disks.clone().into_iter().map(move |disk_bytes| Workload { disk_bytes, ..less.clone() })
+        let disks = disks.clone().into_iter().filter(move |disk_bytes| *disk_bytes == 0 || *disk_bytes >= bytes);
+        disks.map(move |disk_bytes| Workload { disk_bytes, ..less.clone() })
     })
 }
 
@@ -185,4 +188,29 @@ fn plainer(workload: &Workload) -> Vec<Workload> {
     });
     all.retain(|less| less.stored.iter().all(|(.., segment)| *segment <= less.segments));
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_holds_what_is_stored_instead_of_a_put() {
+        let bytes = content(101).len() as u64 + content(102).len() as u64;
+        let of_disk = |disk_bytes| Workload {
+            segments: 2,
+            stored: vec![(1, 101, 1)],
+            disk_bytes,
+            callers: vec![vec![Operation::Put(2, 102)]],
+            ..Workload::default()
+        };
+        let stores_both = |less: &Smaller<Workload>| less.workload.stored.len() == 2;
+        let disks_of = |disk_bytes| {
+            let all = smaller(&of_disk(disk_bytes)).into_iter().filter(stores_both);
+            all.map(|less| less.workload.disk_bytes).collect::<Vec<_>>()
+        };
+        assert!(disks_of(bytes + 2 * ROOM_OF_PUT).iter().all(|disk| *disk >= bytes));
+        assert!(!disks_of(bytes).is_empty() && disks_of(bytes - 1).is_empty());
+        assert!(disks_of(0).iter().all(|disk| *disk == 0));
+    }
 }
