@@ -23,9 +23,26 @@ impl<E: Env> Shared<E> {
     pub(crate) async fn reserve(&self, length: u64) -> Result<Room> {
         let _write = self.write.acquire(&self.env).await;
         self.ring.check_fence()?;
+        Ok(self.reserve_locked(length))
+    }
+
+    /// The same for a copy, for which nothing is evicted: `None` where the disk has no room for it.
+    pub(crate) async fn reserve_where_free(&self, length: u64) -> Result<Option<Room>> {
+        let _write = self.write.acquire(&self.env).await;
+        self.ring.check_fence()?;
+        // under the lock: nothing else is reserved between the look and the reservation. And before the range: one that
+        // cannot be written is lost to the segment
+        if length > 0 && self.missing(length).await?.is_some() {
+            return Ok(None);
+        }
+        Ok(Some(self.reserve_locked(length)))
+    }
+
+    /// The caller holds the write lock.
+    fn reserve_locked(&self, length: u64) -> Room {
         let active = self.active();
         let book = self.books.of(active);
-        Ok(book.and_then(|book| book.reserve(length)).map_or(Room::Full(active), Room::Reserved))
+        book.and_then(|book| book.reserve(length)).map_or(Room::Full(active), Room::Reserved)
     }
 
     /// Writes `bytes` at `position` of a reserved range.

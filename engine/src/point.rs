@@ -58,6 +58,8 @@ impl Point {
     pub const ROW_MOVED: Point = Point("RowMoved");
     /// A refresh lost to a put or an eviction. Noted.
     pub const COPY_LOST: Point = Point("CopyLost");
+    /// A copy is not begun: the disk has no room for it. Noted.
+    pub const COPY_FORGONE: Point = Point("CopyForgone");
     /// The caller of a rotation has its answer.
     pub const ROTATION_JOINED: Point = Point("RotationJoined");
     /// The evictor has been told of doomed segments.

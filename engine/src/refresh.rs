@@ -1,5 +1,6 @@
 //! Refresh: an artifact that is read whole from the oldest generation is copied into the active segment, so that what is
-//! used does not go. A damaged one is not: each read of it would take room for a copy in vain.
+//! used does not go. A damaged one is not, nor one for which the disk has no room: each read of it would take a range of
+//! the active segment for a copy in vain.
 //!
 //! Readers ask and do not wait: a bounded queue, and a worker that is there while something is in it. The copy's commit
 //! requires the row that was copied and both segments in the ring, so a put or an eviction in between wins, and the copy
@@ -102,7 +103,13 @@ async fn refresh<E: Env>(shared: &Arc<Shared<E>>, wake: &Wake, key: &[u8]) -> Re
         let fits = |range: &Reservation| range.length == manifest.length;
         let room = match reserved.take().filter(fits) {
             Some(range) => Room::Reserved(range),
-            None => shared.reserve(manifest.length).await?,
+            None => match shared.reserve_where_free(manifest.length).await? {
+                Some(room) => room,
+                None => {
+                    shared.env.note(Point::COPY_FORGONE);
+                    return Ok(());
+                }
+            },
         };
         match room {
             Room::Reserved(range) => return shared.copy(key, &manifest, range).await,

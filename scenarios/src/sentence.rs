@@ -158,6 +158,7 @@ fn deed(story: &Story, site: &SiteName) -> String {
         "RefreshLocked" => "has taken the refresh lock",
         "RowCommitted" => "has committed its row",
         "RowMoved" => "has moved a row to its copy",
+        "CopyForgone" => "has forgone a copy",
         "RowsDeleted" => "has deleted rows",
         "DoomedListed" => "has looked what is doomed",
         "UnlinkFailed" => "has failed to unlink",

@@ -11,6 +11,7 @@ use crate::interference::Kind;
 use crate::site::has_kind;
 use bytes::Bytes;
 use segment_engine::disk::Disk;
+use segment_engine::manifest::Manifest;
 use segment_engine::{Error, Result, SegmentId};
 use std::io;
 use std::path::PathBuf;
@@ -49,6 +50,19 @@ impl SimDisk {
             let mut history = self.history.borrow_mut();
             let doomed = history.saved().map_or(0, |saved| saved.ring.doomed().iter().map(|doomed| doomed.bytes).sum());
             history.doomed_looked_at.entry(task).or_insert(doomed);
+        }
+    }
+
+    /// A refresh that reads the first bytes of an artifact has a range for the copy: takes down what is free.
+    fn may_copy(&self, segment: SegmentId, offset: u64) {
+        let is_refresh = |pulse: Pulse<'_>| pulse.current().filter(|task| has_kind(pulse.label(*task), "refresh"));
+        if let Some(task) = self.conductor.look(is_refresh) {
+            let mut history = self.history.borrow_mut();
+            let begins = |manifest: &Manifest| (manifest.segment, manifest.offset) == (segment, offset);
+            let length = history.rows.iter().map(|row| row.manifest).find(begins).map(|manifest| manifest.length);
+            if length.is_some() {
+                history.copies(task, length);
+            }
         }
     }
 
@@ -191,6 +205,7 @@ impl Disk for SimDisk {
     }
 
     async fn read_at(&self, segment: SegmentId, offset: u64, length: usize) -> Result<Bytes> {
+        self.may_copy(segment, offset);
         let effect = move |history: &mut History, inode: Option<Inode>, landing| {
             if let Landing::Failed(failure) = landing {
                 return Err(refused(history, "read", Some(segment), failure));

@@ -4,7 +4,9 @@ mod facts;
 mod image;
 mod number;
 
-pub use facts::{Answer, Begun, Cause, Change, Errors, Key, Measured, Pass, Putting, Rotated, Row, Save, Sight, Told};
+pub use facts::{
+    Answer, Begun, Cause, Change, Copying, Errors, Key, Measured, Pass, Putting, Rotated, Row, Save, Sight, Told,
+};
 pub use image::Image;
 
 use crate::files::Files;
@@ -48,6 +50,8 @@ pub struct History {
     pub is_closing: bool,
     /// The active segment that was replaced last, until it has been looked at.
     pub rotated: Option<Rotated>,
+    /// The copy that was begun last, or not, until it has been looked at.
+    pub copying: Option<Copying>,
     /// Segments of which a data sync has failed in this life of the process.
     pub unsynced: BTreeSet<SegmentId>,
     /// Segments of which one has succeeded, or that were there when this life of the process began.
@@ -254,6 +258,12 @@ impl History {
             self.putting.retain(|put| put.task != task);
         }
         self.answers.push(Told { task, answer, after });
+    }
+
+    /// A refresh goes on to copy so many bytes, or, for want of room, none.
+    pub fn copies(&mut self, task: TaskId, length: Option<u64>) {
+        self.copying = Some(Copying { task, length, free: self.free_bytes() });
+        self.changes += 1;
     }
 
     /// Takes a write in that has landed.

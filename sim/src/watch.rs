@@ -172,6 +172,12 @@ impl Watch {
             let (task, now_ms) = now();
             return self.history.borrow_mut().begin_pass(task, now_ms);
         }
+        if point == Point::COPY_FORGONE {
+            if let (Some(task), _) = now() {
+                self.history.borrow_mut().copies(task, None);
+            }
+            return;
+        }
         let told: fn(&mut History) -> &mut u64 = match point {
             Point::UNLINK_FAILED => |history| &mut history.unlinks_reported,
             Point::PUT_RETRIED => |history| &mut history.puts_retried,
@@ -242,7 +248,7 @@ impl Watch {
             let owners = history.rotated.and_then(|_| owners());
             let (published, owners) = (seen.unsaved(), owners.as_deref());
             self.ask(When::Step, &View { published, owners, locks, ..self.view(&history, &pulse) });
-            history.rotated = None;
+            (history.rotated, history.copying) = (None, None);
         }
     }
 

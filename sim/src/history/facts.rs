@@ -162,6 +162,17 @@ pub struct Rotated {
     pub bytes: u64,
 }
 
+/// A copy of an artifact, as a refresh begins it, or does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Copying {
+    /// The refresh.
+    pub task: TaskId,
+    /// The bytes to copy; `None`: it is not begun, for want of room.
+    pub length: Option<u64>,
+    /// The bytes that are free.
+    pub free: u64,
+}
+
 /// An artifact that readers can see, from one step on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sight {

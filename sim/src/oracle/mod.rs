@@ -6,6 +6,7 @@ pub mod active_advances;
 pub mod active_is_never_evicted;
 pub mod bytes_match;
 pub mod capacity;
+pub mod copies_fit;
 pub mod honest;
 pub mod index_agrees;
 pub mod legal_debris;
@@ -119,7 +120,7 @@ pub struct Oracle {
 }
 
 /// All oracles, in the order in which they are asked at the same moment: causes before consequences.
-pub const ORACLES: [Oracle; 28] = [
+pub const ORACLES: [Oracle; 29] = [
     save_chain::ORACLE,
     active_is_never_evicted::ORACLE,
     no_resurrection::ORACLE,
@@ -127,6 +128,7 @@ pub const ORACLES: [Oracle; 28] = [
     active_advances::OF_A_FULL_ONE,
     ring_shape::ORACLE,
     retention::ORACLE,
+    copies_fit::ORACLE,
     lock_order::ORACLE,
     waits_for::ORACLE,
     views_agree::ORACLE,
@@ -187,8 +189,12 @@ impl View<'_> {
     /// Bytes that puts and copies under way have yet to write at most, those of `except` apart.
     fn bytes_under_way(&self, except: Option<TaskId>) -> u64 {
         let puts = self.history.bytes_being_put(|task| Some(task) != except && self.tasks.is_alive(task));
-        let longest = self.history.contents.values().map(Vec::len).max().unwrap_or_default();
-        puts + (self.tasks.alive_children("refresh") * longest) as u64
+        puts + self.tasks.alive_children("refresh") as u64 * self.longest()
+    }
+
+    /// Bytes of the longest artifact.
+    fn longest(&self) -> u64 {
+        self.history.contents.values().map(Vec::len).max().unwrap_or_default() as u64
     }
 
     /// The doomed list in the catalog.
