@@ -4,9 +4,9 @@
 //! [`report`], [`confidence`] (what a sweep without a failure says), [`story`], [`plan_file`] (plans on disk),
 //! [`whole`] (how files are written), [`shell`] (commands that are printed), [`smaller`] and [`sentence`] (what
 //! shrinking asks), [`size`], [`claim`] and [`search_file`] (what an exhaustive search is of, says and keeps),
-//! [`explain`] (a run drawn), [`export`], [`corpus`] (plans that are kept), [`command`] (one file a command),
-//! [`mutant`] (patches), [`yard`] (where they are built), [`sources`] (which engine a binary was built from),
-//! [`measure`] and [`blobdb`] (what `segsim disk` measures), [`soak`] (what `segsim soak` kills).
+//! [`explain`] (a run drawn), [`export`], [`corpus`] (plans that are kept), [`command`] (one file a command), [`usage`]
+//! (command lines that cannot be read), [`mutant`] (patches), [`yard`] (where they are built), [`sources`] (which engine
+//! a binary was built from), [`measure`] and [`blobdb`] (what `segsim disk` measures), [`soak`] (what `segsim soak` kills).
 
 mod act;
 pub mod blobdb;
@@ -32,6 +32,7 @@ pub mod smaller;
 pub mod soak;
 pub mod sources;
 pub mod story;
+pub mod usage;
 pub mod whole;
 pub mod workload;
 pub mod yard;

@@ -1,15 +1,17 @@
 //! The `segsim` command.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use segment_sim::verdict::Verdict;
 use segsim::command::{
     bench, bisect, corpus, detect, disk, exhaust, explain, export, list, mutants, repeat, replay, shrink, soak,
     stability, stop_on_interrupt, sweep, yields,
 };
 use segsim::error::{Error, Result};
-use segsim::output::LOST;
+use segsim::output::{LOST, printable};
 use segsim::soak::{child, serve};
-use segsim::tell;
+use segsim::{tell, usage};
+use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
@@ -77,12 +79,19 @@ enum Command {
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let read = usage::read(Arguments::command(), &words);
+    let arguments = match read.and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,
-        Err(error) => {
-            // help and version go to stdout and are no error; nobody is left to tell if printing fails
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { Verdict::Error.exit_code() } else { 0 });
+        Err(error) if error.use_stderr() => {
+            tell!("segsim: {}", printable(&usage::line(&error, &Arguments::command(), &words)));
+            return ExitCode::from(Verdict::Error.exit_code());
+        }
+        // help and the version
+        Err(text) => {
+            let failed = text.print().err().filter(|error| error.kind() != ErrorKind::BrokenPipe);
+            failed.as_ref().inspect(|error| tell!("segsim: cannot print to stdout: {error}"));
+            return ExitCode::from(if failed.is_some() { Verdict::Error.exit_code() } else { 0 });
         }
     };
     stop_on_interrupt();
@@ -97,7 +106,8 @@ fn main() -> ExitCode {
             ExitCode::from(Verdict::Void.exit_code())
         }
         Err(error) => {
-            tell!("segsim: {error}");
+            // what it names may hold whatever a name can
+            tell!("segsim: {}", printable(&error.to_string()));
             ExitCode::from(Verdict::Error.exit_code())
         }
     }

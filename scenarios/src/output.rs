@@ -23,6 +23,14 @@ pub fn tell(text: Arguments<'_>) {
     let _ = stderr().write_fmt(text);
 }
 
+/// The text in one line, whatever it holds.
+pub fn printable(text: &str) -> String {
+    let escaped = |letter: char| {
+        if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() }
+    };
+    text.chars().map(escaped).collect()
+}
+
 /// Prints a line to stdout.
 #[macro_export]
 macro_rules! say {

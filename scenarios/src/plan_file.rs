@@ -17,6 +17,7 @@
 #![allow(clippy::disallowed_methods, reason = "plans are files")]
 
 use crate::error::{Error, Result};
+use crate::output::printable;
 use crate::scenario::Scenario;
 use crate::whole;
 use crate::workload::Workload;
@@ -152,14 +153,6 @@ impl PlanFile {
     pub fn text(&self) -> String {
         serde_json::to_string_pretty(self).expect("a plan is plain data") + "\n"
     }
-}
-
-/// The text in one line, whatever it holds.
-fn printable(text: &str) -> String {
-    let escaped = |letter: char| {
-        if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() }
-    };
-    text.chars().map(escaped).collect()
 }
 
 /// Whether a run can bear it.

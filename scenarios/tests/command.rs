@@ -64,12 +64,15 @@ fn bad_input_is_told_on_stderr_and_exits_with_3() {
         (&["soak", "--dir", "/proc/nowhere"], "cannot make /proc/nowhere"),
         (&["soak", "--dir", "/tmp", "--rounds", "0"], "--rounds"),
         (&["conquer"], "conquer"),
-        (&[], "Usage"),
+        (&[], "a command is missing: list, sweep, "),
     ] {
         let output = segsim(arguments);
         assert_eq!(code(&output), 3, "{arguments:?}");
-        assert!(stderr(&output).contains(words), "{arguments:?}: {}", stderr(&output));
-        assert_eq!(stdout(&output), "", "{arguments:?}");
+        let text = stderr(&output);
+        // disk has told what it does before it comes to its directory
+        let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("disk: round")).collect();
+        assert!(lines[0].contains(words) && lines[0].starts_with("segsim: "), "{arguments:?}: {text}");
+        assert_eq!((lines.len(), stdout(&output)), (1, String::new()), "{arguments:?}: {text}");
     }
 }
 
@@ -86,9 +89,47 @@ fn a_report_that_cannot_be_printed_is_an_error_and_a_reader_that_left_is_none() 
 }
 
 #[test]
-fn errors_of_ours_are_one_line() {
-    let output = segsim(&["replay", "nowhere", "1"]);
-    assert_eq!(stderr(&output).lines().count(), 1);
+fn a_command_line_that_cannot_be_read_is_one_line_that_says_what_to_do() {
+    for (arguments, line) in [
+        (&["conquer"][..], "no command 'conquer'; see segsim --help"),
+        (&["repaly"], "no command 'repaly'; did you mean 'repeat', 'replay'? see segsim --help"),
+        (&["--seeds", "3"], "unexpected argument '--seeds'; see segsim --help"),
+        (
+            &["sweep", "--fron", "3"],
+            "sweep: unexpected argument '--fron'; did you mean '--from'? see segsim sweep --help",
+        ),
+        (&["sweep", "a\nb"], "sweep: unexpected argument 'a\\nb'; see segsim sweep --help"),
+        (&["sweep", "--seeds"], "sweep: '--seeds <N>' needs a value; see segsim sweep --help"),
+        (
+            &["sweep", "--seeds", "-1"],
+            "sweep: invalid value '-1' for '--seeds <N>': it is no whole number from 0 on; see segsim sweep --help",
+        ),
+        (
+            &["sweep", "--from", "99999999999999999999"],
+            "sweep: invalid value '99999999999999999999' for '--from <SEED>': it is too large a number; \
+             see segsim sweep --help",
+        ),
+        (
+            &["sweep", "--jobs", "0"],
+            "sweep: invalid value '0' for '--jobs <N>': 0 is not in 1..=1024; see segsim sweep --help",
+        ),
+        (&["sweep", "--from", "1", "--from", "2"], "sweep: '--from <SEED>' is given twice; see segsim sweep --help"),
+        (
+            &["sweep", "--strategy", "hold"],
+            "sweep: invalid value 'hold' for '--strategy <S>' (possible values: keyed, priority, holds, portfolio); \
+             did you mean 'holds'? see segsim sweep --help",
+        ),
+        (&["soak"], "soak: missing '--dir <DIR>'; see segsim soak --help"),
+        (
+            &["mutants", "--shrink", "there", "--rebase"],
+            "mutants: '--shrink <DIR>' cannot go with '--rebase'; see segsim mutants --help",
+        ),
+        (&["corpus", "add"], "corpus add: missing '<PLAN.json>'; see segsim corpus add --help"),
+    ] {
+        let output = segsim(arguments);
+        assert_eq!((code(&output), stdout(&output)), (3, String::new()), "{arguments:?}");
+        assert_eq!(stderr(&output), format!("segsim: {line}\n"), "{arguments:?}");
+    }
 }
 
 #[test]
