@@ -1,7 +1,7 @@
 //! The scenarios of segment-engine and the `segsim` command.
 //!
 //! Read in this order: [`workload`] (what callers do), [`act`] (how), [`scenario`] (which workloads there are),
-//! [`report`], [`confidence`] (what a sweep without a failure says), [`story`], [`plan_file`] (plans on disk),
+//! [`report`], [`confidence`] (what a sweep without a failure says), [`ci`] (what CI systems are told), [`story`], [`plan_file`] (plans on disk),
 //! [`whole`] (how files are written), [`shell`] (commands that are printed), [`smaller`] and [`sentence`] (what
 //! shrinking asks), [`size`], [`claim`] and [`search_file`] (what an exhaustive search is of, says and keeps),
 //! [`explain`] (a run drawn), [`export`], [`corpus`] (plans that are kept), [`command`] (one file a command), [`usage`]
@@ -10,6 +10,7 @@
 
 mod act;
 pub mod blobdb;
+pub mod ci;
 pub mod claim;
 pub mod command;
 pub mod confidence;

@@ -205,6 +205,47 @@ fn a_report_to_a_pipe_comes_once_and_one_that_cannot_be_sent_is_told_after_the_v
 }
 
 #[test]
+fn a_sweep_tells_ci_systems_what_it_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("junit.xml");
+    let arguments = ["sweep", "--scenario", "concurrent-pushes", "--seeds", "10", "--junit", path.to_str().unwrap()];
+    let output = segsim(&arguments);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(
+        text.contains("<testsuite name=\"concurrent-pushes\" tests=\"1\" failures=\"0\" errors=\"0\" time="),
+        "{text}"
+    );
+    let output = segsim(&[&arguments[..], &["--report", path.to_str().unwrap()]].concat());
+    assert_eq!((code(&output), stdout(&output)), (3, String::new()));
+    assert!(stderr(&output).contains("is to hold two outputs"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_corpus_tells_ci_systems_of_each_plan_and_github_of_what_did_not_pass() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string("corpus/evicts-active.json").unwrap();
+    std::fs::write(directory.path().join("kept.json"), &text).unwrap();
+    let injection = r#""injections": [{ "site": "evict#9@RingCloned", "action": "cancel" }], "base""#;
+    std::fs::write(directory.path().join("stale.json"), text.replace("\"base\"", injection)).unwrap();
+    let path = directory.path().join("junit.xml");
+    let arguments = ["corpus", "--dir", directory.path().to_str().unwrap(), "--junit", path.to_str().unwrap()];
+    let run = |github: &str| {
+        let mut segsim = Command::new(env!("CARGO_BIN_EXE_segsim"));
+        segsim.args(arguments).env("GITHUB_ACTIONS", github).output().unwrap()
+    };
+    let output = run("true");
+    assert_eq!(code(&output), 2, "{}", stderr(&output));
+    let why = "the run no longer comes to evict#9@RingCloned";
+    let last = stdout(&output).lines().last().unwrap().to_string();
+    assert_eq!(last, format!("::error title=VOID stale::{why}"));
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains("<testcase name=\"kept\" classname=\"corpus\"/>"), "{text}");
+    assert!(text.contains(&format!("<error message=\"{why}")), "{text}");
+    assert!(!stdout(&run("")).contains("::error"));
+}
+
+#[test]
 fn a_sweep_does_not_depend_on_the_number_of_threads() {
     let of = |jobs: &str| {
         let output = segsim(&["sweep", "--scenario", "rotation-vs-eviction", "--seeds", "300", "--jobs", jobs]);

@@ -1,6 +1,7 @@
 //! The reports, reviewed: one of each scenario, and one of a stored failing record.
 
 use segment_sim::sweep::Range;
+use segsim::ci::{Suite, annotations, junit};
 use segsim::command::sweep::sweep_one;
 use segsim::explain::Explained;
 use segsim::report::{Measured, Repeat, Report, SweepRecord, SweepResult};
@@ -79,4 +80,17 @@ fn a_report_survives_its_file() {
 fn a_failing_sweep_reads_well() {
     let result: SweepResult = serde_json::from_str(include_str!("failing-sweep.json")).unwrap();
     in_snapshots(|| insta::assert_snapshot!("failing", result.text() + "\n" + &result.failures()));
+}
+
+#[test]
+fn a_failing_sweep_reads_well_in_ci_systems() {
+    let result: SweepResult = serde_json::from_str(include_str!("failing-sweep.json")).unwrap();
+    let mut report = Report::new();
+    report.sweeps = vec![SweepRecord { result, measured: Measured { wall_seconds: 1.0, cpu_seconds: 1.0, jobs: 1 } }];
+    report.judge(Some("not finished: 1 of 2 scenarios are done".to_string()));
+    let suites = Suite::of_sweep(&report);
+    in_snapshots(|| {
+        insta::assert_snapshot!("failing-junit", junit::xml("segsim sweep", &suites));
+        insta::assert_snapshot!("failing-annotations", annotations::lines(&suites));
+    });
 }

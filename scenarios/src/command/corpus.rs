@@ -1,13 +1,14 @@
 //! `segsim corpus`: the plans that are kept, run on this engine or on their mutants.
 #![allow(clippy::disallowed_methods, reason = "plans are files")]
 
+use crate::ci::{Case, Outcome, Suite, annotations, junit};
 use crate::corpus::{DIRECTORY, Judged, Kept, judge, read_all};
 use crate::error::{Error, Result};
 use crate::mutant::{self, Mutant};
 use crate::plan_file::PlanFile;
-use crate::say;
 use crate::shell::quoted;
 use crate::yard::{Program, Yard, workspace};
+use crate::{say, whole};
 use segment_sim::site::SiteName;
 use segment_sim::verdict::Verdict;
 use segment_sim::world::Worker;
@@ -34,6 +35,9 @@ pub struct Arguments {
     /// Patch a point and a disk operation that change nothing in besides: the plans must fail all the same
     #[arg(long, requires = "on_mutants")]
     drift: bool,
+    /// Also write a JUnit report to this file, for CI systems: a case for each plan
+    #[arg(long, value_name = "FILE.xml")]
+    junit: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -70,46 +74,83 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         return Err(Error::UnknownPlan { name: name.clone(), directory });
     }
     plans.retain(|kept| arguments.only.is_empty() || arguments.only.iter().any(|name| is_named(kept, name)));
-    if arguments.on_mutants { on_mutants(&plans, arguments.drift) } else { on_this_engine(&plans) }
+    let write = |suite: Suite| match &arguments.junit {
+        Some(path) => {
+            let text = junit::xml("segsim corpus", &[suite]);
+            whole::write_or_send(path, text.as_bytes()).map_err(Error::io("write", path))
+        }
+        None => Ok(()),
+    };
+    // now: a path that is none is told before minutes of work, and who ends this process leaves no report of an earlier one
+    match &arguments.junit {
+        Some(path) if whole::is_device(path) => whole::check_place(path).map_err(Error::io("write", path))?,
+        _ => write(Suite::void("corpus", "not finished"))?,
+    }
+    let (verdict, cases) =
+        if arguments.on_mutants { on_mutants(&plans, arguments.drift)? } else { on_this_engine(&plans)? };
+    let suite = match cases.is_empty() {
+        true => Suite::void("corpus", "no plan was run"),
+        false => Suite { name: "corpus".to_string(), seconds: None, cases },
+    };
+    annotations::print(std::slice::from_ref(&suite));
+    write(suite)?;
+    Ok(verdict)
 }
 
-fn on_this_engine(plans: &[Kept]) -> Result<Verdict> {
+fn on_this_engine(plans: &[Kept]) -> Result<(Verdict, Vec<Case>)> {
     let mut worker = Worker::new()?;
     let mut worst = if plans.is_empty() { Verdict::Void } else { Verdict::Pass };
+    let mut cases = Vec::new();
     for kept in plans {
         let judged = judge(&mut worker, &kept.file)?;
         worst = worst.max(judged.verdict);
-        if judged.verdict != Verdict::Pass {
-            say!("{}", why(kept, &judged));
+        let outcome = outcome(kept, &judged);
+        if outcome != Outcome::Pass {
+            say!("{}", line(judged.verdict, &kept.name, &outcome));
         }
+        cases.push(Case { name: kept.name.clone(), outcome });
     }
     say!("{}  {} of the corpus", worst.word(), counted(plans.len()));
-    Ok(worst)
+    Ok((worst, cases))
 }
 
 fn counted(plans: usize) -> String {
     format!("{plans} {}", if plans == 1 { "plan" } else { "plans" })
 }
 
-/// Why a plan does not pass, in a line.
-fn why(kept: &Kept, judged: &Judged) -> String {
-    let word = judged.verdict.word();
-    let Kept { name, path, .. } = kept;
-    match (judged.violations.first(), judged.unreached.first()) {
-        (Some(violation), _) => {
-            format!("{word}  {name}: {}: {} (segsim replay {})", violation.oracle, violation.sentence, quoted(path))
-        }
-        (None, Some(site)) => format!("{word}  {name}: the run no longer comes to {site}"),
-        (None, None) => format!("{word}  {name}: a second run differs"),
+/// What came of a plan.
+fn outcome(kept: &Kept, judged: &Judged) -> Outcome {
+    match (judged.verdict, judged.violations.first(), judged.unreached.first()) {
+        (Verdict::Pass, ..) => Outcome::Pass,
+        (Verdict::Fail, Some(violation), _) => Outcome::Fail {
+            oracle: violation.oracle.clone(),
+            sentence: violation.sentence.clone(),
+            commands: vec![format!("segsim replay {}", quoted(&kept.path))],
+        },
+        (_, _, Some(site)) => Outcome::Void { why: format!("the run no longer comes to {site}") },
+        (_, _, None) => Outcome::Void { why: "a second run differs".to_string() },
     }
 }
 
-fn on_mutants(plans: &[Kept], drift: bool) -> Result<Verdict> {
+/// It in a line.
+fn line(verdict: Verdict, name: &str, outcome: &Outcome) -> String {
+    let word = verdict.word();
+    match outcome {
+        Outcome::Pass => format!("{word}  {name}"),
+        Outcome::Void { why } => format!("{word}  {name}: {why}"),
+        Outcome::Fail { oracle, sentence, commands } => {
+            format!("{word}  {name}: {oracle}: {sentence} ({})", commands.join("; "))
+        }
+    }
+}
+
+fn on_mutants(plans: &[Kept], drift: bool) -> Result<(Verdict, Vec<Case>)> {
     let root = workspace()?;
     let mutants = mutant::read_all(&root.join("scenarios/mutants"))?;
     let drift = drift.then(|| root.join(DRIFT));
     let yard = Yard::new(&root)?;
     let mut verdict = Verdict::Pass;
+    let mut cases = Vec::new();
     let none: Vec<&str> =
         plans.iter().filter(|kept| kept.file.mutant.is_none()).map(|kept| kept.name.as_str()).collect();
     if !none.is_empty() {
@@ -126,6 +167,8 @@ fn on_mutants(plans: &[Kept], drift: bool) -> Result<Verdict> {
             let (fails, text) = fails_on(&program, kept, mutant)?;
             verdict = verdict.max(if fails { Verdict::Pass } else { Verdict::Void });
             say!("{text}");
+            let outcome = if fails { Outcome::Pass } else { Outcome::Void { why: text } };
+            cases.push(Case { name: kept.name.clone(), outcome });
         }
     }
     let run = plans.len() - none.len();
@@ -133,7 +176,7 @@ fn on_mutants(plans: &[Kept], drift: bool) -> Result<Verdict> {
         verdict = Verdict::Void;
     }
     say!("{}  {} of the corpus, each on its mutant", verdict.word(), counted(run));
-    Ok(verdict)
+    Ok((verdict, cases))
 }
 
 /// Whether a plan fails on its mutant as it is kept for, and a line that says so.
@@ -210,7 +253,8 @@ fn add(plan: &Path, name: Option<&str>, mutant: Option<&str>) -> Result<Verdict>
         judged = judge(&mut worker, &file)?;
     }
     if judged.verdict != Verdict::Pass {
-        say!("{}", why(&Kept { name, path: plan.to_path_buf(), file }, &judged));
+        let kept = Kept { name, path: plan.to_path_buf(), file };
+        say!("{}", line(judged.verdict, &kept.name, &outcome(&kept, &judged)));
         say!("{}  only what passes on this engine is kept", judged.verdict.word());
         return Ok(judged.verdict);
     }

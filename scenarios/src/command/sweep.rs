@@ -3,6 +3,7 @@
 
 use super::progress::Progress;
 use super::{STOP, Selection, StrategyName, scenario};
+use crate::ci::{Suite, annotations, junit};
 use crate::error::{Error, Result};
 use crate::output::say;
 use crate::plan_file::{Expected, PlanFile};
@@ -33,6 +34,9 @@ pub struct Arguments {
     /// Also write everything as JSON to this file, as each scenario ends: until all have, it is VOID or FAIL
     #[arg(long, value_name = "FILE.json")]
     report: Option<PathBuf>,
+    /// Also write a JUnit report to this file, for CI systems, in the same way
+    #[arg(long, value_name = "FILE.xml")]
+    junit: Option<PathBuf>,
     /// Write the plan of each kind of failure to this directory
     #[arg(long, value_name = "DIR", default_value = "target/plans")]
     plans: PathBuf,
@@ -44,14 +48,15 @@ pub struct Arguments {
 /// Bad input, or a harness that failed.
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let (scenarios, range) = (arguments.selection.scenarios()?, arguments.selection.range()?);
-    let path = arguments.report.as_deref();
+    let outputs = Outputs { report: arguments.report.as_deref(), junit: arguments.junit.as_deref() };
+    outputs.check()?;
     let mut report = Report::new();
     let unfinished = |done: usize| {
         (done < scenarios.len()).then(|| format!("not finished: {done} of {} scenarios are done", scenarios.len()))
     };
     report.judge(unfinished(0));
     // now: a path that is none is told before minutes of work, and who ends this process leaves no report of an earlier one
-    keep_report(&report, path)?;
+    outputs.keep(&report)?;
     let mut written = Ok(());
     let program = shell::program();
     let repeat = Repeat { program: &program, plans: &arguments.plans };
@@ -65,7 +70,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         }
         report.judge(unfinished(report.sweeps.len()));
         // what cannot be written now is told at the end, when it still cannot
-        let _ = keep_report(&report, path);
+        let _ = outputs.keep(&report);
     }
     // also where the interruption cut short nothing but second runs, or scenarios that had not begun
     let interrupted = STOP.load(Ordering::Relaxed);
@@ -81,24 +86,47 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     for record in &report.sweeps {
         say(format_args!("{}", record.result.failures()));
     }
+    annotations::print(&Suite::of_sweep(&report));
     // after all is told
-    write_report(&report, path).and(written)?;
+    outputs.write(&report).and(written)?;
     Ok(verdict)
 }
 
-/// Writes the report of a sweep that is not over. A device or a pipe gets the last one alone.
-fn keep_report(report: &Report, path: Option<&Path>) -> Result<()> {
-    match path {
-        Some(path) if whole::is_device(path) => whole::check_place(path).map_err(Error::io("write", path)),
-        path => write_report(report, path),
-    }
+/// The files that a sweep writes besides its plans.
+struct Outputs<'a> {
+    report: Option<&'a Path>,
+    junit: Option<&'a Path>,
 }
 
-/// Writes the report where it is asked for.
-fn write_report(report: &Report, path: Option<&Path>) -> Result<()> {
-    let Some(path) = path else { return Ok(()) };
-    let text = serde_json::to_string_pretty(report).expect("a report is plain data") + "\n";
-    whole::write_or_send(path, text.as_bytes()).map_err(Error::io("write", path))
+impl Outputs<'_> {
+    /// Sees that they are two files.
+    fn check(&self) -> Result<()> {
+        match (self.report, self.junit) {
+            (Some(report), Some(junit)) if whole::is_same(report, junit) => {
+                Err(Error::SameOutput { path: junit.to_path_buf() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes them while the sweep is not over. A device or a pipe gets the last ones alone.
+    fn keep(&self, report: &Report) -> Result<()> {
+        let lasts = |path: &&Path| !whole::is_device(path);
+        let sent = [self.report, self.junit].into_iter().flatten().filter(|path| whole::is_device(path));
+        let places = sent.map(|path| whole::check_place(path).map_err(Error::io("write", path)));
+        let kept = Outputs { report: self.report.filter(lasts), junit: self.junit.filter(lasts) }.write(report);
+        places.fold(kept, Result::and)
+    }
+
+    /// Writes each where it is asked for, also where the other cannot be.
+    fn write(&self, report: &Report) -> Result<()> {
+        let write = |path: Option<&Path>, text: &dyn Fn() -> String| match path {
+            Some(path) => whole::write_or_send(path, text().as_bytes()).map_err(Error::io("write", path)),
+            None => Ok(()),
+        };
+        let json = write(self.report, &|| serde_json::to_string_pretty(report).expect("a report is plain data") + "\n");
+        json.and(write(self.junit, &|| junit::xml("segsim sweep", &Suite::of_sweep(report))))
+    }
 }
 
 /// Writes the first plan of each group of failures.
