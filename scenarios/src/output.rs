@@ -1,14 +1,41 @@
 //! Printing that outlives its reader: `segsim sweep | head -1` ends with its verdict, not with a panic.
 
+use crate::whole;
 use std::fmt::Arguments;
-use std::io::{ErrorKind, Write, stderr, stdout};
+use std::io::{ErrorKind, Result, Write, stderr, stdout};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Set when something was printed that nobody will ever read, though somebody wanted to.
 pub static LOST: AtomicBool = AtomicBool::new(false);
 
-/// Prints to stdout.
+/// Set when stdout is for a file: what people read goes to stderr then.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// Takes stdout for a file, if one of these is `-`.
+pub fn take_stdout<'a>(files: impl IntoIterator<Item = &'a Path>) {
+    if files.into_iter().any(whole::is_stdout) {
+        TAKEN.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Sends a file to stdout. A reader that has left has seen what it wanted.
+///
+/// # Errors
+/// What the system says.
+pub fn send(bytes: &[u8]) -> Result<()> {
+    let mut stdout = stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Prints to stdout, or where that is for a file, to stderr.
 pub fn say(text: Arguments<'_>) {
+    if TAKEN.load(Ordering::Relaxed) {
+        return tell(text);
+    }
     if let Err(error) = stdout().write_fmt(text)
         && error.kind() != ErrorKind::BrokenPipe
         && !LOST.swap(true, Ordering::Relaxed)

@@ -141,12 +141,12 @@ impl PlanFile {
         Ok(file)
     }
 
-    /// Writes it to a file, as a whole or not at all.
+    /// Writes it to a file, as a whole or not at all, or sends it where a device is, or to stdout.
     ///
     /// # Errors
     /// [`Error::Io`].
     pub fn write(&self, path: &Path) -> Result<()> {
-        whole::write(path, self.text().as_bytes()).map_err(Error::io("write", path))
+        whole::write_or_send(path, self.text().as_bytes()).map_err(Error::io("write", path))
     }
 
     /// It as text.

@@ -1,6 +1,7 @@
 //! Files that are written as a whole or not at all.
 #![allow(clippy::disallowed_methods, reason = "plans, searches and reports are files")]
 
+use crate::output;
 use rustix::fs::{Access, access};
 use std::fs;
 use std::io::{Error, ErrorKind, Result, Write};
@@ -21,17 +22,25 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The same; but a device or a pipe that is there gets the bytes.
+/// The same; but a device or a pipe that is there gets the bytes, and stdout does where the path is `-`.
 ///
 /// # Errors
 /// What the system says.
 pub fn write_or_send(path: &Path, bytes: &[u8]) -> Result<()> {
+    if is_stdout(path) {
+        return output::send(bytes);
+    }
     if is_device(path) { fs::File::options().write(true).open(path)?.write_all(bytes) } else { write(path, bytes) }
 }
 
-/// Whether something is there that takes bytes and keeps no file of them: a device, a pipe.
+/// Whether the path is `-`: stdout. A file of that name is `./-`.
+pub fn is_stdout(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// Whether something is there that takes bytes and keeps no file of them: stdout, a device, a pipe.
 pub fn is_device(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir())
+    is_stdout(path) || fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir())
 }
 
 /// Sees whether [`write_or_send`] has a place there, and changes nothing: a pipe would take an open for the beginning.
@@ -39,6 +48,9 @@ pub fn is_device(path: &Path) -> bool {
 /// # Errors
 /// What the system says.
 pub fn check_place(path: &Path) -> Result<()> {
+    if is_stdout(path) {
+        return Ok(());
+    }
     if is_device(path) {
         return Ok(access(path, Access::WRITE_OK)?);
     }
@@ -57,6 +69,9 @@ pub fn check(path: &Path) -> Result<()> {
 pub fn is_same(one: &Path, other: &Path) -> bool {
     let id = |there: fs::Metadata| (there.dev(), there.ino());
     let place = |path: &Path| Some((fs::canonicalize(parent(path)).ok()?, path.file_name()?.to_os_string()));
+    if is_stdout(one) || is_stdout(other) {
+        return is_stdout(one) && is_stdout(other);
+    }
     match (fs::metadata(one), fs::metadata(other)) {
         (Ok(one), Ok(other)) => id(one) == id(other),
         (Err(_), Err(_)) => place(one).is_some_and(|one| place(other) == Some(one)),
@@ -124,6 +139,8 @@ mod tests {
 
     #[test]
     fn one_file_has_many_spellings() {
+        let [stdout, named] = ["-", "./-"].map(Path::new);
+        assert!(is_same(stdout, stdout) && !is_same(stdout, named));
         let directory = tempfile::tempdir().unwrap();
         let [file, link, hard, other] = ["file", "link", "hard", "other"].map(|name| directory.path().join(name));
         fs::create_dir(directory.path().join("in")).unwrap();

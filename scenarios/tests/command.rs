@@ -246,6 +246,47 @@ fn a_corpus_tells_ci_systems_of_each_plan_and_github_of_what_did_not_pass() {
 }
 
 #[test]
+fn a_file_called_minus_is_stdout_and_people_read_on_stderr() {
+    let sweep = ["sweep", "--scenario", "concurrent-pushes", "--seeds", "10"];
+    let output = segsim(&[&sweep[..], &["--report", "-"]].concat());
+    let report: Report = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!((code(&output), report.verdict), (0, Verdict::Pass));
+    assert!(stderr(&output).contains("PASS  10 runs, 0 failed"), "{}", stderr(&output));
+    let output = segsim(&[&sweep[..], &["--report", "-", "--junit", "-"]].concat());
+    assert_eq!((code(&output), stdout(&output)), (3, String::new()));
+    assert!(stderr(&output).contains("- is to hold two outputs"), "{}", stderr(&output));
+    for (arguments, start, told) in [
+        (&[&sweep[..], &["--junit", "-"]].concat()[..], "<?xml ", "PASS  10 runs"),
+        (&["corpus", "--only", "evicts-active", "--junit", "-"], "<?xml ", "PASS  1 plan of the corpus"),
+        (&["replay", "concurrent-pushes", "1", "--write", "-"], "{\n  \"format\": 1,", "PASS  "),
+        (&["explain", "concurrent-pushes", "1", "--json", "-"], "{\"format\":1,", "PASS  "),
+        (&["explain", "concurrent-pushes", "1", "--html", "-"], "<!doctype html>", "PASS  "),
+    ] {
+        let output = segsim(arguments);
+        assert!(code(&output) == 0 && stdout(&output).starts_with(start), "{arguments:?}: {}", stdout(&output));
+        assert!(stderr(&output).contains(told) && !stdout(&output).contains(told), "{arguments:?}");
+    }
+    let output = segsim(&["shrink", "corpus/evicts-active.json", "-o", "-"]);
+    assert_eq!((code(&output), stdout(&output)), (2, String::new()));
+    assert!(stderr(&output).starts_with("VOID  corpus/evicts-active.json does not fail"), "{}", stderr(&output));
+    assert!(!Path::new("-").exists());
+}
+
+#[test]
+fn a_file_on_stdout_that_cannot_be_sent_is_an_error_and_a_reader_that_left_is_none() {
+    let run = |stdout: Stdio| {
+        let arguments = ["explain", "concurrent-pushes", "1", "--json", "-"];
+        Command::new(env!("CARGO_BIN_EXE_segsim")).args(arguments).stdout(stdout).output().unwrap()
+    };
+    let output = run(std::fs::File::options().write(true).open("/dev/full").unwrap().into());
+    assert_eq!(code(&output), 3);
+    assert!(stderr(&output).contains("segsim: cannot write -: No space left"), "{}", stderr(&output));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(code(&run(writer.into())), 0);
+}
+
+#[test]
 fn a_sweep_does_not_depend_on_the_number_of_threads() {
     let of = |jobs: &str| {
         let output = segsim(&["sweep", "--scenario", "rotation-vs-eviction", "--seeds", "300", "--jobs", jobs]);

@@ -5,6 +5,7 @@ use crate::ci::{Case, Outcome, Suite, annotations, junit};
 use crate::corpus::{DIRECTORY, Judged, Kept, judge, read_all};
 use crate::error::{Error, Result};
 use crate::mutant::{self, Mutant};
+use crate::output::take_stdout;
 use crate::plan_file::PlanFile;
 use crate::shell::quoted;
 use crate::yard::{Program, Yard, workspace};
@@ -74,6 +75,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         return Err(Error::UnknownPlan { name: name.clone(), directory });
     }
     plans.retain(|kept| arguments.only.is_empty() || arguments.only.iter().any(|name| is_named(kept, name)));
+    take_stdout(arguments.junit.as_deref());
     let write = |suite: Suite| match &arguments.junit {
         Some(path) => {
             let text = junit::xml("segsim corpus", &[suite]);

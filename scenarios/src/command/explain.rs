@@ -6,7 +6,7 @@ use crate::corpus;
 use crate::error::{Error, Result};
 use crate::explain::twin::{self, Twin};
 use crate::explain::{Explained, FORMAT, Told, page, perfetto, race, terminal};
-use crate::output::say;
+use crate::output::{say, take_stdout};
 use crate::plan_file::Expected;
 use crate::workload::Workload;
 use crate::{sentence, shell, whole};
@@ -58,6 +58,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         }
         whole::check_place(path).map_err(Error::io("write", *path))?;
     }
+    take_stdout(outputs.into_iter().map(PathBuf::as_path));
     let (plan, expected) = chosen.read()?;
     let explained = explain(&plan, expected.as_ref(), command(chosen))?;
     let write = |path: &Option<PathBuf>, text: fn(&Explained) -> String| match path {

@@ -3,7 +3,7 @@
 use super::{ENGINE, StrategyName, scenario};
 use crate::corpus;
 use crate::error::{Error, Result};
-use crate::output::say;
+use crate::output::{say, take_stdout};
 use crate::plan_file::{Expected, PlanFile};
 use crate::scenario::Scenario;
 use crate::story;
@@ -68,6 +68,7 @@ impl Chosen {
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let (plan, expected) = arguments.chosen.read()?;
     let scenario = scenario(&plan.scenario)?;
+    take_stdout(arguments.write.as_deref());
     let (verdict, text) = replay(scenario, &plan, expected.as_ref(), arguments.trace)?;
     say(format_args!("{text}"));
     if let Some(path) = &arguments.write {

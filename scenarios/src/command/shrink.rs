@@ -5,7 +5,7 @@ use super::progress::Progress;
 use super::{STOP, scenario};
 use crate::corpus::is_only_there;
 use crate::error::{Error, Result};
-use crate::output::say;
+use crate::output::{say, take_stdout};
 use crate::plan_file::{Expected, PlanFile};
 use crate::scenario::Scenario;
 use crate::sentence;
@@ -39,7 +39,7 @@ pub struct Arguments {
     /// The plan
     #[arg(value_name = "PLAN.json")]
     plan: PathBuf,
-    /// Write the small one here [default: beside it, as PLAN.shrunk.json]
+    /// Write the small one here, - for stdout [default: beside it, as PLAN.shrunk.json]
     #[arg(short, long, value_name = "FILE.json")]
     output: Option<PathBuf>,
 }
@@ -55,6 +55,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         return Err(Error::SamePlan { path });
     }
     whole::check_place(&path).map_err(Error::io("write", &path))?;
+    take_stdout([path.as_path()]);
     let started = std::time::Instant::now();
     let bar = Progress::new("shrink", RUNS_MAX, "runs at most");
     let shrunk = shrunk(&file.plan, |runs| bar.tell(runs, started.elapsed()))?;
@@ -80,9 +81,11 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let sentence = expected.sentence.clone().unwrap_or_default();
     say!("{sentence}");
     PlanFile { mutant: file.mutant, ..PlanFile::new(plan, expected) }.write(&path)?;
-    let program = shell::program();
-    say!("{program} replay {}", shell::quoted(&path));
-    say!("{program} explain {} --html {}", shell::quoted(&path), shell::quoted(&path.with_extension("html")));
+    if !whole::is_device(&path) {
+        let program = shell::program();
+        say!("{program} replay {}", shell::quoted(&path));
+        say!("{program} explain {} --html {}", shell::quoted(&path), shell::quoted(&path.with_extension("html")));
+    }
     if STOP.load(Ordering::Relaxed) {
         say!("{}  interrupted: it may become smaller still", Verdict::Void.word());
         return Ok(Verdict::Void);

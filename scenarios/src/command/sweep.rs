@@ -5,7 +5,7 @@ use super::progress::Progress;
 use super::{STOP, Selection, StrategyName, scenario};
 use crate::ci::{Suite, annotations, junit};
 use crate::error::{Error, Result};
-use crate::output::say;
+use crate::output::{say, take_stdout};
 use crate::plan_file::{Expected, PlanFile};
 use crate::report::{Failure, Measured, Repeat, Report, SweepRecord, SweepResult, grouped, plan_path};
 use crate::scenario::Scenario;
@@ -50,6 +50,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let (scenarios, range) = (arguments.selection.scenarios()?, arguments.selection.range()?);
     let outputs = Outputs { report: arguments.report.as_deref(), junit: arguments.junit.as_deref() };
     outputs.check()?;
+    take_stdout([outputs.report, outputs.junit].into_iter().flatten());
     let mut report = Report::new();
     let unfinished = |done: usize| {
         (done < scenarios.len()).then(|| format!("not finished: {done} of {} scenarios are done", scenarios.len()))
