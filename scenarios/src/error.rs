@@ -148,10 +148,10 @@ pub enum Error {
         scenario: String,
     },
     /// A plan with a seed beside it.
-    #[error("{plan} is a plan and has a seed and a strategy of its own: leave out what follows it")]
+    #[error("{plan} is a plan and has a seed and a strategy of its own: leave out what follows it", plan = plan.display())]
     PlanAndSeed {
         /// What was asked for.
-        plan: String,
+        plan: PathBuf,
     },
     /// A plan that is not kept.
     #[error("no plan of {directory} is called {name} or kept for a mutant of that name", directory = directory.display())]

@@ -45,7 +45,7 @@ const ERRNO_MAX: i32 = 4095;
 
 /// A plan, and what is known of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with format, engine, expected and plan")]
 pub struct PlanFile {
     /// The version of the form: 1.
     pub format: u32,
@@ -122,6 +122,9 @@ impl PlanFile {
     pub fn parse(bytes: &[u8]) -> std::result::Result<PlanFile, String> {
         if bytes.len() as u64 > BYTES_MAX {
             return Err(format!("it is larger than {BYTES_MAX} bytes"));
+        }
+        if bytes.trim_ascii().is_empty() {
+            return Err("it is empty".to_string());
         }
         // what it says may hold what the file holds
         let file: PlanFile = serde_json::from_slice(bytes).map_err(|error| printable(&error.to_string()))?;

@@ -1,16 +1,27 @@
 //! Commands that are printed, for a shell to take as they are meant.
 
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 /// Letters besides those of the alphabet and digits that no shell reads into.
 const PLAIN: &str = "-_./=,:@%+";
 
-/// A word of a command, in quotes where a shell would read something else into it.
+/// A word of a command, in quotes where a shell would read something else into it; on one line whatever it holds.
 pub fn quoted(word: &(impl AsRef<OsStr> + ?Sized)) -> String {
-    let word = word.as_ref().to_string_lossy();
+    let bytes = word.as_ref().as_bytes();
+    let Some(word) = std::str::from_utf8(bytes).ok().filter(|word| !word.chars().any(char::is_control)) else {
+        // the one kind of quotes in which any byte can be written
+        let escaped = |byte: &u8| match byte {
+            b'\'' | b'\\' => format!("\\{}", char::from(*byte)),
+            b' '..=b'~' => char::from(*byte).to_string(),
+            // three digits: the next letter may be one, too
+            byte => format!("\\{byte:03o}"),
+        };
+        return format!("$'{}'", bytes.iter().map(escaped).collect::<String>());
+    };
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || PLAIN.contains(letter);
     if !word.is_empty() && word.chars().all(is_plain) {
-        return word.into_owned();
+        return word.to_string();
     }
     format!("'{}'", word.replace('\'', r"'\''"))
 }
@@ -27,7 +38,7 @@ pub fn command() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use super::{OsStr, OsStrExt, quoted};
 
     #[test]
     fn only_what_a_shell_would_misread_is_quoted() {
@@ -38,5 +49,7 @@ mod tests {
             ["my plans/a.json", "", "it's", "$HOME", "~"].map(quoted),
             ["'my plans/a.json'", "''", r"'it'\''s'", "'$HOME'", "'~'"]
         );
+        assert_eq!(quoted("Größe"), "'Größe'");
+        assert_eq!(quoted(OsStr::from_bytes(b"a\xff1's\n")), r"$'a\3771\'s\012'");
     }
 }

@@ -65,6 +65,17 @@ pub fn check(path: &Path) -> Result<()> {
     if fs::metadata(path)?.is_file() { Ok(()) } else { Err(Error::other("it is no regular file")) }
 }
 
+/// Sees that a directory is there, or nothing yet.
+///
+/// # Errors
+/// That it is something else.
+pub fn check_directory(path: &Path) -> Result<()> {
+    match fs::metadata(path) {
+        Ok(there) if !there.is_dir() => Err(Error::from(ErrorKind::NotADirectory)),
+        _ => Ok(()),
+    }
+}
+
 /// Whether both paths lead to one file, or would if it were there.
 pub fn is_same(one: &Path, other: &Path) -> bool {
     let id = |there: fs::Metadata| (there.dev(), there.ino());

@@ -4,6 +4,8 @@
 use segment_sim::verdict::Verdict;
 use segsim::report::Report;
 use segsim::soak::mount;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -63,6 +65,17 @@ fn bad_input_is_told_on_stderr_and_exits_with_3() {
         (&["soak"], "--dir"),
         (&["soak", "--dir", "/proc/nowhere"], "cannot make /proc/nowhere"),
         (&["soak", "--dir", "/tmp", "--rounds", "0"], "--rounds"),
+        (&["sweep", "--seeds", "1", "--plans", "Cargo.toml"], "cannot use Cargo.toml: not a directory"),
+        (
+            &["exhaust", "concurrent-pushes", "--size", "push=1", "--plans", "Cargo.toml"],
+            "cannot use Cargo.toml: not a",
+        ),
+        (
+            &["exhaust", "concurrent-pushes", "--size", "push=1", "--preemptions", "99999999999"],
+            "\"99999999999\" is no number up to 4294967294; give one, or unlimited",
+        ),
+        (&["replay", "/dev/null"], "/dev/null is no plan: it is empty"),
+        (&["repeat", "--seeds", "0"], "0 is not in 1..; see"),
         (&["conquer"], "conquer"),
         (&[], "a command is missing: list, sweep, "),
     ] {
@@ -74,6 +87,21 @@ fn bad_input_is_told_on_stderr_and_exits_with_3() {
         assert!(lines[0].contains(words) && lines[0].starts_with("segsim: "), "{arguments:?}: {text}");
         assert_eq!((lines.len(), stdout(&output)), (1, String::new()), "{arguments:?}: {text}");
     }
+}
+
+#[test]
+fn a_plan_is_found_whatever_bytes_its_name_has() {
+    let directory = tempfile::tempdir().unwrap();
+    let plan = directory.path().join(OsStr::from_bytes(b"plan\xff\n.json"));
+    std::fs::copy("corpus/evicts-active.json", &plan).unwrap();
+    for command in ["replay", "explain", "export"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_segsim")).arg(command).arg(&plan).output().unwrap();
+        assert_eq!((code(&output), stderr(&output)), (0, String::new()), "{command}");
+    }
+    std::fs::write(&plan, "[]").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_segsim")).arg("replay").arg(&plan).output().unwrap();
+    let words = "expected an object with format, engine, expected and plan";
+    assert!(stderr(&output).contains(words) && stderr(&output).lines().count() == 1, "{}", stderr(&output));
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn a_fault_of_a_file_is_named_in_one_line() {
         (text.replace("\"stripes\": ", "\"stripes\": 9999"), "are at most 1024"),
         (text.replace("put-vs-eviction", "concurrent-pushes"), "the ring state alone has no artifacts"),
         (text[..text.len() / 2].to_string(), "EOF"),
-        (String::new(), "EOF"),
+        (String::new(), "it is empty"),
         ("[".repeat(100_000), "invalid type"),
     ];
     for (text, words) in faults {

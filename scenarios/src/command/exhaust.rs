@@ -13,7 +13,7 @@ use crate::say;
 use crate::scenario::Scenario;
 use crate::size::Size;
 use crate::workload::Workload;
-use crate::{search_file, sentence, shell};
+use crate::{search_file, sentence, shell, whole};
 use segment_sim::choice::{Deviation, Faults, Guide};
 use segment_sim::exhaust::{Bounds, Counts, Ended, Ran, Search, exhaust};
 use segment_sim::plan::{Plan, Schedule};
@@ -89,6 +89,8 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let scenario = scenario(&arguments.scenario)?;
     let (subject, workload) = subject(arguments, scenario)?;
+    // now: only a failure writes there
+    whole::check_directory(&arguments.plans).map_err(Error::io("use", &arguments.plans))?;
     let place = Place::of(arguments, &subject)?;
     let mut search = match search_file::read(&place.path, &place.subject)? {
         Some(search) => {
@@ -161,7 +163,7 @@ fn subject(arguments: &Arguments, scenario: &Scenario) -> Result<(Subject, Workl
         "unlimited" => None,
         number => Some(number.parse().ok().filter(|most| *most < u32::MAX).ok_or_else(|| Error::Argument {
             option: "--preemptions",
-            fault: format!("{number:?} is no number; give one, or unlimited"),
+            fault: format!("{number:?} is no number up to {}; give one, or unlimited", u32::MAX - 1),
         })?),
     };
     let mut points: Vec<String> = Vec::new();

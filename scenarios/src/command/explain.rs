@@ -13,7 +13,7 @@ use crate::{sentence, shell, whole};
 use segment_sim::plan::Plan;
 use segment_sim::verdict::Verdict;
 use segment_sim::world::{Mode, Outcome, Story, Worker};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Explain one run: its race, its rings, and the lineage of its segments
 ///
@@ -50,7 +50,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let Arguments { chosen, all, html, perfetto, json } = arguments;
     let outputs: Vec<&PathBuf> = [html, perfetto, json].into_iter().flatten().collect();
     for (index, path) in outputs.iter().enumerate() {
-        if chosen.seed.is_none() && whole::is_same(path, Path::new(&chosen.plan)) {
+        if chosen.seed.is_none() && whole::is_same(path, &chosen.plan) {
             return Err(Error::SamePlan { path: path.to_path_buf() });
         }
         if outputs[..index].iter().any(|other| whole::is_same(path, other)) {

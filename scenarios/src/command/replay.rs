@@ -36,7 +36,7 @@ pub struct Arguments {
 pub struct Chosen {
     /// A plan, or a scenario and a seed
     #[arg(value_name = "PLAN.json|SCENARIO")]
-    pub plan: String,
+    pub plan: PathBuf,
     /// The seed
     pub seed: Option<u64>,
     /// The strategy that the sweep was given
@@ -51,10 +51,12 @@ impl Chosen {
     /// A scenario that does not exist, or a file that is no plan.
     pub fn read(&self) -> Result<(Plan<Workload>, Option<Expected>)> {
         match self.seed {
-            Some(_) if self.plan.ends_with(".json") => Err(Error::PlanAndSeed { plan: self.plan.clone() }),
-            Some(seed) => Ok((scenario(&self.plan)?.plan(seed, self.strategy.strategy()), None)),
+            Some(_) if self.plan.extension().is_some_and(|ending| ending == "json") => {
+                Err(Error::PlanAndSeed { plan: self.plan.clone() })
+            }
+            Some(seed) => Ok((scenario(&self.plan.to_string_lossy())?.plan(seed, self.strategy.strategy()), None)),
             None => {
-                let file = read(Path::new(&self.plan))?;
+                let file = read(&self.plan)?;
                 Ok((file.plan, Some(file.expected)))
             }
         }

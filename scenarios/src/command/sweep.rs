@@ -50,6 +50,8 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let (scenarios, range) = (arguments.selection.scenarios()?, arguments.selection.range()?);
     let outputs = Outputs { report: arguments.report.as_deref(), junit: arguments.junit.as_deref() };
     outputs.check()?;
+    // now: only a failure writes there
+    whole::check_directory(&arguments.plans).map_err(Error::io("use", &arguments.plans))?;
     take_stdout([outputs.report, outputs.junit].into_iter().flatten());
     let mut report = Report::new();
     let unfinished = |done: usize| {
