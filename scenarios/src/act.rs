@@ -59,7 +59,8 @@ async fn on_ring_state(
         }
         Operation::Relieve(segments) => {
             let target = u64::from(segments) * SEGMENT_BYTES;
-            Ok(relieved(segments, ring.mutate(|ring| ring.doom_oldest_until(target)).await?))
+            let victims = ring.mutate(|ring| ring.doom_oldest_until(target)).await?;
+            Ok(Answer::Relieved { target_bytes: target, victims })
         }
         Operation::Put(..) | Operation::PutStream(..) | Operation::Get(_) | Operation::Contains(_) => {
             unreachable!("the ring state alone holds no artifacts")
@@ -80,7 +81,8 @@ async fn on_engine(engine: &Engine<SimEnv>, operation: Operation, teller: &Telle
             Ok(evicted(engine.evict(segment).await?, segment))
         }
         Operation::Relieve(segments) => {
-            Ok(relieved(segments, engine.relieve(u64::from(segments) * SEGMENT_BYTES).await?))
+            let target_bytes = u64::from(segments) * SEGMENT_BYTES;
+            Ok(Answer::Relieved { target_bytes, victims: engine.relieve(target_bytes).await? })
         }
         Operation::Put(key, number) => {
             let bytes = content(number);
@@ -141,8 +143,4 @@ fn evicted(eviction: Eviction, segment: SegmentId) -> Answer {
         Eviction::NotInRing => Answer::Absent(segment),
         Eviction::Active => Answer::RefusedActive(segment),
     }
-}
-
-fn relieved(segments: u32, victims: Vec<SegmentId>) -> Answer {
-    Answer::Relieved { left_max: segments as usize, victims }
 }

@@ -1,6 +1,6 @@
 //! The generators: a scenario's workload from the keyed decisions of a seed.
 
-use crate::workload::{Later, Operation, Small, Workload, content};
+use crate::workload::{LARGE, Later, Operation, Small, Workload, content};
 use segment_sim::decision::Decisions;
 
 pub(crate) fn concurrent_pushes(_: &Decisions) -> Workload {
@@ -276,14 +276,16 @@ fn full(decisions: &Decisions, room: u32, disk_bytes: u64) -> Vec<(u8, u16, u32)
 }
 
 /// What a caller puts: under some of `keys` keys, some of `contents` contents or the one that was stored before, in
-/// some seeds often no bytes, now and then as a stream.
+/// some seeds often no bytes, in some often more than a segment, now and then as a stream.
 fn puts(decisions: &Decisions, putter: u64, count: u64, keys: u64, contents: u64) -> Vec<Operation> {
     let has_empty = decisions.between("has empty", 0, 3) == 0;
+    let has_large = decisions.between("has large", 0, 3) == 0;
     let put = |number: u64| {
         let key = decisions.between_of("key", number, 1, keys) as u8;
         let content = match decisions.between_of("again", number, 0, 3) {
             0 => before(key),
             _ if has_empty && decisions.between_of("empty", number, 0, 1) == 0 => 0,
+            _ if has_large && decisions.between_of("large", number, 0, 2) == 0 => LARGE + number as u16 % 3,
             _ => decisions.between_of("content", number, 1, contents) as u16,
         };
         match decisions.between_of("stream", number, 0, 3) {

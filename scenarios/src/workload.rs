@@ -20,8 +20,11 @@ const LARGE_DISK_BYTES: u64 = 1 << 40;
 /// Bytes that a simulated engine reads or writes at once: some artifacts take two pieces.
 pub const IO_BYTES: usize = 80;
 
-/// The longest simulated artifact.
+/// The longest simulated artifact that others fit beside.
 const ARTIFACT_BYTES_MAX: u64 = 120;
+
+/// Contents from this one on are larger than a segment.
+pub const LARGE: u16 = 60_000;
 
 /// Steps that an operation may take before the run counts as one that does not end.
 const STEPS_PER_OPERATION: u64 = 400;
@@ -121,14 +124,18 @@ pub fn words(part: &impl Serialize) -> String {
     }
 }
 
-/// The bytes of a content: as many as its number says, and no two alike. Content 0 has none.
+/// The bytes of a content: as many as its number says, and no two alike. Content 0 has none, those from [`LARGE`] on are
+/// larger than a segment.
 pub fn content(number: u16) -> Vec<u8> {
     if number == 0 {
         return Vec::new();
     }
-    let length = 1 + u64::from(number).wrapping_mul(37) % ARTIFACT_BYTES_MAX;
+    let length = match number {
+        LARGE.. => SEGMENT_BYTES + u64::from(number) % 40,
+        _ => 1 + u64::from(number).wrapping_mul(37) % ARTIFACT_BYTES_MAX,
+    };
     let mut bytes = number.to_le_bytes().to_vec();
-    bytes.extend((0..).map(|at: u8| at ^ 0x5a).take(length as usize));
+    bytes.extend((0..length).map(|at| at as u8 ^ 0x5a));
     bytes
 }
 

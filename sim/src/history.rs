@@ -228,6 +228,12 @@ impl History {
         self.unsynced.contains(&segment) && !self.synced.contains(&segment)
     }
 
+    /// What a segment counts that is or was in the ring.
+    pub fn bytes_of(&self, segment: SegmentId) -> u64 {
+        let members = self.saves.iter().rev().flat_map(|save| save.record.ring.members());
+        members.into_iter().find(|member| member.segment == segment).map_or(0, |member| member.bytes)
+    }
+
     /// The bytes that a manifest names, if they are there.
     pub fn artifact(&self, manifest: &Manifest) -> Option<&[u8]> {
         let start = usize::try_from(manifest.offset).ok()?;

@@ -29,10 +29,10 @@ pub enum Answer {
     Absent(SegmentId),
     /// Its victim is the active segment and stays.
     RefusedActive(SegmentId),
-    /// At most so many segments are left, and these are gone by this call.
+    /// What is left counts at most so many bytes, and these are gone by this call.
     Relieved {
         /// The target.
-        left_max: usize,
+        target_bytes: u64,
         /// The victims.
         victims: Vec<SegmentId>,
     },

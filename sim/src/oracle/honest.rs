@@ -28,7 +28,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let ring = &view.history.saved()?.ring;
     let (task, answer) = view.answer?;
     let is_member = |segment| ring.generation_of(segment).is_some();
-    let left = ring.members().len();
+    let left: u64 = ring.members().iter().map(|member| member.bytes).sum();
     let has_unlink_failed = view.history.unlinks_failed > view.history.image.unlinks_failed;
     let before = view.history.begun.get(&task).map(|begun| begun.errors).unwrap_or_default();
     let doomed: u64 = view.saved_doomed().iter().map(|doomed| doomed.bytes).sum();
@@ -44,11 +44,13 @@ fn check(view: &View<'_>) -> Option<Finding> {
         Answer::RefusedActive(segment) if ring.active() != Some(*segment) => {
             format!("segment {} is the active one, and it is not", number(*segment))
         }
-        Answer::Relieved { left_max, .. } if left > (*left_max).max(1) => {
-            format!("at most {left_max} segments are left, and there are {left}")
+        Answer::Relieved { target_bytes, .. } if left > *target_bytes && ring.members().len() > 1 => {
+            format!("at most {target_bytes} bytes are left, and there are {left}")
         }
-        Answer::Relieved { left_max, victims } if !victims.is_empty() && left < (*left_max).max(1) => {
-            format!("{} segments had to go for {left_max} to be left, and {left} are", victims.len())
+        Answer::Relieved { target_bytes, victims }
+            if victims.last().is_some_and(|last| left + view.history.bytes_of(*last) <= *target_bytes) =>
+        {
+            format!("{} segments had to go for {target_bytes} bytes to be left, and {left} are", victims.len())
         }
         Answer::Relieved { victims, .. } if victims.iter().any(|victim| is_member(*victim)) => {
             "they are evicted, and one of them is in the ring".to_string()
@@ -105,7 +107,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::scene::save;
+    use super::super::scene::{ring_to, save};
     use super::*;
     use crate::history::{Begun, Errors};
 
@@ -133,15 +135,24 @@ mod tests {
     fn each_answer_is_held_against_the_ring() {
         // segments 1 to 3 are in the ring, 3 is active
         let accepts = |answer| Scene::with(|scene| scene.answer = (ACTOR, answer)).ask(&ORACLE).is_none();
-        let relieved = |left_max, victims: &[u128]| {
-            accepts(Answer::Relieved { left_max, victims: victims.iter().map(|number| segment(*number)).collect() })
+        // each counts 1 byte
+        let relieved = |target_bytes, victims: &[u128]| {
+            let change = |scene: &mut Scene| {
+                let mut ring = ring_to(3 + victims.len() as u128);
+                scene.history.save(save(3, 2, ring.clone()));
+                victims.iter().for_each(|number| _ = ring.doom(segment(*number)));
+                scene.history.save(save(4, 3, ring));
+                let victims = victims.iter().map(|number| segment(*number)).collect();
+                scene.answer = (ACTOR, Answer::Relieved { target_bytes, victims });
+            };
+            Scene::with(change).ask(&ORACLE).is_none()
         };
         assert!(accepts(Answer::Evicted(segment(9))) && !accepts(Answer::Evicted(segment(1))));
         assert!(accepts(Answer::Absent(segment(9))) && !accepts(Answer::Absent(segment(1))));
         assert!(accepts(Answer::RefusedActive(segment(3))) && !accepts(Answer::RefusedActive(segment(1))));
-        assert!(relieved(3, &[8, 9]) && relieved(5, &[]));
+        assert!(relieved(3, &[1, 2]) && relieved(5, &[]));
         assert!(!relieved(2, &[]), "too few are gone");
-        assert!(!relieved(4, &[8]), "too many are gone");
+        assert!(!relieved(4, &[1]), "too many are gone");
         let failed = |cause, errors| {
             let answer = Answer::Failed(cause, "no".to_string());
             Scene::with(|scene| (scene.answer, scene.history.errors) = ((ACTOR, answer), errors)).ask(&ORACLE).is_none()
