@@ -281,7 +281,7 @@ impl Disk for SimDisk {
                 return Ok(());
             };
             let is_doomed = history.saved().is_some_and(|saved| is_doomed(saved, segment));
-            history.unlinks_failed += u64::from(is_doomed);
+            history.unlinks_failed += 1;
             if !is_doomed {
                 history.strays_left.insert(segment);
             }

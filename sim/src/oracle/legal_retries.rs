@@ -13,7 +13,7 @@ use super::{Finding, Oracle, View, When};
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "legal-retries",
-    claim: "an unlink, put or read is tried again only for a reason, after a pause where no unlink succeeded, a failed commit never",
+    claim: "an unlink, put or read is tried again only for a reason, after a pause where no unlink succeeded; behind a failed commit or sync of the catalog there is no commit",
     when: When::Step,
     check,
     bad_scene: || Scene::with(|scene| scene.history.unlinks_reported = 1),

@@ -14,7 +14,7 @@ use segment_engine::ring::Generation;
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "retention",
-    claim: "what a push or a put evicts had to go, and no more than that; the oldest go first",
+    claim: "what a push or a put evicts had to go, and no more than that; an eviction by name takes what it names; the oldest go first",
     when: When::Save,
     check,
     bad_scene: || {
@@ -52,8 +52,11 @@ fn check(view: &View<'_>) -> Option<Finding> {
             (None, _) => None,
             (Some(_), None) if is_pressure => None,
             (Some(_), Some(_)) if is_pressure => found("an older one stays".to_string()),
-            (Some(other), _) if asked.is_some() => found(format!("segment {} besides", number(other.segment))),
-            _ => found("nobody asked for it".to_string()),
+            (Some(other), _) => found(match asked {
+                None => "nobody asked for it".to_string(),
+                Some(asked) if other.segment == first => format!("was to evict {} alone", number(asked)),
+                Some(_) => format!("segment {} besides", number(other.segment)),
+            }),
         };
     }
     let stillborn = before.active().filter(|active| is_push && view.history.is_stillborn(*active));
@@ -135,7 +138,7 @@ mod tests {
             Scene::with(change).ask(&ORACLE).map(|finding| finding.sentence)
         };
         assert_eq!(after("evict#1", Some(2), &[2]), None);
-        assert_eq!(after("evict#1", Some(2), &[1, 2]).unwrap(), "evict#1 evicted segment 1, and segment 1 besides");
+        assert_eq!(after("evict#1", Some(2), &[1, 2]).unwrap(), "evict#1 evicted segment 1, and was to evict 2 alone");
         assert_eq!(after("pressure#1", None, &[1]), None);
         assert_eq!(after("pressure#1", None, &[2]).unwrap(), "pressure#1 evicted segment 2, and an older one stays");
         assert_eq!(after("rotate#1", None, &[1]).unwrap(), "rotate#1 evicted segment 1, and nobody asked for it");
