@@ -9,7 +9,7 @@ use std::num::{IntErrorKind, ParseIntError};
 /// Reads the words of a command line, the program's name before them.
 ///
 /// # Errors
-/// Help and the version, which are none, and what [`line`] tells.
+/// Help and the version, which are none, and what [`line()`] tells.
 pub fn read(command: Command, words: &[OsString]) -> Result<ArgMatches, Error> {
     // else -1 is an unknown option, and what is said of it helps nobody
     let takes_minus = |command: Command| {
