@@ -88,9 +88,9 @@ impl GroupCommit {
         self.lock().failed.clone()
     }
 
-    /// Whether nothing was ever synced.
-    pub(crate) fn has_never_succeeded(&self) -> bool {
-        !self.lock().has_succeeded
+    /// Whether a sync has succeeded.
+    pub(crate) fn has_succeeded(&self) -> bool {
+        self.lock().has_succeeded
     }
 
     fn start<E: Env>(self: &Arc<Self>, env: &E) {

@@ -338,6 +338,16 @@ fn io_error(operation: &'static str, path: &Path, source: io::Error) -> Error {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn a_name_that_is_taken_is_told_from_other_errors() {
+        let directory = tempfile::tempdir().unwrap();
+        let env = LocalEnv::open(directory.path()).unwrap();
+        let segment = env.segment_id();
+        env.disk().create(segment).await.unwrap();
+        assert!(env.disk().create(segment).await.unwrap_err().is_taken_name());
+        assert!(!env.disk().len(env.segment_id()).await.unwrap_err().is_taken_name());
+    }
+
     #[test]
     fn a_sync_is_put_off_only_while_much_is_being_written() {
         let open = Open::new(tempfile::tempfile().unwrap());

@@ -1,7 +1,8 @@
 //! The ring as a pure value: the live segments, oldest first, in three generations, and the doomed ones.
 //!
 //! Invariants: generations never get younger along the list; each holds at most its limit; a segment is listed once;
-//! the active segment is the last member and never leaves by eviction, only for another. Nothing here reads, writes or waits.
+//! the active segment is the last member and never leaves by eviction, only for another. Nothing here reads, writes
+//! or waits.
 
 use crate::limits::RingLimits;
 use crate::segment::SegmentId;
@@ -48,8 +49,8 @@ pub enum Eviction {
     Active,
 }
 
-/// The ring. `push` adds the new active segment, `replace_active` puts it in the place of one that is of no use, `doom` and `doom_oldest_until` move members to the doomed list,
-/// `forget` takes unlinked ones off it.
+/// The ring. `push` adds the new active segment, `replace_active` puts it in the place of one that is of no use,
+/// `doom` and `doom_oldest_until` move members to the doomed list, `forget` takes unlinked ones off it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ring {
     limits: RingLimits,

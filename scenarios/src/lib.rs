@@ -1,12 +1,13 @@
 //! The scenarios of segment-engine and the `segsim` command.
 //!
 //! Read in this order: [`workload`] (what callers do), [`act`] (how), [`scenario`] (which workloads there are),
-//! [`report`], [`confidence`] (what a sweep without a failure says), [`ci`] (what CI systems are told), [`story`], [`plan_file`] (plans on disk),
-//! [`whole`] (how files are written), [`shell`] (commands that are printed), [`smaller`] and [`sentence`] (what
-//! shrinking asks), [`size`], [`claim`] and [`search_file`] (what an exhaustive search is of, says and keeps),
-//! [`explain`] (a run drawn), [`export`], [`corpus`] (plans that are kept), [`command`] (one file a command), [`usage`]
-//! (command lines that cannot be read), [`mutant`] (patches), [`yard`] (where they are built), [`sources`] (which engine
-//! a binary was built from), [`measure`] and [`blobdb`] (what `segsim disk` measures), [`soak`] (what `segsim soak` kills).
+//! [`report`], [`confidence`] (what a sweep without a failure says), [`ci`] (what CI systems are told), [`story`],
+//! [`plan_file`] (plans on disk), [`whole`] (how files are written), [`shell`] (commands that are printed),
+//! [`smaller`] and [`sentence`] (what shrinking asks), [`size`], [`claim`] and [`search_file`] (what an exhaustive
+//! search is of, says and keeps), [`explain`] (a run drawn), [`export`], [`corpus`] (plans that are kept),
+//! [`command`] (one file a command), [`usage`] (command lines that cannot be read), [`mutant`] (patches), [`yard`]
+//! (where they are built), [`sources`] (which engine a binary was built from), [`measure`] and [`blobdb`] (what
+//! `segsim disk` measures), [`soak`] (what `segsim soak` kills).
 
 mod act;
 pub mod blobdb;

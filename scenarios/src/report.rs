@@ -1,4 +1,5 @@
-//! Reports: pure functions of records, and how they are judged. What repeats (`result`) is kept apart from what was measured.
+//! Reports: pure functions of records, and how they are judged. What repeats (`result`) is kept apart from what was
+//! measured.
 
 mod words;
 

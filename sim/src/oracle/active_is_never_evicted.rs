@@ -1,7 +1,8 @@
 //! active-is-never-evicted: no save takes the active segment out of the ring.
 //!
 //! Asked at each save. Legal meanwhile: a stale save that loses the active segment by accident; that is save-chain's;
-//! one that puts another in the place of an active segment that was never synced, and never can be. Does not verify that writers use the active segment.
+//! one that puts another in the place of an active segment that was never synced, and never can be. Does not verify
+//! that writers use the active segment.
 
 use super::scene::{Scene, ring, save, segment};
 use super::{Finding, Oracle, View, When, number};
@@ -25,8 +26,8 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let previous = view.history.saved()?;
     let active = previous.ring.active()?;
     let stays = saving.record.ring.generation_of(active).is_some();
-    let is_lost = view.history.files_lost.contains(&active) || view.history.is_stillborn(active);
-    if saving.record.base != previous.version || stays || is_lost {
+    let may_go = view.history.files_lost.contains(&active) || view.history.is_stillborn(active);
+    if saving.record.base != previous.version || stays || may_go {
         return None;
     }
     let sentence = format!("{} evicted segment {}, the active one", view.label(saving.task), number(active));

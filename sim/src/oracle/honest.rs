@@ -1,14 +1,15 @@
 //! honest: what a caller is told is so at the moment it is told.
 //!
-//! Asked at each answer, which an operation gives in the same step as its last change. An eviction: the segment is gone.
-//! Absent: it is not there. Refused: it is the active one. A pressure pass: no more than the target is left, or only the
-//! active segment, and with its last victim it was more. A put: since its call its artifact could be seen, by a commit
-//! that a sync of the catalog has covered; it has stored that itself if it says so, and not if it says that it was there. A close: a sync has covered every commit, and nothing is doomed whose unlink has
-//! not failed. Evicted again and again: as often as the engine tries. A full disk: only if since the call it refused something
-//! else than a write, for which room is made. That unlinks fail: only when they have in as many passes, one after the other,
-//! as the engine waits for, and more is doomed than may be. Any other error: only if an operation has failed since the call;
-//! that writing is fenced, only after one of the catalog in this life of the process; that something is damaged, never. Does
-//! not verify pushes; no-lost-push does.
+//! Asked at each answer, which an operation gives in the same step as its last change. An eviction: the segment is
+//! gone. Absent: it is not there. Refused: it is the active one. A pressure pass: no more than the target is left, or
+//! only the active segment, and with its last victim it was more. A put: since its call its artifact could be seen,
+//! by a commit that a sync of the catalog has covered; it has stored that itself if it says so, and not if it says
+//! that it was there. A close: a sync has covered every commit, and nothing is doomed whose unlink has not failed.
+//! Evicted again and again: as often as the engine tries. A full disk: only if since the call it refused something
+//! else than a write, for which room is made. That unlinks fail: only when they have in as many passes, one after the
+//! other, as the engine waits for, and more is doomed than may be. Any other error: only if an operation has failed
+//! since the call; that writing is fenced, only after one of the catalog in this life of the process; that something
+//! is damaged, never. Does not verify pushes; no-lost-push does.
 
 use super::scene::{ACTOR, Scene, segment};
 use super::{Finding, Oracle, View, When, number};
@@ -132,6 +133,23 @@ mod tests {
     }
 
     #[test]
+    fn who_says_that_it_has_stored_it_has() {
+        // key 1 has been there since step 3, by the set-up; the actor begins in step 4
+        let accepts = |is_new, stores: bool| {
+            let change = |scene: &mut Scene| {
+                let content = *scene.history.contents.first_key_value().expect("there is an artifact").0;
+                let sights = scene.history.sights.get_mut(&1).expect("key 1 is there");
+                sights.extend(stores.then_some(Sight { step: 5, task: Some(ACTOR), ..sights[0] }));
+                scene.history.durable_commits = scene.history.commits;
+                scene.answer = (ACTOR, Answer::Put { is_new, key: 1, content, since: 4 });
+            };
+            Scene::with(change).ask(&ORACLE).is_none()
+        };
+        assert!(accepts(true, true) && accepts(false, false));
+        assert!(!accepts(true, false) && !accepts(false, true));
+    }
+
+    #[test]
     fn each_answer_is_held_against_the_ring() {
         // segments 1 to 3 are in the ring, 3 is active
         let accepts = |answer| Scene::with(|scene| scene.answer = (ACTOR, answer)).ask(&ORACLE).is_none();
@@ -153,6 +171,7 @@ mod tests {
         assert!(relieved(3, &[1, 2]) && relieved(5, &[]));
         assert!(!relieved(2, &[]), "too few are gone");
         assert!(!relieved(4, &[1]), "too many are gone");
+        assert!(!accepts(Answer::Relieved { target_bytes: 3, victims: vec![segment(1)] }), "it is not gone");
         let failed = |cause, errors| {
             let answer = Answer::Failed(cause, "no".to_string());
             Scene::with(|scene| (scene.answer, scene.history.errors) = ((ACTOR, answer), errors)).ask(&ORACLE).is_none()

@@ -2,10 +2,11 @@
 //! evicted or whose write met a full disk, a read whose file was gone, a look-up whose row was no longer the one that it
 //! had found.
 //!
-//! Asked after each step. Legal meanwhile: as many retries as reasons. A retry that nobody needed would hide what called
-//! for it. Where none of the doomed could be unlinked they are tried again after a pause, but for a close.
-//! After a commit that failed there is no other, until the process has begun anew; nor after a sync of the catalog that
-//! failed, from when the engine knows on: at once where a task syncs by itself, or with the first caller who is told. Does not verify that something is tried again; no-orphan, progress and honest do.
+//! Asked after each step. Legal meanwhile: as many retries as reasons. A retry that nobody needed would hide what
+//! called for it. Where none of the doomed could be unlinked they are tried again after a pause, but for a close.
+//! After a commit that failed there is no other, until the process has begun anew; nor after a sync of the catalog
+//! that failed, from when the engine knows on: at once where a task syncs by itself, or with the first caller who is
+//! told. Does not verify that something is tried again; no-orphan, progress and honest do.
 
 use super::scene::Scene;
 use super::{Finding, Oracle, View, When};

@@ -1,7 +1,7 @@
 //! no-orphan: when everything has ended, each file belongs to a segment in the ring, and no doom is left undone.
 //!
-//! Asked when drained. Legal meanwhile: everything; views-agree watches the way there. Legal when an
-//! operation of the catalog has failed, or the unlink of what could not be made, or the open did: the next open removes the file, and
+//! Asked when drained. Legal meanwhile: everything; views-agree watches the way there. Legal when an operation of the
+//! catalog has failed, or the unlink of what could not be made, or the open did: the next open removes the file, and
 //! goes on with the doom. Does not verify that members have files.
 
 use super::scene::{Scene, segment};

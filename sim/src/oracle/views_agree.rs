@@ -1,9 +1,9 @@
 //! views-agree: memory, catalog and directory tell the same story.
 //!
-//! Asked after each step. Legal meanwhile: the catalog one save ahead of memory while the task that saved it holds the
-//! state lock; a file that no list names while the task that created it, or whose save dropped it, goes on, or if its
-//! unlink or an operation of the catalog has failed; a doomed segment with or without its file. Does not
-//! verify that a member has a file (no-phantom does), nor anything about contents.
+//! Asked after each step. Legal meanwhile: the catalog one save ahead of memory while the task that saved it holds
+//! the state lock; a file that no list names while the task that created it, or whose save dropped it, goes on, or if
+//! its unlink or an operation of the catalog has failed; a doomed segment with or without its file. Does not verify
+//! that a member has a file (no-phantom does), nor anything about contents.
 
 use super::scene::{GONE, Scene, segment};
 use super::{Finding, Oracle, View, When, number};
