@@ -2,7 +2,7 @@
 //!
 //! A range is never used a second time, so a write that lands late, of a caller who is gone, hits nobody's bytes.
 
-use crate::disk::Disk;
+use crate::disk::{Disk, ShortWrite};
 use crate::engine::Shared;
 use crate::env::Env;
 use crate::error::Result;
@@ -51,9 +51,17 @@ impl<E: Env> Shared<E> {
         while done < bytes.len() {
             let part = bytes.slice(done..bytes.len().min(done + self.limits.io_bytes));
             let (length, offset) = (part.len(), range.offset + position + done as u64);
+            range.submitted = length as u64;
             // may be torn here: any part of it, at any byte. Nothing refers to the range before the sync that covers it
-            self.env.disk().write_at(range.book.segment, offset, part).await?;
-            range.wrote(length as u64);
+            let written = self.env.disk().write_at(range.book.segment, offset, part).await;
+            range.submitted = 0;
+            match written {
+                Ok(()) => range.wrote(length as u64),
+                Err(ShortWrite { written, error }) => {
+                    range.wrote(written);
+                    return Err(error);
+                }
+            }
             done += length;
         }
         Ok(())

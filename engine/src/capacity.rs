@@ -8,10 +8,11 @@ use crate::eviction::Wake;
 use crate::limits::{BUDGET_SEGMENTS_MIN, CATALOG_SHARE_DIVISOR, Limits, ROOM_ROUNDS_MAX, RingLimits};
 use crate::point::Point;
 use crate::ring::Ring;
+use crate::rotation::make_segment;
 use crate::segment::SegmentId;
-use crate::usage::Owners;
-use std::collections::BTreeMap;
+use crate::usage::{Counts, Owners};
 use std::pin::pin;
+use std::sync::Arc;
 
 impl Limits {
     /// The limits of a node that may use `budget_bytes` of disk in segments of `segment_bytes`.
@@ -39,34 +40,44 @@ impl Limits {
 
 impl<E: Env> Shared<E> {
     /// Sees to it that `length` more bytes can be written. The oldest segments go if that helps and nothing less does:
-    /// what is doomed counts as freed, and is waited for. Needs no free space itself. The caller holds no lock.
+    /// what is doomed counts as freed, and is waited for. The active segment is never evicted; where all others are not
+    /// enough, and it would be, an empty one takes its place first. Needs no free bytes itself, but for that one's
+    /// directory entry. The caller holds no lock.
     ///
     /// # Errors
-    /// [`Error::DiskFull`] when evicting everything but the active segment would not be enough, or the disk keeps what it
-    /// was told to unlink.
-    pub(crate) async fn make_room(&self, wake: &Wake, length: u64) -> Result<()> {
+    /// [`Error::DiskFull`] when evicting everything would not be enough, or the disk keeps what it was told to unlink.
+    /// Those of a rotation.
+    pub(crate) async fn make_room(self: &Arc<Self>, wake: &Wake, length: u64) -> Result<()> {
         for _ in 0..ROOM_ROUNDS_MAX {
             let mut pass = pin!(self.passes.notified());
             pass.as_mut().enable(); // before the look: a pass that ends in between is not missed
             self.ring.check_fence()?;
-            // before the free bytes: what is freed or given up in between counts twice, so that too little is evicted, not
-            // too much
-            let (freed_before, given_up_before) = (self.books.freed(), self.books.given_up());
+            let before = self.books.counts();
             let Some(missing) = self.missing(length).await? else {
                 return Ok(());
             };
+            let after = self.books.counts();
             let room = self.ring.mutate(|ring| {
-                let bytes: BTreeMap<SegmentId, u64> =
-                    self.books.usage().into_iter().map(|(segment, owners)| (segment, owners.sum())).collect();
+                let bytes = self.books.disk_bytes();
                 let of = |segment| bytes.get(&segment).copied().unwrap_or_default();
                 let doomed: u64 = ring.doomed().iter().map(|doomed| of(doomed.segment)).sum();
-                // the lock took its time: others may have given up, or made room. What they wrote is no news: there are
-                // as many free bytes less
-                let freed = self.books.freed() - freed_before;
-                let given_up = self.books.given_up() - given_up_before;
-                let missing = missing.saturating_sub(doomed).saturating_sub(freed).saturating_sub(given_up);
-                let suffices = ring.doom_oldest_freeing(missing, of);
-                Room { suffices, is_coming: !ring.doomed().is_empty(), has_come: freed > 0 || given_up > 0 }
+                // the lock took its time: others may have reserved some, given up, or made room. What they wrote is no
+                // news: there are as many free bytes less
+                let now = self.books.counts();
+                let needed = missing.saturating_add(now.reserved - after.reserved);
+                let still = |since: Counts| {
+                    let came = (now.freed - since.freed).saturating_add(now.given_up - since.given_up);
+                    needed.saturating_sub(doomed).saturating_sub(came)
+                };
+                // what came while the free bytes were looked at, they may have with them: at most, and at least, so much
+                let (most, least) = (still(after), still(before));
+                let all: u64 = ring.members().iter().map(|member| of(member.segment)).sum();
+                let others = all - ring.active().map_or(0, of);
+                // all or nothing: what goes without being enough goes for nothing. And no more than may do
+                let suffices = most <= others && ring.doom_oldest_freeing(least, of);
+                let left = ring.active().filter(|_| !suffices && most <= all);
+                let has_come = now.freed > before.freed || now.given_up > before.given_up;
+                Room { suffices, is_coming: !ring.doomed().is_empty(), has_come, left }
             });
             match room.await? {
                 Room { is_coming: true, .. } => {
@@ -74,7 +85,12 @@ impl<E: Env> Shared<E> {
                     pass.await;
                     self.env.reach(Point::EVICTOR_AWAITED).await;
                 }
-                Room { suffices: false, has_come: false, .. } => break,
+                Room { suffices: false, has_come: false, left: None, .. } => break,
+                Room { suffices: false, has_come: false, left: Some(active), .. } => {
+                    self.env.note(Point::ACTIVE_LEFT);
+                    // or a node whose disk others fill up would refuse every put for ever, for bytes that it may evict
+                    make_segment(self, wake, active, 0).await?;
+                }
                 Room { .. } => {}
             }
         }
@@ -97,6 +113,8 @@ struct Room {
     is_coming: bool,
     /// There is more than when it was measured.
     has_come: bool,
+    /// The active segment, where nothing is enough without its bytes.
+    left: Option<SegmentId>,
 }
 
 /// Bytes that the ring accounts for, by what will become of them.

@@ -1,9 +1,18 @@
 //! The segment directory: which operations the engine needs and what is durable after each.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::segment::SegmentId;
 use bytes::Bytes;
 use std::future::Future;
+
+/// A write that was refused.
+#[derive(Debug)]
+pub struct ShortWrite {
+    /// How many bytes, the first ones, were written before it was: they take room.
+    pub written: u64,
+    /// The refusal.
+    pub error: Error,
+}
 
 /// The segment files of one node, one file a segment.
 ///
@@ -24,8 +33,13 @@ pub trait Disk: Send + Sync + 'static {
     /// Writes `bytes` into the segment's file at `offset`. What was written is durable after `sync_file`.
     ///
     /// # Errors
-    /// When the disk refuses. Any part of the bytes may have been written.
-    fn write_at(&self, segment: SegmentId, offset: u64, bytes: Bytes) -> impl Future<Output = Result<()>> + Send;
+    /// When the disk refuses, with what it took before it did.
+    fn write_at(
+        &self,
+        segment: SegmentId,
+        offset: u64,
+        bytes: Bytes,
+    ) -> impl Future<Output = std::result::Result<(), ShortWrite>> + Send;
 
     /// Reads `length` bytes of the segment's file at `offset`.
     ///

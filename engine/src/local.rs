@@ -5,7 +5,7 @@
 //! whose disk is not mounted has none.
 #![allow(clippy::disallowed_methods, reason = "this is the production environment: it owns files and time")]
 
-use crate::disk::Disk;
+use crate::disk::{Disk, ShortWrite};
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::limits::{GATHER_MS, GATHERED_BYTES_MIN};
@@ -196,9 +196,12 @@ impl Disk for LocalDisk {
         .await
     }
 
-    async fn write_at(&self, segment: SegmentId, offset: u64, bytes: Bytes) -> Result<()> {
+    async fn write_at(&self, segment: SegmentId, offset: u64, bytes: Bytes) -> std::result::Result<(), ShortWrite> {
+        let taken = Arc::new(AtomicU64::new(0));
+        let written = taken.clone();
         // may be torn here, at any byte. Trusted next: nothing, until a sync_file that starts after it
-        self.on_file(segment, "write", move |open| open.write(&bytes, offset)).await
+        let done = self.on_file(segment, "write", move |open| open.write(&bytes, offset, &taken)).await;
+        done.map_err(|error| ShortWrite { written: written.load(Ordering::Relaxed), error })
     }
 
     async fn read_at(&self, segment: SegmentId, offset: u64, length: usize) -> Result<Bytes> {
@@ -283,12 +286,28 @@ impl Open {
         Open { file, writing: AtomicU64::new(0) }
     }
 
-    fn write(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+    /// Counts in `taken` what the file has taken.
+    fn write(&self, bytes: &[u8], offset: u64, taken: &AtomicU64) -> io::Result<()> {
         self.writing.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        let written = self.file.write_all_at(bytes, offset);
+        let written = write_all_at(&self.file, bytes, offset, taken);
         self.writing.fetch_sub(bytes.len() as u64, Ordering::Relaxed);
         written
     }
+}
+
+/// As the standard library's, which does not say how far it got.
+fn write_all_at(file: &File, bytes: &[u8], offset: u64, taken: &AtomicU64) -> io::Result<()> {
+    let mut done = 0;
+    while done < bytes.len() {
+        match file.write_at(&bytes[done..], offset + done as u64) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(length) => done += length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        }
+        taken.store(done as u64, Ordering::Relaxed);
+    }
+    Ok(())
 }
 
 /// Sees that neither the catalog nor the segments are there without the other. Segments may be, where they hold nothing:

@@ -60,6 +60,8 @@ impl Point {
     pub const COPY_LOST: Point = Point("CopyLost");
     /// A copy is not begun: the disk has no room for it. Noted.
     pub const COPY_FORGONE: Point = Point("CopyForgone");
+    /// A put on a full disk leaves the active segment, so that it can be evicted. Noted.
+    pub const ACTIVE_LEFT: Point = Point("ActiveLeft");
     /// The caller of a rotation has its answer.
     pub const ROTATION_JOINED: Point = Point("RotationJoined");
     /// The evictor has been told of doomed segments.

@@ -257,7 +257,7 @@ fn take_segment(rest: &mut &[u8]) -> std::result::Result<(SegmentId, u64), Recor
 mod tests {
     use super::*;
     use crate::catalog::{Batch, Require, Row};
-    use crate::disk::Disk;
+    use crate::disk::{Disk, ShortWrite};
     use crate::rocks::RocksCatalog;
     use bytes::Bytes;
     use proptest::prelude::*;
@@ -356,7 +356,12 @@ mod tests {
             Ok(())
         }
 
-        async fn write_at(&self, _segment: SegmentId, _offset: u64, _bytes: Bytes) -> Result<()> {
+        async fn write_at(
+            &self,
+            _segment: SegmentId,
+            _offset: u64,
+            _bytes: Bytes,
+        ) -> std::result::Result<(), ShortWrite> {
             Ok(())
         }
 

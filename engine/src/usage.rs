@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::group_commit::{GroupCommit, Target};
 use crate::segment::SegmentId;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::task::TaskTracker;
 
@@ -83,9 +83,27 @@ impl Owners {
 #[derive(Debug, Default)]
 pub(crate) struct Books {
     books: Mutex<BTreeMap<SegmentId, Arc<Book>>>,
-    freed: AtomicU64,
-    given_up: Arc<AtomicU64>,
+    changed: Arc<Changed>,
     tasks: TaskTracker,
+}
+
+/// Bytes since the open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// They were reserved.
+    pub(crate) reserved: u64,
+    /// Of these, nobody will write them any more.
+    pub(crate) given_up: u64,
+    /// Their files went.
+    pub(crate) freed: u64,
+}
+
+/// The same, as it is counted.
+#[derive(Debug, Default)]
+struct Changed {
+    reserved: AtomicU64,
+    given_up: AtomicU64,
+    freed: AtomicU64,
 }
 
 /// The book of one segment.
@@ -98,7 +116,11 @@ pub(crate) struct Book {
     owners: Mutex<Owners>,
     /// What of the bytes under way the disk does not have.
     unwritten: AtomicU64,
-    given_up: Arc<AtomicU64>,
+    /// What of the others it never will.
+    holes: AtomicU64,
+    /// Its file is gone.
+    is_gone: AtomicBool,
+    changed: Arc<Changed>,
     /// Its data syncs. One that failed poisons the segment: nothing is reserved in it any more.
     pub(crate) syncs: Arc<GroupCommit>,
 }
@@ -110,6 +132,8 @@ pub(crate) struct Reservation {
     pub(crate) offset: u64,
     pub(crate) length: u64,
     unwritten: u64,
+    /// Of these, those of the write under way, which lands also when nobody waits for it any more.
+    pub(crate) submitted: u64,
     fate: Owner,
 }
 
@@ -138,7 +162,9 @@ impl Books {
             is_new,
             owners: Mutex::new(owners),
             unwritten: AtomicU64::new(0),
-            given_up: self.given_up.clone(),
+            holes: AtomicU64::new(0),
+            is_gone: AtomicBool::new(false),
+            changed: self.changed.clone(),
             syncs,
         });
         lock(&self.books).insert(segment, book);
@@ -151,18 +177,21 @@ impl Books {
 
     /// The file of this segment is gone, its book still open.
     pub(crate) fn free(&self, segment: SegmentId) {
-        let bytes = self.of(segment).map_or(0, |book| lock(&book.owners).sum());
-        self.freed.fetch_add(bytes, Ordering::Relaxed);
+        let Some(book) = self.of(segment) else {
+            return;
+        };
+        let bytes = book.disk_bytes();
+        book.is_gone.store(true, Ordering::Relaxed);
+        self.changed.freed.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Bytes of files that went since the open.
-    pub(crate) fn freed(&self) -> u64 {
-        self.freed.load(Ordering::Relaxed)
-    }
-
-    /// Bytes that were reserved since the open, and that nobody will write any more.
-    pub(crate) fn given_up(&self) -> u64 {
-        self.given_up.load(Ordering::Relaxed)
+    /// What has become of bytes since the open, up to now.
+    pub(crate) fn counts(&self) -> Counts {
+        Counts {
+            reserved: self.changed.reserved.load(Ordering::Relaxed),
+            given_up: self.changed.given_up.load(Ordering::Relaxed),
+            freed: self.changed.freed.load(Ordering::Relaxed),
+        }
     }
 
     /// Bytes that are reserved, and for which the disk has yet to find room.
@@ -183,6 +212,11 @@ impl Books {
         }
     }
 
+    /// What each segment takes of the disk.
+    pub(crate) fn disk_bytes(&self) -> BTreeMap<SegmentId, u64> {
+        lock(&self.books).values().map(|book| (book.segment, book.disk_bytes())).collect()
+    }
+
     /// Bytes by segment and owner.
     pub(crate) fn usage(&self) -> Vec<(SegmentId, Owners)> {
         lock(&self.books).values().map(|book| (book.segment, *lock(&book.owners))).collect()
@@ -190,6 +224,16 @@ impl Books {
 }
 
 impl Book {
+    /// What it takes of the disk, or will when what is under way is written. Of a segment that an engine before this one has
+    /// made: what its file is long, holes and all.
+    fn disk_bytes(&self) -> u64 {
+        if self.is_gone.load(Ordering::Relaxed) {
+            return 0;
+        }
+        let sum = lock(&self.owners).sum();
+        sum.saturating_sub(self.holes.load(Ordering::Relaxed))
+    }
+
     /// Whether operations that reserved bytes are under way.
     pub(crate) fn has_work(&self) -> bool {
         lock(&self.owners).under_way != 0
@@ -212,8 +256,16 @@ impl Book {
             return None;
         }
         owners.under_way += length;
+        self.changed.reserved.fetch_add(length, Ordering::Relaxed);
         self.unwritten.fetch_add(length, Ordering::Relaxed);
-        Some(Reservation { book: self.clone(), offset, length, unwritten: length, fate: Owner::Abandoned })
+        Some(Reservation {
+            book: self.clone(),
+            offset,
+            length,
+            unwritten: length,
+            submitted: 0,
+            fate: Owner::Abandoned,
+        })
     }
 }
 
@@ -244,7 +296,8 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         // what is not written will not be, but for an operation that outlives its caller
-        self.book.given_up.fetch_add(self.unwritten, Ordering::Relaxed);
+        self.book.holes.fetch_add(self.unwritten - self.submitted, Ordering::Relaxed);
+        self.book.changed.given_up.fetch_add(self.unwritten, Ordering::Relaxed);
         self.wrote(self.unwritten);
         lock(&self.book.owners).move_bytes(self.length, Owner::UnderWay, self.fate);
     }
@@ -274,6 +327,21 @@ mod tests {
         assert!(book.reserve(1).is_none(), "an abandoned range is not used again");
         first.settle(Owner::Live);
         assert_eq!(books.usage(), [(SEGMENT, Owners { live: 4, abandoned: 6, ..Owners::default() })]);
+    }
+
+    #[test]
+    fn what_was_never_written_takes_no_room_but_a_write_under_way_will() {
+        let books = Books::default();
+        books.open(SEGMENT, 20, Owners::default());
+        let reserve = |length| books.of(SEGMENT).unwrap().reserve(length).unwrap();
+        let (mut broken_off, mut dropped) = (reserve(8), reserve(4));
+        assert_eq!(books.disk_bytes()[&SEGMENT], 12, "they are on their way");
+        broken_off.wrote(3);
+        dropped.submitted = 2;
+        drop((broken_off, dropped));
+        assert_eq!((books.disk_bytes()[&SEGMENT], books.usage()[0].1.abandoned), (3 + 2, 12));
+        books.free(SEGMENT);
+        assert_eq!(books.counts(), Counts { reserved: 12, given_up: 9, freed: 5 });
     }
 
     #[test]

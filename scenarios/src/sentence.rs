@@ -159,6 +159,7 @@ fn deed(story: &Story, site: &SiteName) -> String {
         "RowCommitted" => "has committed its row",
         "RowMoved" => "has moved a row to its copy",
         "CopyForgone" => "has forgone a copy",
+        "ActiveLeft" => "has left the active segment",
         "RowsDeleted" => "has deleted rows",
         "DoomedListed" => "has looked what is doomed",
         "UnlinkFailed" => "has failed to unlink",

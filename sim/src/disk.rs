@@ -10,7 +10,7 @@ use crate::history::{History, Measured, is_doomed};
 use crate::interference::Kind;
 use crate::site::has_kind;
 use bytes::Bytes;
-use segment_engine::disk::Disk;
+use segment_engine::disk::{Disk, ShortWrite};
 use segment_engine::manifest::Manifest;
 use segment_engine::{Error, Result, SegmentId};
 use std::io;
@@ -96,8 +96,8 @@ impl SimDisk {
         point: &'static str,
         traits: OperationTraits,
         segment: SegmentId,
-        effect: impl FnOnce(&mut History, Option<Inode>, Landing) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
+        effect: impl FnOnce(&mut History, Option<Inode>, Landing) -> T + Send + 'static,
+    ) -> T {
         self.touch(point, segment);
         let is_open = self.conductor.foresee(point, Question::Open).is_some_and(|draw| draw & 1 == 0);
         let history = self.history.clone();
@@ -158,14 +158,17 @@ impl Disk for SimDisk {
         self.conductor.submit("DiskSyncDirectory", USUAL, effect).await
     }
 
-    async fn write_at(&self, segment: SegmentId, offset: u64, bytes: Bytes) -> Result<()> {
+    async fn write_at(&self, segment: SegmentId, offset: u64, bytes: Bytes) -> std::result::Result<(), ShortWrite> {
         let (conductor, writer) = (self.conductor.clone(), self.conductor.current());
+        self.history.borrow_mut().writing.extend(writer.map(|writer| (writer, bytes.len() as u64)));
         let effect = move |history: &mut History, inode: Option<Inode>, landing| {
+            history.writing.retain(|task, _| Some(*task) != writer);
             let is_late = writer.is_some_and(|writer| conductor.look(|pulse| !pulse.is_alive(writer)));
             let Some(inode) = inode else {
                 history.puts_too_late += 1;
                 history.put_wrote(writer, None);
-                return Err(failed("write", Some(segment), io::ErrorKind::NotFound.into()));
+                let error = failed("write", Some(segment), io::ErrorKind::NotFound.into());
+                return Err(ShortWrite { written: 0, error });
             };
             if bytes.is_empty() && !matches!(landing, Landing::Failed(_)) {
                 return Ok(()); // no system call: the file keeps its length, and nothing can fail
@@ -186,6 +189,7 @@ impl Disk for SimDisk {
                 history.write_over(segment, offset, length);
                 history.written_late += if is_late { length } else { 0 };
             }
+            history.refused_late += if is_late { whole - length } else { 0 };
             history.put_wrote(writer, refusal.is_none().then_some(length));
             let Some(source) = refusal else {
                 history.interference.add(Kind::CutWrite, u64::from(0 < length && length < whole));
@@ -199,7 +203,7 @@ impl Disk for SimDisk {
             } else {
                 history.errors.all += 1;
             }
-            Err(failed("write", Some(segment), source))
+            Err(ShortWrite { written: length, error: failed("write", Some(segment), source) })
         };
         self.on_file("DiskWrite", OperationTraits { fills: true, ..USUAL }, segment, effect).await
     }
@@ -256,7 +260,13 @@ impl Disk for SimDisk {
         self.goes_on();
         let task = self.conductor.current();
         let effect = move |history: &mut History| {
-            let measured = Measured { log_bytes: history.log_bytes, open_bytes: history.files.used_by_unlinked() };
+            let measured = Measured {
+                log_bytes: history.log_bytes,
+                open_bytes: history.files.used_by_unlinked(),
+                overdrawn: (history.log_bytes + history.files.used_by_all()).saturating_sub(history.disk_bytes),
+                gone_heard: history.gone_heard,
+                written_late: history.written_late,
+            };
             history.measured.extend(task.map(|task| (task, measured)));
             Ok(history.free_bytes())
         };
@@ -274,10 +284,15 @@ impl Disk for SimDisk {
                 Landing::Failed(failure) => Some(failure),
             };
             if failed_with.is_none_or(|failure| below(failure.draw, UNLINKED_ALL_THE_SAME) == 0) {
+                if failed_with.is_some() && history.files.contains(segment) {
+                    let used = history.files.used(segment);
+                    history.gone_unheard.insert(segment, used);
+                }
                 history.files.remove(segment);
                 history.unlinkers.extend(task.map(|task| (segment, task)));
             }
             let Some(Failure { errno, .. }) = failed_with else {
+                history.gone_heard += history.gone_unheard.remove(&segment).unwrap_or_default();
                 return Ok(());
             };
             let is_doomed = history.saved().is_some_and(|saved| is_doomed(saved, segment));

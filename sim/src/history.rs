@@ -50,6 +50,10 @@ pub struct History {
     pub is_closing: bool,
     /// The active segment that was replaced last, until it has been looked at.
     pub rotated: Option<Rotated>,
+    /// The active segments that puts on a full disk have left, so that they can be evicted.
+    pub left: BTreeSet<(TaskId, SegmentId)>,
+    /// The last of them, until it has been looked at.
+    pub leaving: Option<(TaskId, SegmentId)>,
     /// The copy that was begun last, or not, until it has been looked at.
     pub copying: Option<Copying>,
     /// Segments of which a data sync has failed in this life of the process.
@@ -108,6 +112,14 @@ pub struct History {
     pub acked: BTreeMap<Key, u64>,
     /// Bytes that were written after their writer was dropped.
     pub written_late: u64,
+    /// Bytes that each task has handed in to be written, while that has not landed.
+    pub writing: BTreeMap<TaskId, u64>,
+    /// What the disk did not take of writes whose writer was dropped: nobody has heard of that.
+    pub refused_late: u64,
+    /// Files that went by an unlink that said it had failed, and the room that they took, until another one succeeds.
+    pub gone_unheard: BTreeMap<SegmentId, u64>,
+    /// The room of those for which one has.
+    pub gone_heard: u64,
     /// What each caller has begun last.
     pub begun: BTreeMap<TaskId, Begun>,
     /// Puts that have begun and were not answered; some of them never will be.
@@ -264,6 +276,14 @@ impl History {
             self.putting.retain(|put| put.task != task);
         }
         self.answers.push(Told { task, answer, after });
+    }
+
+    /// A put leaves the active segment for want of room.
+    pub fn leave_active(&mut self, task: TaskId) {
+        let active = self.saved().and_then(|saved| saved.ring.active());
+        self.leaving = active.map(|segment| (task, segment));
+        self.left.extend(self.leaving);
+        self.changes += 1;
     }
 
     /// A refresh goes on to copy so many bytes, or, for want of room, none.

@@ -56,6 +56,15 @@ pub const WINDOWS: &[Window] = &[
         wants: None,
         lands: &[Point::RING_SAVED.name()],
     },
+    // a put on a full disk leaves the active segment; the ring changes before another takes its place
+    Window {
+        name: "left-to-push",
+        exclusive: false,
+        opens: Point::ACTIVE_LEFT.name(),
+        closes: &[Point::ROTATION_JOINED.name()],
+        wants: None,
+        lands: &[Point::RING_SAVED.name()],
+    },
     // the row that is to be replaced is read; somebody else replaces or deletes one meanwhile
     Window {
         name: "row-to-commit",

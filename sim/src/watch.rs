@@ -172,9 +172,10 @@ impl Watch {
             let (task, now_ms) = now();
             return self.history.borrow_mut().begin_pass(task, now_ms);
         }
-        if point == Point::COPY_FORGONE {
+        if point == Point::COPY_FORGONE || point == Point::ACTIVE_LEFT {
             if let (Some(task), _) = now() {
-                self.history.borrow_mut().copies(task, None);
+                let mut history = self.history.borrow_mut();
+                if point == Point::ACTIVE_LEFT { history.leave_active(task) } else { history.copies(task, None) }
             }
             return;
         }
@@ -248,7 +249,7 @@ impl Watch {
             let owners = history.rotated.and_then(|_| owners());
             let (published, owners) = (seen.unsaved(), owners.as_deref());
             self.ask(When::Step, &View { published, owners, locks, ..self.view(&history, &pulse) });
-            (history.rotated, history.copying) = (None, None);
+            (history.rotated, history.copying, history.leaving) = (None, None, None);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use segment_engine::catalog::{Batch, Catalog, Commit, Require, Row, Table};
-use segment_engine::disk::Disk;
+use segment_engine::disk::{Disk, ShortWrite};
 use segment_engine::local::LocalDisk;
 use segment_engine::rocks::RocksCatalog;
 use segment_engine::{Env, LocalEnv, Point, Result, SegmentId};
@@ -99,7 +99,12 @@ impl Disk for CountedDisk {
         self.inner.sync_directory()
     }
 
-    fn write_at(&self, segment: SegmentId, offset: u64, bytes: Bytes) -> impl Future<Output = Result<()>> + Send {
+    fn write_at(
+        &self,
+        segment: SegmentId,
+        offset: u64,
+        bytes: Bytes,
+    ) -> impl Future<Output = std::result::Result<(), ShortWrite>> + Send {
         self.inner.write_at(segment, offset, bytes)
     }
 

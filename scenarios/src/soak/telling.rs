@@ -5,7 +5,7 @@ use crate::soak::wire::{LINE_BYTES_MAX, Place, Ring, Told};
 use crate::soak::{child::LIMITS, contents::Content};
 use bytes::Bytes;
 use segment_engine::catalog::{Batch, Catalog, Commit, Require, Row, Table, Write};
-use segment_engine::disk::Disk;
+use segment_engine::disk::{Disk, ShortWrite};
 use segment_engine::local::LocalDisk;
 use segment_engine::manifest::Manifest;
 use segment_engine::ring_state::RingRecord;
@@ -150,7 +150,12 @@ impl Disk for TellingDisk {
         self.inner.sync_directory()
     }
 
-    fn write_at(&self, segment: SegmentId, offset: u64, bytes: Bytes) -> impl Future<Output = Result<()>> + Send {
+    fn write_at(
+        &self,
+        segment: SegmentId,
+        offset: u64,
+        bytes: Bytes,
+    ) -> impl Future<Output = std::result::Result<(), ShortWrite>> + Send {
         self.inner.write_at(segment, offset, bytes)
     }
 

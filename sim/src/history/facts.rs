@@ -265,4 +265,10 @@ pub struct Measured {
     pub log_bytes: u64,
     /// Files that were unlinked and still open.
     pub open_bytes: u64,
+    /// What the catalog's log had taken that was not there.
+    pub overdrawn: u64,
+    /// What had been heard so far of files that went by an unlink that said it had failed.
+    pub gone_heard: u64,
+    /// What had been written so far after its writer was dropped.
+    pub written_late: u64,
 }

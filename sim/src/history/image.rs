@@ -46,6 +46,8 @@ impl History {
         (self.pass, self.passes_in_vain, self.is_closing) = (Pass::default(), 0, false);
         self.unsynced.clear();
         self.strays_left.clear();
+        self.writing.clear();
+        self.gone_unheard.clear();
         self.is_fenced = false;
         if let Some(record) = saved.filter(|record| self.saved() != Some(record)) {
             // a lost save takes back what it did, a doom or the push of a segment; a late one does what it was to do

@@ -4,7 +4,10 @@
 //! that nobody needed. A rotation for a put whose bytes the disk has no room for is one, too.
 //!
 //! After the step of a rotation for a put it is asked whether the segment before was full: what is reserved of it and the put
-//! were more than it may hold. Legal: to leave one whose sync has failed. Does not verify rotations by name and for copies.
+//! were more than it may hold. Legal: to leave one whose sync has failed, or one that a put says it leaves for want of room.
+//! That one is judged as it says so: without that segment's bytes the disk has too little room for what puts under way have
+//! yet to write, whatever else is evicted, and with them it has enough for this one. Does not verify rotations by name and
+//! for copies.
 
 use super::scene::{ACTOR, GONE, Scene, ring, save, segment};
 use super::{Finding, Oracle, View, When, number};
@@ -33,13 +36,53 @@ pub const OF_A_FULL_ONE: Oracle = Oracle {
     },
 };
 
+/// A put leaves the active segment only where nothing else makes room.
+pub const OF_ONE_LEFT: Oracle = Oracle {
+    name: "active-advances",
+    claim: "a put on a full disk left its active segment, and nothing else would have made room, but that would",
+    when: When::Step,
+    check: is_needed,
+    bad_scene: || {
+        Scene::with(|scene| {
+            scene.history.begun.insert(ACTOR, Begun { puts: Some(1), ..Begun::default() });
+            scene.history.leaving = Some((ACTOR, segment(3)));
+        })
+    },
+};
+
+fn is_needed(view: &View<'_>) -> Option<Finding> {
+    let history = view.history;
+    let (task, active) = history.leaving?;
+    let length = history.begun.get(&task)?.puts?;
+    let measured = history.measured.get(&task).copied().unwrap_or_default();
+    let closed = measured.open_bytes.saturating_sub(history.files.used_by_unlinked());
+    let listed = history.saved()?.ring.members().iter().map(|member| member.segment);
+    let listed = listed.chain(view.saved_doomed().iter().map(|doomed| doomed.segment));
+    let others: u64 = listed.filter(|segment| *segment != active).map(|segment| history.files.used(segment)).sum();
+    let (without, needed) = ((history.free_bytes() + others).saturating_sub(closed), view.bytes_under_way(None));
+    let with = view.room_at_most(task) + others + history.files.used(active);
+    let (label, number) = (view.label(Some(task)), number(active));
+    let sentence = if without >= needed {
+        format!(
+            "{label} left segment {number}, and without it {without} bytes were to be had; puts need at most {needed}"
+        )
+    } else if with < length {
+        format!("{label} left segment {number} for {length} bytes, and with it {with} are to be had")
+    } else {
+        return None;
+    };
+    Some(Finding { race: format!("{}: needless rotation", view.kind(Some(task))), sentence })
+}
+
 fn is_full(view: &View<'_>) -> Option<Finding> {
     let Rotated { task, segment, bytes } = view.history.rotated?;
-    let length = view.history.begun.get(&view.tasks.parent(task)?)?.puts?;
+    let putter = view.tasks.parent(task)?;
+    let length = view.history.begun.get(&putter)?.puts?;
     let (_, owners) = view.owners?.iter().find(|(other, _)| *other == segment)?;
     // it may have grown since, and never shrinks
     let held = owners.sum();
-    if held + length > bytes || view.history.unsynced.contains(&segment) {
+    let is_left = view.history.left.contains(&(putter, segment));
+    if held + length > bytes || view.history.unsynced.contains(&segment) || is_left {
         return None;
     }
     let (label, number) = (view.label(Some(task)), number(segment));
@@ -58,11 +101,8 @@ fn check(view: &View<'_>) -> Option<Finding> {
     if after.is_some_and(|active| !view.history.joined.contains(&active)) {
         let putter = saving.task.and_then(|task| view.tasks.parent(task))?;
         let length = view.history.begun.get(&putter)?.puts?;
-        // what a dropped caller had submitted is nobody's any more, and takes its room when it lands; nor is room reserved
-        // for the catalog's log
-        let measured = saving.task.and_then(|task| view.history.measured.get(&task)).map(|then| then.log_bytes);
-        let logged_since = view.history.log_bytes - measured.unwrap_or(view.history.log_bytes);
-        let free = view.history.free_bytes() + view.history.written_late + logged_since;
+        let is_left = before.is_some_and(|active| view.history.left.contains(&(putter, active)));
+        let free = view.room_at_most(saving.task.filter(|_| !is_left)?);
         let sentence = || {
             let label = view.label(saving.task);
             format!("{label} made a segment for {length} bytes on a disk that has room for {free}")

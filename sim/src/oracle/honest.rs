@@ -80,12 +80,10 @@ fn check(view: &View<'_>) -> Option<Finding> {
         }
         Answer::GaveUp(_) if setbacks >= u64::from(PUT_ATTEMPTS_MAX) => return None,
         Answer::NoRoom(length) => {
-            // an eviction frees what is not active and not open; other puts may take what is free before this one does
-            let files = &view.history.files;
-            let stays = ring.active().map_or(0, |active| files.used(active));
+            // an eviction frees what is not open; other puts may take what is free before this one does
             let others = view.bytes_under_way(Some(task));
             let open = view.history.measured.get(&task).map_or(0, |then| then.open_bytes);
-            let room = view.history.disk_bytes.saturating_sub(view.history.log_bytes + open).saturating_sub(stays);
+            let room = view.history.disk_bytes.saturating_sub(view.history.log_bytes + open);
             if room < length + others || has_unlink_failed {
                 return None;
             }

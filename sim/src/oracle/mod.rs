@@ -120,12 +120,13 @@ pub struct Oracle {
 }
 
 /// All oracles, in the order in which they are asked at the same moment: causes before consequences.
-pub const ORACLES: [Oracle; 29] = [
+pub const ORACLES: [Oracle; 30] = [
     save_chain::ORACLE,
     active_is_never_evicted::ORACLE,
     no_resurrection::ORACLE,
     active_advances::ORACLE,
     active_advances::OF_A_FULL_ONE,
+    active_advances::OF_ONE_LEFT,
     ring_shape::ORACLE,
     retention::ORACLE,
     copies_fit::ORACLE,
@@ -190,6 +191,25 @@ impl View<'_> {
     fn bytes_under_way(&self, except: Option<TaskId>) -> u64 {
         let puts = self.history.bytes_being_put(|task| Some(task) != except && self.tasks.is_alive(task));
         puts + self.tasks.alive_children("refresh") as u64 * self.longest()
+    }
+
+    /// What may have been free when this task measured, as far as the engine can know. Of what a dropped caller has handed in
+    /// it hears no more: the segment is taken to have the bytes, and the disk takes or refuses them later. No room is reserved
+    /// for the catalog's log, which takes what it needs where there is none, too. Holes in what was there when the engine was
+    /// opened are not known, nor that a file is gone before an unlink has said so.
+    fn room_at_most(&self, task: TaskId) -> u64 {
+        let (history, files) = (self.history, &self.history.files);
+        let since = history.measured.get(&task).map_or(0, |then| {
+            (history.log_bytes - then.log_bytes)
+                + (history.written_late - then.written_late)
+                + (history.gone_heard - then.gone_heard)
+                + then.overdrawn
+        });
+        let dropped = history.writing.iter().filter(|(task, _)| !self.tasks.is_alive(**task)).map(|(_, bytes)| bytes);
+        let gone = history.gone_unheard.values();
+        let hole = |segment: &SegmentId| files.bytes(*segment).map_or(0, Vec::len) as u64 - files.used(*segment);
+        let holes = history.image.members.iter().map(hole).sum::<u64>();
+        history.free_bytes() + since + history.refused_late + dropped.chain(gone).sum::<u64>() + holes
     }
 
     /// Bytes of the longest artifact.

@@ -2,8 +2,8 @@
 //!
 //! Asked at each save. A push dooms only what its generations cannot hold; one that follows a segment whose first
 //! sync has failed takes the place of that, and dooms nothing else. A put dooms only when the disk has less room than
-//! all puts under way have yet to write, doomed bytes counted as freed, and no segment more than that takes. Both
-//! take the oldest. An eviction by name dooms what it names and no more, a pressure pass the oldest; how many those
+//! all puts under way have yet to write, doomed bytes counted as freed, and no segment more than that takes; and nothing
+//! where all segments together would not be enough for it. Both take the oldest. An eviction by name dooms what it names and no more, a pressure pass the oldest; how many those
 //! are is honest's. Nobody else dooms anything: no open, no evictor, and no refresh, not by a push either.
 
 use super::scene::{Scene, save, segment};
@@ -91,6 +91,12 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let needed = view.bytes_under_way(None);
     if is_put && room >= needed {
         return found(format!("{room} bytes are free or about to be, and puts need at most {needed}"));
+    }
+    let putter = saving.task.filter(|_| is_put);
+    let length = putter.and_then(|task| history.begun.get(&task)?.puts).unwrap_or_default();
+    let all: u64 = before.members().iter().map(|member| history.files.used(member.segment)).sum();
+    if let Some(most) = putter.map(|task| view.room_at_most(task) + doomed + all).filter(|most| *most < length) {
+        return found(format!("if all go {most} bytes are to be had, and the put needs {length}"));
     }
     // without the last of them: what it takes with it was not needed
     let but_the_last: u64 = before.members()[..stays - 1].iter().map(|victim| history.files.used(victim.segment)).sum();

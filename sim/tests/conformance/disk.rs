@@ -45,7 +45,10 @@ async fn ask(disk: &impl Disk, step: &Step) -> Answer {
     let done = |result: Result<()>| result.map(|()| Answer::Done);
     let answer = match *step {
         Create(id) => done(disk.create(segment(id)).await),
-        Write(id, offset, length, value) => done(disk.write_at(segment(id), offset, vec![value; length].into()).await),
+        Write(id, offset, length, value) => {
+            let written = disk.write_at(segment(id), offset, vec![value; length].into()).await;
+            done(written.map_err(|short| short.error))
+        }
         Read(id, offset, length) => {
             disk.read_at(segment(id), offset, length).await.map(|bytes| Answer::Bytes(bytes.to_vec()))
         }
