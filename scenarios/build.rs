@@ -1,4 +1,4 @@
-//! Puts the hash of the engine's sources into the binary, so that it can say which engine it was built from.
+//! Puts the hashes of the engine's and of the harness's sources into the binary, so that it can say what it was built from.
 
 use std::path::Path;
 
@@ -6,11 +6,16 @@ use std::path::Path;
 mod sources;
 
 fn main() {
-    let engine = Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine");
-    println!("cargo:rerun-if-changed={}", engine.join("src").display());
-    println!("cargo:rerun-if-changed=src/sources.rs");
-    match sources::hash(&engine) {
-        Ok(hash) => println!("cargo:rustc-env=SEGSIM_ENGINE={hash:016x}"),
-        Err(error) => panic!("cannot hash the engine's sources in {}: {error}", engine.display()),
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for part in ["engine/src"].iter().chain(&sources::HARNESS) {
+        println!("cargo:rerun-if-changed={}", workspace.join(part).display());
+    }
+    let hashes =
+        [("SEGSIM_ENGINE", sources::hash(&workspace.join("engine"))), ("SEGSIM_HARNESS", sources::harness(&workspace))];
+    for (name, hash) in hashes {
+        match hash {
+            Ok(hash) => println!("cargo:rustc-env={name}={hash:016x}"),
+            Err(error) => panic!("cannot hash the sources in {}: {error}", workspace.display()),
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::progress::Progress;
 use super::shrink::{Runs, told};
-use super::{ENGINE, STOP, jobs, scenario};
+use super::{ENGINE, HARNESS, STOP, jobs, scenario};
 use crate::claim::{Subject, besides};
 use crate::error::{Error, Result};
 use crate::output::say;
@@ -209,12 +209,13 @@ impl Place {
         let points = subject.points.as_ref().map_or_else(|| "all".to_string(), |points| points.join(","));
         let skips = if bounds.joins { "skips" } else { "skips-nothing" };
         let subject = format!(
-            "engine={ENGINE} scenario={scenario} size={size} points={points} preemptions={preemptions} faults={faults} {skips}"
+            "engine={ENGINE} harness={HARNESS} scenario={scenario} size={size} points={points} \
+             preemptions={preemptions} faults={faults} {skips}"
         );
         let points =
             if points.len() > 40 { format!("{:016x}", xxhash_rust::xxh3::xxh3_64(points.as_bytes())) } else { points };
         let size = size.file_name();
-        let name = format!("{ENGINE}-{scenario}-{size}-{points}-{preemptions}-{faults}-{skips}.search");
+        let name = format!("{ENGINE}-{HARNESS}-{scenario}-{size}-{points}-{preemptions}-{faults}-{skips}.search");
         // a directory that was named may be misspelled; ours is made
         let path = match &arguments.state {
             Some(path) => path.clone(),
@@ -360,5 +361,35 @@ mod tests {
         }
         assert!(about(&counts(0.5), 1).contains("about 50.00 %"));
         assert!(about(&counts(1.0), 0).contains("about 100.00 %"));
+    }
+
+    #[test]
+    fn a_kept_search_names_the_engine_and_the_harness_that_made_it() {
+        let bounds = Bounds { preemptions: Some(1), faults: 0, joins: true };
+        let subject = Subject { scenario: "same-key".into(), size: "put=1".parse().unwrap(), points: None, bounds };
+        let arguments = Arguments {
+            scenario: "same-key".into(),
+            size: "put=1".into(),
+            preemptions: "1".into(),
+            faults: 0,
+            points: Vec::new(),
+            jobs: None,
+            state: Some(PathBuf::from("kept.search")),
+            skip_nothing: false,
+            plans: PathBuf::new(),
+        };
+        let place = Place::of(&arguments, &subject).unwrap();
+        let search = Search::new(bounds);
+        let kept = |subject: &str| {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("kept.search");
+            search_file::write(&path, subject, &search).unwrap();
+            search_file::read(&path, &place.subject)
+        };
+        assert!(kept(&place.subject).unwrap().is_some());
+        for hash in [ENGINE, HARNESS] {
+            let other = place.subject.replace(hash, "0123456789abcdef");
+            assert!(kept(&other).unwrap_err().to_string().contains("it is of another search"), "{hash}");
+        }
     }
 }

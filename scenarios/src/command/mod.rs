@@ -31,6 +31,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// The hash of the engine's sources that this binary was built from.
 pub const ENGINE: &str = env!("SEGSIM_ENGINE");
 
+/// The hash of the sources of the harness that is in this binary: another one may make other runs of the same choices.
+pub const HARNESS: &str = env!("SEGSIM_HARNESS");
+
 /// Set by the first Ctrl-C or SIGTERM: finish with what there is.
 pub static STOP: AtomicBool = AtomicBool::new(false);
 
