@@ -7,12 +7,61 @@ use crate::output::say;
 use segment_sim::verdict::Verdict;
 use std::path::PathBuf;
 
-/// Names that no function can have: Rust's own and those that it keeps for later, and the one that the test uses.
+/// Names that no function can have: Rust's own and those that it keeps for later, and those that the test uses.
 const TAKEN: &[&str] = &[
-    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn", "else",
-    "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod",
-    "move", "mut", "override", "passes", "priv", "pub", "ref", "return", "self", "static", "struct", "super", "trait",
-    "true", "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+    "abstract",
+    "as",
+    "async",
+    "await",
+    "become",
+    "box",
+    "break",
+    "const",
+    "continue",
+    "crate",
+    "do",
+    "dyn",
+    "else",
+    "enum",
+    "extern",
+    "false",
+    "final",
+    "fn",
+    "for",
+    "gen",
+    "if",
+    "impl",
+    "in",
+    "let",
+    "loop",
+    "macro",
+    "match",
+    "mod",
+    "move",
+    "mut",
+    "override",
+    "passes",
+    "passes_without",
+    "priv",
+    "pub",
+    "ref",
+    "return",
+    "self",
+    "static",
+    "struct",
+    "super",
+    "trait",
+    "true",
+    "try",
+    "type",
+    "typeof",
+    "unsafe",
+    "unsized",
+    "use",
+    "virtual",
+    "where",
+    "while",
+    "yield",
 ];
 
 /// Print a shrunk plan as a plain Rust test
@@ -63,8 +112,8 @@ mod tests {
         assert_eq!(identifier("7 Ä"), "plan_7__");
         assert_eq!(identifier(""), "plan_");
         assert_eq!(
-            ["fn", "Self", "crates", "passes"].map(identifier),
-            ["plan_fn", "plan_self", "crates", "plan_passes"]
+            ["fn", "Self", "crates", "passes", "passes_without"].map(identifier),
+            ["plan_fn", "plan_self", "crates", "plan_passes", "plan_passes_without"]
         );
     }
 }
