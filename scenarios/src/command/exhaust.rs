@@ -24,6 +24,7 @@ use segment_sim::world::{Mode, Outcome, Worker};
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// How often the search is saved, at most.
@@ -320,7 +321,7 @@ impl Searched<'_> {
         let outcome = self.run(&mut worker, guide, Mode { keep_trace: true, ..Mode::default() })?;
         let record = outcome.record.clone();
         let ran = told(outcome);
-        let mut runs = Runs { scenario: self.scenario, worker };
+        let mut runs = Runs::new(self.scenario, worker, &STOP);
         let (Some(first), Some(plan)) = (record.violations.first(), in_order(&mut runs, self.plan, &ran)?) else {
             say!("VOID  a failure did not repeat: {}", self.choices(deviations));
             return Ok(Verdict::Void);
@@ -337,6 +338,9 @@ impl Searched<'_> {
         say!("{pace}");
         say(format_args!("{}", super::replay::describe(&plan)));
         say!("{sentence}");
+        if STOP.load(Ordering::Relaxed) {
+            say!("  interrupted: the plan holds more than it must; shrink takes the rest away");
+        }
         // after all is told: a place that cannot be written loses nothing
         std::fs::create_dir_all(plans).map_err(Error::io("create", plans))?;
         let Subject { scenario, size, .. } = self.subject;

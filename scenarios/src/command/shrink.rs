@@ -20,7 +20,7 @@ use segment_sim::verdict::Verdict;
 use segment_sim::vocabulary::WINDOWS;
 use segment_sim::world::{Mode, Outcome, Story, Worker};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Make a failing plan as small as it goes
 ///
@@ -99,7 +99,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
 /// When the harness fails.
 pub fn shrunk(plan: &Plan<Workload>, progress: impl FnMut(u64)) -> Result<Option<(Shrunk<Workload>, Expected)>> {
     let scenario = scenario(&plan.scenario)?;
-    let mut runs = Runs { scenario, worker: Worker::new()? };
+    let mut runs = Runs::new(scenario, Worker::new()?, &STOP);
     let Some(shrunk) = shrink::shrink(&mut runs, plan, progress)? else {
         return Ok(None);
     };
@@ -140,16 +140,25 @@ fn beside(path: &Path) -> PathBuf {
 }
 
 /// A scenario's runs, as shrinking wants them.
-pub(super) struct Runs {
-    pub(super) scenario: &'static Scenario,
+pub(super) struct Runs<'a> {
+    scenario: &'static Scenario,
     pub(super) worker: Worker,
+    stop: &'a AtomicBool,
+    has_run: bool,
 }
 
-impl Shrinkable for Runs {
+impl<'a> Runs<'a> {
+    pub(super) fn new(scenario: &'static Scenario, worker: Worker, stop: &'a AtomicBool) -> Runs<'a> {
+        Runs { scenario, worker, stop, has_run: false }
+    }
+}
+
+impl Shrinkable for Runs<'_> {
     type Workload = Workload;
     type Error = segment_engine::Error;
 
     fn run(&mut self, plan: &Plan<Workload>, keep: bool) -> segment_engine::Result<Ran> {
+        self.has_run = true;
         let outcome = self.scenario.run(&mut self.worker, plan, Mode { keep_trace: keep, ..Mode::default() })?;
         Ok(told(outcome))
     }
@@ -170,8 +179,9 @@ impl Shrinkable for Runs {
         WINDOWS.iter().any(|window| window.lands.contains(&point))
     }
 
+    // the first run shows that there is a failure: a Ctrl-C that came before takes that from nobody
     fn is_interrupted(&self) -> bool {
-        STOP.load(Ordering::Relaxed)
+        self.has_run && self.stop.load(Ordering::Relaxed)
     }
 }
 
@@ -194,4 +204,21 @@ pub(super) fn told(outcome: Outcome) -> Ran {
     });
     let fired = fired.collect();
     Ran { violations: outcome.record.violations, sites: outcome.record.sites, order, fired, ends }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interruption_leaves_the_one_run_that_shows_the_failure() {
+        let stop = AtomicBool::new(true);
+        let scenario = scenario("concurrent-pushes").unwrap();
+        let mut runs = Runs::new(scenario, Worker::new().unwrap(), &stop);
+        assert!(!runs.is_interrupted());
+        runs.run(&scenario.plan(0, None), false).unwrap();
+        assert!(runs.is_interrupted());
+        stop.store(false, Ordering::Relaxed);
+        assert!(!runs.is_interrupted());
+    }
 }
