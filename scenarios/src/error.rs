@@ -1,5 +1,6 @@
 //! What ends a command before it could judge anything. Each is one line on stderr and exit code 3.
 
+use segment_sim::verdict::Verdict;
 use std::path::PathBuf;
 use std::{io, process};
 
@@ -40,6 +41,16 @@ pub enum Error {
         name: String,
         /// Where.
         directory: PathBuf,
+        /// What there is.
+        known: String,
+    },
+    /// A kept plan that is for a mutant which does not exist.
+    #[error("{plan} is kept for {mutant:?}, and no mutant is called so; there are {known}", plan = plan.display())]
+    MutantOfPlan {
+        /// The plan.
+        plan: PathBuf,
+        /// The mutant that it names.
+        mutant: String,
         /// What there is.
         known: String,
     },
@@ -161,6 +172,14 @@ pub enum Error {
         /// Where plans are kept.
         directory: PathBuf,
     },
+    /// A plan that is to be kept and has never failed.
+    #[error("{path} has not failed: it was written as one that came to {}, and only what once failed is kept", .verdict.word(), path = path.display())]
+    NeverFailed {
+        /// The plan.
+        path: PathBuf,
+        /// What came of it when it was written.
+        verdict: Verdict,
+    },
     /// A name that another plan is kept under.
     #[error("{path} is there: give the plan another name with --name", path = path.display())]
     PlanName {
@@ -196,6 +215,12 @@ pub enum Error {
     /// A directory that a soak must not use.
     #[error("{directory} is not empty, and no soak has made it", directory = directory.display())]
     ForeignDirectory {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// A directory that another soak works in.
+    #[error("{directory} is in use by another soak", directory = directory.display())]
+    SoakedDirectory {
         /// The directory.
         directory: PathBuf,
     },

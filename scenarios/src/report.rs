@@ -266,6 +266,11 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// So many of a thing that has an ordinary plural.
+pub fn counted(number: u64, thing: &str) -> String {
+    format!("{} {thing}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
 /// A share in percent, with one decimal.
 pub fn percent(part: u64, whole: u64) -> String {
     let tenths = (u128::from(part) * 1000).checked_div(u128::from(whole)).unwrap_or(0);
@@ -285,6 +290,7 @@ mod tests {
     #[test]
     fn numbers_read_well() {
         assert_eq!([0, 999, 1000, 1234567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([0, 1, 1000].map(|number| counted(number, "thread")), ["0 threads", "1 thread", "1,000 threads"]);
         assert_eq!(percent(1, 3), "33.3 %");
         assert_eq!(percent(0, 0), "0.0 %");
         assert_eq!(ratio(5, 2), "2.5");

@@ -1,12 +1,14 @@
 //! `segsim corpus`: the plans that are kept, run on this engine or on their mutants.
 #![allow(clippy::disallowed_methods, reason = "plans are files")]
 
+use super::STOP;
 use crate::ci::{Case, Outcome, Suite, annotations, junit};
 use crate::corpus::{DIRECTORY, Judged, Kept, judge, read_all};
 use crate::error::{Error, Result};
 use crate::mutant::{self, Mutant};
 use crate::output::take_stdout;
 use crate::plan_file::PlanFile;
+use crate::report::counted;
 use crate::shell::quoted;
 use crate::yard::{Program, Yard, workspace};
 use crate::{say, whole};
@@ -14,6 +16,7 @@ use segment_sim::site::SiteName;
 use segment_sim::verdict::Verdict;
 use segment_sim::world::Worker;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 /// A point and an operation that change nothing.
 pub const DRIFT: &str = "scenarios/drift/operation.patch";
@@ -104,6 +107,9 @@ fn on_this_engine(plans: &[Kept]) -> Result<(Verdict, Vec<Case>)> {
     let mut worst = if plans.is_empty() { Verdict::Void } else { Verdict::Pass };
     let mut cases = Vec::new();
     for kept in plans {
+        if STOP.load(Ordering::Relaxed) {
+            return Ok(interrupted(worst, cases, plans.len()));
+        }
         let judged = judge(&mut worker, &kept.file)?;
         worst = worst.max(judged.verdict);
         let outcome = outcome(kept, &judged);
@@ -112,12 +118,18 @@ fn on_this_engine(plans: &[Kept]) -> Result<(Verdict, Vec<Case>)> {
         }
         cases.push(Case { name: kept.name.clone(), outcome });
     }
-    say!("{}  {} of the corpus", worst.word(), counted(plans.len()));
+    say!("{}  {} of the corpus", worst.word(), counted(plans.len() as u64, "plan"));
     Ok((worst, cases))
 }
 
-fn counted(plans: usize) -> String {
-    format!("{plans} {}", if plans == 1 { "plan" } else { "plans" })
+/// What there is of so many plans after a Ctrl-C: VOID, where nothing has failed.
+fn interrupted(worst: Verdict, mut cases: Vec<Case>, plans: usize) -> (Verdict, Vec<Case>) {
+    let worst = worst.max(Verdict::Void);
+    let why = format!("interrupted after {} of {}", cases.len(), counted(plans as u64, "plan"));
+    say!("{}  {why}", worst.word());
+    // without a case that says so, it would read as a corpus that passed
+    cases.push(Case { name: "corpus".to_string(), outcome: Outcome::Void { why } });
+    (worst, cases)
 }
 
 /// What came of a plan.
@@ -149,36 +161,56 @@ fn line(verdict: Verdict, name: &str, outcome: &Outcome) -> String {
 fn on_mutants(plans: &[Kept], drift: bool) -> Result<(Verdict, Vec<Case>)> {
     let root = workspace()?;
     let mutants = mutant::read_all(&root.join("scenarios/mutants"))?;
+    // now: told after the builds of all the others it would be late
+    known(plans, &mutants)?;
     let drift = drift.then(|| root.join(DRIFT));
-    let yard = Yard::new(&root)?;
-    let mut verdict = Verdict::Pass;
-    let mut cases = Vec::new();
     let none: Vec<&str> =
         plans.iter().filter(|kept| kept.file.mutant.is_none()).map(|kept| kept.name.as_str()).collect();
     if !none.is_empty() {
         say!("not run, kept for no mutant: {}", none.join(", "));
     }
+    let to_run = plans.len() - none.len();
+    let yard = Yard::new(&root)?;
+    let mut verdict = if to_run == 0 { Verdict::Void } else { Verdict::Pass };
+    let mut cases = Vec::new();
     for mutant in &mutants {
         let own: Vec<&Kept> = plans.iter().filter(|kept| kept.file.mutant.as_ref() == Some(&mutant.id)).collect();
         if own.is_empty() {
             continue;
         }
         let patches: Vec<&Path> = [&mutant.path].into_iter().chain(&drift).map(PathBuf::as_path).collect();
-        let program = yard.build(&mutant.id, &patches)?;
+        let program = match yard.build(&mutant.id, &patches) {
+            Err(Error::Interrupted) => return Ok(interrupted(verdict, cases, to_run)),
+            built => built?,
+        };
         for kept in own {
-            let (fails, text) = fails_on(&program, kept, mutant)?;
+            let (fails, text) = match fails_on(&program, kept, mutant) {
+                Err(Error::Interrupted) => return Ok(interrupted(verdict, cases, to_run)),
+                ran => ran?,
+            };
             verdict = verdict.max(if fails { Verdict::Pass } else { Verdict::Void });
             say!("{text}");
             let outcome = if fails { Outcome::Pass } else { Outcome::Void { why: text } };
             cases.push(Case { name: kept.name.clone(), outcome });
         }
     }
-    let run = plans.len() - none.len();
-    if run == 0 {
-        verdict = Verdict::Void;
-    }
-    say!("{}  {} of the corpus, each on its mutant", verdict.word(), counted(run));
+    say!("{}  {} of the corpus, each on its mutant", verdict.word(), counted(cases.len() as u64, "plan"));
     Ok((verdict, cases))
+}
+
+/// Sees that each plan's mutant is there, where it names one.
+fn known(plans: &[Kept], mutants: &[Mutant]) -> Result<()> {
+    for kept in plans {
+        if let Some(id) = kept.file.mutant.as_ref().filter(|id| !mutants.iter().any(|mutant| mutant.id == **id)) {
+            let (plan, mutant) = (kept.path.clone(), id.clone());
+            return Err(Error::MutantOfPlan { plan, mutant, known: ids(mutants) });
+        }
+    }
+    Ok(())
+}
+
+fn ids(mutants: &[Mutant]) -> String {
+    mutants.iter().map(|mutant| mutant.id.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether a plan fails on its mutant as it is kept for, and a line that says so.
@@ -227,12 +259,14 @@ fn check_mutant(id: &str) -> Result<()> {
     if mutants.iter().any(|mutant| mutant.id == id) {
         return Ok(());
     }
-    let known = mutants.iter().map(|mutant| mutant.id.as_str()).collect::<Vec<_>>().join(", ");
-    Err(Error::UnknownMutant { name: id.to_string(), directory, known })
+    Err(Error::UnknownMutant { name: id.to_string(), directory, known: ids(&mutants) })
 }
 
 fn add(plan: &Path, name: Option<&str>, mutant: Option<&str>) -> Result<Verdict> {
     let mut file = PlanFile::read(plan)?;
+    if file.expected.verdict != Verdict::Fail {
+        return Err(Error::NeverFailed { path: plan.to_path_buf(), verdict: file.expected.verdict });
+    }
     file.mutant = mutant.map(str::to_string).or(file.mutant);
     if let Some(id) = &file.mutant {
         check_mutant(id)?;
