@@ -10,13 +10,17 @@ use crate::command::detect::Detection;
 use crate::error::{Error, Result};
 use crate::sources;
 use crate::tell;
-use std::fs;
+use std::fs::{self, TryLockError};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// What of the workspace is copied.
 const COPIED: [&str; 6] = ["Cargo.toml", "Cargo.lock", ".cargo", "engine", "sim", "scenarios"];
+
+/// How often a lock that another run holds is tried.
+const LOCK_POLL: Duration = Duration::from_millis(50);
 
 /// A copy of a workspace and its target directory.
 #[derive(Debug)]
@@ -51,10 +55,7 @@ impl Yard {
         fs::create_dir_all(yard.join("work")).map_err(Error::io("create", &yard))?;
         let path = yard.join("LOCK");
         let lock = fs::File::create(&path).map_err(Error::io("create", &path))?;
-        if lock.try_lock().is_err() {
-            tell!("waiting for another run of mutants in this checkout");
-            lock.lock().map_err(Error::io("lock", &path))?;
-        }
+        wait_for(&lock, &path)?;
         let archive = archive(root)?;
         Ok(Yard {
             root: root.to_path_buf(),
@@ -119,9 +120,6 @@ impl Yard {
             cargo.env("ROCKSDB_LIB_DIR", archive).env("ROCKSDB_STATIC", "1");
         }
         let built = output(&mut cargo)?;
-        if STOP.load(Ordering::Relaxed) {
-            return Err(Error::Interrupted);
-        }
         if !built.status.success() {
             let log = self.target.join(format!("{name}.log"));
             fs::create_dir_all(&self.target).map_err(Error::io("create", &self.target))?;
@@ -134,6 +132,25 @@ impl Yard {
             target: self.target.clone(),
             engine: format!("{hash:016x}"),
         })
+    }
+}
+
+/// Waits until nobody else has locked the file. A wait inside the kernel would go on after a Ctrl-C: the handler's thread
+/// takes that.
+fn wait_for(lock: &fs::File, path: &Path) -> Result<()> {
+    let mut is_told = false;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(source)) => return Err(Error::io("lock", path)(source)),
+            Err(TryLockError::WouldBlock) if STOP.load(Ordering::Relaxed) => return Err(Error::Interrupted),
+            Err(TryLockError::WouldBlock) => {}
+        }
+        if !is_told {
+            tell!("waiting for another run of mutants in this checkout");
+            is_told = true;
+        }
+        std::thread::sleep(LOCK_POLL);
     }
 }
 
@@ -159,9 +176,6 @@ impl Program {
     /// When it fails, is garbled, or comes from an engine that was built from other sources.
     pub fn detect(&self, arguments: &[&str]) -> Result<Detection> {
         let output = output(Command::new(&self.path).arg("detect").args(arguments))?;
-        if STOP.load(Ordering::Relaxed) {
-            return Err(Error::Interrupted);
-        }
         let command = || format!("{}: detect {}", self.name, arguments.join(" "));
         if !output.status.success() {
             let last_words = last_line(&output.stderr);
@@ -200,10 +214,12 @@ pub fn git(directory: &Path, arguments: &[&str]) -> Command {
 /// Runs a command to its end.
 ///
 /// # Errors
-/// When it cannot be started.
+/// When it cannot be started, and [`Error::Interrupted`]: a Ctrl-C on the terminal ends it, too, and what it came to then
+/// is no fault of it.
 pub fn output(command: &mut Command) -> Result<Output> {
     let program = PathBuf::from(command.get_program());
-    command.output().map_err(Error::io("run", program))
+    let output = command.output().map_err(Error::io("run", program))?;
+    if STOP.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(output) }
 }
 
 /// A path that means the same from any directory.

@@ -4,7 +4,6 @@
 //! the same on all of them. One that does not build with it is skipped, as `git bisect run` does, and so is one on which the
 //! run does not come to a site of the plan: whether it has the bug is not known.
 
-use super::STOP;
 use super::corpus::{CameTo, come_to};
 use super::replay::read;
 use crate::error::{Error, Result};
@@ -13,13 +12,14 @@ use crate::{say, tell};
 use segment_sim::verdict::Verdict;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::atomic::Ordering;
 
-/// What `git bisect run` takes as: this one is good; it is bad; it cannot be tested; end here.
+/// What `git bisect run` takes as: this one is good; it is bad; it cannot be tested.
 const PASSES: u8 = 0;
 const FAILS: u8 = 1;
 const SKIP: u8 = 125;
-const ABORT: u8 = 128;
+
+/// What it ends at.
+pub const ABORT: u8 = 128;
 
 /// Find the commit since which a plan fails, through git bisect
 ///
@@ -58,9 +58,6 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let work = history.path().join("work");
     let must = |mut command: Command| -> Result<Vec<u8>> {
         let ran = output(&mut command)?;
-        if STOP.load(Ordering::Relaxed) {
-            return Err(Error::Interrupted);
-        }
         if ran.status.success() { Ok(ran.stdout) } else { Err(wrong(last_line(&ran.stderr))) }
     };
     let mut commits = Vec::new();
@@ -84,9 +81,6 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         let mut step = Command::new(&program);
         step.arg("bisect-step").arg(&root).arg(&plan).current_dir(&work);
         let tried = output(&mut step)?;
-        if STOP.load(Ordering::Relaxed) {
-            return Err(Error::Interrupted);
-        }
         match tried.status.code().and_then(|code| u8::try_from(code).ok()) {
             Some(code) if code == expected => {}
             Some(PASSES) => return Err(wrong(format!("the plan passes on {name}"))),
@@ -98,9 +92,6 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let mut steps = git(&work, &["bisect", "run"]);
     steps.arg(&program).arg("bisect-step").arg(&root).arg(&plan);
     let ran = output(&mut steps)?;
-    if STOP.load(Ordering::Relaxed) {
-        return Err(Error::Interrupted);
-    }
     let told = String::from_utf8_lossy(&ran.stdout);
     let Some(first) = told.lines().find_map(|line| line.strip_suffix(" is the first bad commit")) else {
         // where it was left with commits that were skipped, it names them line by line

@@ -8,7 +8,7 @@ use crate::corpus::{self, Kept};
 use crate::error::{Error, Result};
 use crate::mutant::{Expectation, Expected, Mutant, read_all};
 use crate::plan_file::PlanFile;
-use crate::report::{grouped, percent};
+use crate::report::{counted, grouped, percent};
 use crate::yard::{Program, Yard, absolute, git, last_line, mirror, output, workspace};
 use crate::{say, tell};
 use segment_sim::verdict::Verdict;
@@ -57,7 +57,15 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let yard = Yard::new(&root)?;
     if let Some(directory) = &arguments.shrink {
         fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
-        mutants.iter().try_for_each(|mutant| shrink(&yard, mutant, &absolute(directory)?))?;
+        let mut missed = 0;
+        for mutant in &mutants {
+            missed += u64::from(!shrink(&yard, mutant, &absolute(directory)?)?);
+        }
+        if missed > 0 {
+            let (word, all) = (Verdict::Void.word(), counted(mutants.len() as u64, "mutant"));
+            say!("{word}  {missed} of {all} not caught, and no plan of it written");
+            return Ok(Verdict::Void);
+        }
         return Ok(Verdict::Pass);
     }
     let corpus = corpus::read_all(&root.join(corpus::DIRECTORY))?;
@@ -80,8 +88,8 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         return Err(error);
     }
     let verdict = if as_expected { Verdict::Pass } else { Verdict::Void };
-    let count = mutants.len();
-    say!("{}  {count} mutants; median and p95 are seeds to detection over {RANGES} seed ranges", verdict.word());
+    let count = counted(mutants.len() as u64, "mutant");
+    say!("{}  {count}; median and p95 are seeds to detection over {RANGES} seed ranges", verdict.word());
     Ok(verdict)
 }
 
@@ -117,14 +125,14 @@ fn examine(yard: &Yard, mutant: &Mutant, corpus: &[Kept]) -> Result<bool> {
     Ok(as_expected)
 }
 
-/// Shrinks the first failure of a mutant in the first scenario that is to catch it.
-fn shrink(yard: &Yard, mutant: &Mutant, directory: &Path) -> Result<()> {
+/// Shrinks the first failure of a mutant in the first scenario that is to catch it; `false` when nothing catches it.
+fn shrink(yard: &Yard, mutant: &Mutant, directory: &Path) -> Result<bool> {
     let caught = mutant.expectations.iter().find_map(|expectation| match &expectation.outcome {
         Expected::Caught { first, .. } => Some((expectation.scenario.name, first.join(","))),
         Expected::Pass(_) => None,
     });
     let Some((scenario, by)) = caught else {
-        return Ok(());
+        return Ok(true); // nothing is to
     };
     let program = yard.build(&mutant.id, &[&mutant.path])?;
     let path = directory.join(format!("{}.json", mutant.id));
@@ -132,22 +140,22 @@ fn shrink(yard: &Yard, mutant: &Mutant, directory: &Path) -> Result<()> {
     let shrunk = [scenario, "--by", &by, "--seeds", &seeds, "--shrink", &path.to_string_lossy()];
     let Some(failure) = program.detect(&shrunk)?.list.pop() else {
         say!("{:<32}{scenario}: {by} finds nothing in {seeds} seeds", mutant.id);
-        return Ok(());
+        return Ok(false);
     };
     let mut file = PlanFile::read(&path)?;
     file.mutant = Some(mutant.id.clone());
     file.write(&path)?;
     let schedule = &file.plan.schedule;
     say!(
-        "{:<32}seed {:<7}{} calls, {} injections, {:.1} s: {}",
+        "{:<32}seed {:<7}{}, {}, {:.1} s: {}",
         mutant.id,
         failure.seed,
-        operations(&file.plan.workload),
-        schedule.injections.len() + schedule.crashes.len(),
+        counted(operations(&file.plan.workload) as u64, "call"),
+        counted((schedule.injections.len() + schedule.crashes.len()) as u64, "injection"),
         start.elapsed().as_secs_f64(),
         file.expected.sentence.unwrap_or_default()
     );
-    Ok(())
+    Ok(true)
 }
 
 struct Row {
@@ -213,7 +221,7 @@ fn caught(detection: &Detection, median_max: Option<u64>) -> Row {
     let slow = median_max.is_some_and(|max| median > max);
     let mut text = format!("{outcome:<18}{detail:<25}{median:>7}{p95:>7}");
     if slow {
-        text += &format!("   too late: the median may be {}", median_max.unwrap_or(0));
+        text += &format!("   too slow: the median must be at most {}", median_max.unwrap_or(0));
     }
     Row { text, as_expected: outcome == "CAUGHT" && !slow }
 }
@@ -266,8 +274,9 @@ mod tests {
     fn caught_needs_its_oracle_in_every_range() {
         let found = |seeds| RangeDetection { detected: failure(seeds, "save-chain"), otherwise: None };
         assert!(row(vec![found(1), found(9), found(3)]).as_expected);
-        let too_late = row(vec![found(4), found(9), found(3)]);
-        assert!(!too_late.as_expected && too_late.text.contains("too late"), "{}", too_late.text);
+        let too_slow = row(vec![found(4), found(9), found(3)]);
+        let words = "too slow: the median must be at most 3";
+        assert!(!too_slow.as_expected && too_slow.text.contains(words), "{}", too_slow.text);
         let survived = row(vec![found(1), RangeDetection::default()]);
         assert!(!survived.as_expected && survived.text.starts_with("SURVIVED"), "{}", survived.text);
     }
