@@ -14,7 +14,7 @@ use crate::measure::counted::Syncs;
 use crate::measure::engine::Subject;
 use crate::measure::turn::{Bound, Turn};
 use crate::measure::{floor, memory};
-use crate::report::grouped;
+use crate::report::{counted, grouped};
 use crate::{say, tell};
 use segment_sim::verdict::Verdict;
 use std::path::{Path, PathBuf};
@@ -169,23 +169,34 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         let sizes = SIZES.iter().filter(|size| arguments.size.is_empty() || arguments.size.contains(&size.is));
         let measured = |size| Measured { size, cells: cells() };
         let mut all: Vec<Measured> = sizes.map(measured).collect();
-        for round in 1..=arguments.rounds {
-            tell!("disk: round {round} of {}", arguments.rounds);
-            for measured in &mut all {
-                for cell in &mut measured.cells {
-                    for turn in 0..WHO.len() {
-                        let who = WHO[(turn + usize::from(round)) % WHO.len()];
-                        bench.turn(who, measured.size, cell, asked(Part::Gets))?;
-                    }
-                }
+        let (mut done, mut verdict) = (0, Verdict::Pass);
+        while done < arguments.rounds && verdict == Verdict::Pass {
+            tell!("disk: round {} of {}", done + 1, arguments.rounds);
+            match bench.round(done + 1, &mut all, asked(Part::Gets)) {
+                Ok(()) => done += 1,
+                Err(Error::Interrupted) => verdict = Verdict::Void,
+                Err(error) => return Err(error),
             }
         }
-        say!("medians of {} rounds; MB are 1,000,000 bytes", arguments.rounds);
-        print_puts(&all);
-        if asked(Part::Gets) {
-            print_gets(&all);
+        if done > 0 {
+            // what a round that was cut short has measured compares with nothing
+            all.iter_mut().flat_map(|measured| &mut measured.cells).for_each(|cell| cell.truncate(done.into()));
+            say!("medians of {}; MB are 1,000,000 bytes", counted(done.into(), "round"));
+            if asked(Part::Puts) {
+                print_puts(&all);
+            }
+            if asked(Part::Gets) {
+                print_gets(&all);
+            }
+            if asked(Part::Puts) {
+                print_targets(&all);
+            }
         }
-        print_targets(&all);
+        if verdict == Verdict::Void {
+            let (word, all) = (verdict.word(), counted(arguments.rounds.into(), "round"));
+            say!("{word}  interrupted after {done} of {all}");
+            return Ok(verdict);
+        }
     }
     Ok(Verdict::Pass)
 }
@@ -198,7 +209,29 @@ struct Bench<'a> {
     time: Duration,
 }
 
+impl Cell {
+    /// Leaves what the first rounds have measured, so many.
+    fn truncate(&mut self, rounds: usize) {
+        let Cell { workers: _, floor, batched, puts, syncs, gets, blob_puts, blob_gets } = self;
+        [floor, batched, puts, gets, blob_puts, blob_gets].into_iter().for_each(|turns| turns.truncate(rounds));
+        syncs.truncate(rounds);
+    }
+}
+
 impl Bench<'_> {
+    /// A turn of each in each cell.
+    fn round(&self, round: u16, all: &mut [Measured], gets: bool) -> Result<()> {
+        for Measured { size, cells } in all {
+            for cell in cells {
+                for turn in 0..WHO.len() {
+                    let who = WHO[(turn + usize::from(round)) % WHO.len()];
+                    self.turn(who, size, cell, gets)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// One turn.
     fn turn(&self, who: Who, size: &Size, cell: &mut Cell, gets: bool) -> Result<()> {
         let (workers, bytes) = (cell.workers, size.bytes);
