@@ -8,11 +8,11 @@ use std::time::Duration;
 /// Seeds that a thread takes at a time.
 const CHUNK: u64 = 32;
 
-/// One seed out of this many is run a second time, late on its thread.
+/// One seed out of at least this many is run a second time, late on its thread.
 const REPEAT_EVERY: u64 = 50;
 
-/// At most so many seeds a thread are run a second time.
-const REPEATS_MAX: usize = 400;
+/// At most so many seeds of a sweep are run a second time.
+const REPEATS_MAX: u64 = 400;
 
 /// How often progress is told.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
@@ -26,6 +26,14 @@ pub struct Range {
     pub seeds: u64,
     /// Threads.
     pub jobs: usize,
+}
+
+impl Range {
+    /// Whether the seed at this offset is run a second time. The threads have no say in it: what a sweep counts is the same
+    /// on any machine.
+    fn is_twice(self, offset: u64) -> bool {
+        offset.is_multiple_of(self.seeds.div_ceil(REPEATS_MAX).max(REPEAT_EVERY))
+    }
 }
 
 /// Runs a range of seeds. Each thread gets a worker of its own. `run` makes one run; its last argument is `true` for a
@@ -103,7 +111,7 @@ fn work<W, E>(
             let record = run(&mut worker, range.from.wrapping_add(offset), false)?;
             tally.add(&record);
             done.fetch_add(1, Ordering::Relaxed);
-            if offset % REPEAT_EVERY == 0 && samples.len() < REPEATS_MAX {
+            if range.is_twice(offset) {
                 samples.push(record);
             }
         }
@@ -153,6 +161,18 @@ mod tests {
         assert_eq!((one.runs, one.repeated), (1000, 20));
         for jobs in [2, 3, 7] {
             assert_eq!(sweep_with(jobs, |seed, _| Ok(record(seed))).unwrap(), one);
+        }
+    }
+
+    #[test]
+    fn which_seeds_run_twice_depends_on_the_range_alone() {
+        for (seeds, repeated) in [(1, 1), (1000, 20), (20_000, 400), (20_001, 393), (100_000, 400), (100_001, 399)] {
+            for jobs in [1, 3] {
+                let range = Range { from: 7, seeds, jobs };
+                let run = |(): &mut (), seed, _| Ok::<_, String>(record(seed));
+                let tally = sweep(range, &AtomicBool::new(false), |_| {}, || Ok(()), run).unwrap();
+                assert_eq!((tally.runs, tally.repeated), (seeds, repeated), "{seeds} on {jobs}");
+            }
         }
     }
 
