@@ -12,8 +12,9 @@ use segsim::soak::{child, serve};
 use segsim::{tell, usage};
 use std::ffi::OsString;
 use std::io::ErrorKind;
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Deterministic simulation of a segment ring
 ///
@@ -94,23 +95,49 @@ fn main() -> ExitCode {
             return ExitCode::from(if failed.is_some() { Verdict::Error.exit_code() } else { 0 });
         }
     };
-    stop_on_interrupt();
-    if let Command::BisectStep(step) = &arguments.command {
-        return ExitCode::from(bisect::step(step));
+    // a soak's child ends at once, as of a kill: what it would say on stderr its parent would take for its last words
+    if !matches!(arguments.command, Command::SoakChild(_)) {
+        stop_on_interrupt();
     }
-    match run(&arguments.command) {
-        Ok(_) if LOST.load(Ordering::Relaxed) => ExitCode::from(Verdict::Error.exit_code()),
-        Ok(verdict) => ExitCode::from(verdict.exit_code()),
-        Err(Error::Interrupted) => {
-            tell!("segsim: interrupted");
-            ExitCode::from(Verdict::Void.exit_code())
+    tell_panics_in_a_line();
+    ExitCode::from(match &arguments.command {
+        Command::BisectStep(step) => code_of(bisect::ABORT, || bisect::step(step)),
+        command => code_of(Verdict::Error.exit_code(), || match run(command) {
+            Ok(_) if LOST.load(Ordering::Relaxed) => Verdict::Error.exit_code(),
+            Ok(verdict) => verdict.exit_code(),
+            Err(Error::Interrupted) => {
+                tell!("segsim: interrupted");
+                Verdict::Void.exit_code()
+            }
+            Err(error) => {
+                // what it names may hold whatever a name can
+                tell!("segsim: {}", printable(&error.to_string()));
+                Verdict::Error.exit_code()
+            }
+        }),
+    })
+}
+
+/// The exit code of a command, or `panicked` when the harness panics: Rust's own, 101, is none of ours.
+fn code_of(panicked: u8, command: impl FnOnce() -> u8) -> u8 {
+    catch_unwind(AssertUnwindSafe(command)).unwrap_or(panicked)
+}
+
+/// Makes the first panic of the harness a line. Those that follow are of threads that wait for the one that panicked. A
+/// panic of a run prints nothing: it is a finding.
+fn tell_panics_in_a_line() {
+    static IS_TOLD: AtomicBool = AtomicBool::new(false);
+    let loud = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if std::env::var_os("RUST_BACKTRACE").is_some() {
+            return loud(info);
         }
-        Err(error) => {
-            // what it names may hold whatever a name can
-            tell!("segsim: {}", printable(&error.to_string()));
-            ExitCode::from(Verdict::Error.exit_code())
+        if !IS_TOLD.swap(true, Ordering::Relaxed) {
+            let place = info.location().map(|place| format!(" at {place}")).unwrap_or_default();
+            let words = info.payload_as_str().unwrap_or("a panic without a message");
+            tell!("segsim: the harness panicked{place}: {}", printable(words));
         }
-    }
+    }));
 }
 
 fn run(command: &Command) -> Result<Verdict> {
@@ -135,5 +162,16 @@ fn run(command: &Command) -> Result<Verdict> {
         Command::SoakChild(arguments) => child::run(arguments),
         Command::SoakDevice(arguments) => serve::run(arguments),
         Command::Detect(arguments) => detect::run(arguments),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_the_harness_has_an_exit_code_of_ours() {
+        assert_eq!(code_of(3, || panic!("the harness gives up")), 3);
+        assert_eq!(code_of(3, || 1), 1);
     }
 }

@@ -17,6 +17,9 @@ use std::sync::{Mutex, PoisonError};
 /// How many seeds of madsim's own each plan is run under.
 const MADSIM_SEEDS: u64 = 8;
 
+/// Seeds of each scenario at most: the hashes of all are kept in memory, about 100 bytes a seed.
+const SEEDS_MAX: u64 = 10_000_000;
+
 /// Run each seed under 8 seeds of madsim's own, on used threads, all cores busy, and in a second process; compare
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -34,6 +37,10 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let (mut verdict, mut whole) = (Verdict::Pass, 0);
     let Range { from, seeds, jobs } = arguments.selection.range()?;
+    if seeds > SEEDS_MAX {
+        let fault = format!("{seeds} are too many: repeat keeps the hashes of all, so {} at most", grouped(SEEDS_MAX));
+        return Err(Error::Argument { option: "--seeds", fault });
+    }
     let scenarios = arguments.selection.scenarios()?;
     for scenario in &scenarios {
         if STOP.load(Ordering::Relaxed) {
