@@ -4,7 +4,7 @@
 use super::STOP;
 use super::progress::Progress;
 use crate::error::{Error, Result};
-use crate::report::grouped;
+use crate::report::{counted, grouped};
 use crate::soak::contents::Draws;
 use crate::soak::device::Loss;
 use crate::soak::inspect::{Inspection, adopt, inspect};
@@ -114,35 +114,50 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let mut machine = arguments.power_loss.then(|| Machine::start(&arguments.dir)).transpose()?;
     let data = machine.as_ref().map_or_else(|| arguments.dir.join(DATA), Machine::data);
     let words = arguments.dir.join(WORDS);
-    say!("soak: seed {seed}, {} rounds in {}", grouped(arguments.rounds), arguments.dir.display());
+    say!("soak: seed {seed}, {} in {}", counted(arguments.rounds, "round"), arguments.dir.display());
     let mut model = Model::new(&found(&data, &arguments.dir)?);
     machine.as_ref().map_or(Ok(()), Machine::sync)?;
     let home = Home { data: &data, words: &words, seed };
     let mut tally = Tally::default();
     let (start, bar) = (Instant::now(), Progress::new("soak", arguments.rounds, "rounds"));
     let mut violations = Vec::new();
-    while tally.rounds < arguments.rounds && violations.is_empty() && !STOP.load(Ordering::Relaxed) {
+    // what fails besides is told last: it takes nothing from what was found
+    let mut failed = Ok(());
+    while tally.rounds < arguments.rounds && violations.is_empty() && failed.is_ok() && !STOP.load(Ordering::Relaxed) {
         let mut lines = Vec::new();
-        violations = round(&home, machine.as_mut(), &mut model, &mut tally, &mut lines)?;
+        match round(&home, machine.as_mut(), &mut model, &mut tally, &mut lines) {
+            Ok(found) => violations = found,
+            Err(error) => {
+                violations = model.violations().to_vec();
+                failed = Err(error);
+            }
+        }
         if !violations.is_empty() {
             let told = arguments.dir.join(TOLD);
-            std::fs::write(&told, lines.join("\n") + "\n").map_err(Error::io("write", &told))?;
+            let written = std::fs::write(&told, lines.join("\n") + "\n").map_err(Error::io("write", &told));
+            failed = failed.and(written);
         }
         bar.tell(tally.rounds, start.elapsed());
     }
     bar.end();
     tally.lost = machine.as_ref().map(Machine::lost).unwrap_or_default();
-    machine.map_or(Ok(()), Machine::stop)?;
+    failed = failed.and(machine.map_or(Ok(()), Machine::stop));
     tally.print(arguments.power_loss, &model, violations.len());
     if !violations.is_empty() {
         report(arguments, seed, tally.rounds, &violations);
     }
     if !arguments.power_loss {
-        say!("power loss: not run; {}", could_run(&mount::lacks()));
+        say!("power loss: not tested; {}", could_run(&mount::lacks()));
     }
-    let verdict = tally.verdict(arguments, violations.is_empty());
-    let end = if tally.rounds < arguments.rounds && violations.is_empty() { "; interrupted" } else { "" };
-    say!("{}  {} rounds, {} violations{end}", verdict.word(), grouped(tally.rounds), violations.len());
+    let verdict = match &failed {
+        Err(_) if violations.is_empty() => Verdict::Error,
+        _ => tally.verdict(arguments, violations.is_empty()),
+    };
+    let is_interrupted = tally.rounds < arguments.rounds && violations.is_empty() && failed.is_ok();
+    let end = if is_interrupted { "; interrupted" } else { "" };
+    let (rounds, found) = (counted(tally.rounds, "round"), counted(violations.len() as u64, "violation"));
+    say!("{}  {rounds}, {found}{end}", verdict.word());
+    failed?;
     Ok(verdict)
 }
 
@@ -209,7 +224,7 @@ fn prepare(directory: &Path, seed: u64) -> Result<File> {
     let lock = File::options().create(true).truncate(false).write(true).open(&mark);
     let lock = lock.map_err(Error::io("write", &mark))?;
     lock.try_lock().map_err(|refused| match refused {
-        TryLockError::WouldBlock => segment_engine::Error::DirectoryInUse { path: directory.to_path_buf() }.into(),
+        TryLockError::WouldBlock => Error::SoakedDirectory { directory: directory.to_path_buf() },
         TryLockError::Error(source) => Error::io("lock", &mark)(source),
     })?;
     std::fs::write(&mark, format!("seed {seed}\n")).map_err(Error::io("write", &mark))?;
@@ -300,7 +315,7 @@ fn line(name: &str, number: u64) {
 /// Whether this machine could lose its power.
 fn could_run(lacks: &[&str]) -> String {
     if lacks.is_empty() {
-        "--power-loss runs it here".to_string()
+        "this machine supports it, add --power-loss".to_string()
     } else {
         format!("this machine has no {}", lacks.join(", no "))
     }

@@ -7,6 +7,7 @@ use crate::soak::machine::Machine;
 use crate::soak::model::Model;
 use crate::soak::under_way::{Death, Hits};
 use crate::soak::wire::Told;
+use rustix::process::Signal;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -33,6 +34,9 @@ const UNFLUSHED_MAX: u64 = 12;
 
 /// A child that has not begun what it is killed in by then never will.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a child is ended by: the parent's kill, or somebody else's interruption of both.
+const ENDS: [Signal; 3] = [Signal::KILL, Signal::TERM, Signal::INT];
 
 /// When a life ends.
 #[derive(Clone, Debug)]
@@ -153,7 +157,8 @@ impl Home<'_> {
         if is_stuck {
             model.violated(format!("a child told nothing for {} s", PATIENCE.as_secs()));
         }
-        if status.signal() != Some(rustix::process::Signal::KILL.as_raw()) {
+        // who ends everything that is called segsim, or this machine, ends the child, too: it dies as of a kill
+        if !ENDS.iter().any(|end| status.signal() == Some(end.as_raw())) {
             model.violated(format!("a child ended by itself: {status}"));
         }
         let said = std::fs::read(self.words).map_err(Error::io("read", self.words))?;
