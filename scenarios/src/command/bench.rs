@@ -3,7 +3,7 @@
 
 use super::{STOP, jobs, scenarios};
 use crate::error::{Error, Result};
-use crate::report::grouped;
+use crate::report::{counted, grouped};
 use crate::say;
 use crate::scenario::Scenario;
 use segment_engine::catalog::{Catalog, Table, Write};
@@ -35,9 +35,12 @@ pub struct Arguments {
 /// # Errors
 /// Bad input, or a harness that failed.
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
-    let jobs = jobs(arguments.jobs);
+    // a thread without a chunk would be counted as one that runs at the pace of the others
+    let chunks = usize::try_from(arguments.seeds.div_ceil(CHUNK)).unwrap_or(usize::MAX);
+    let jobs = jobs(arguments.jobs).min(chunks);
     let (seeds, chosen) = (arguments.seeds, scenarios(&arguments.scenario)?);
-    say!("{} seeds on {jobs} threads; runs and floor alternate every {CHUNK} seeds", grouped(seeds));
+    let (of, on) = (counted(seeds, "seed"), counted(jobs as u64, "thread"));
+    say!("{of} on {on}; runs and floor alternate every {CHUNK} seeds");
     say!(
         "{:<28}{:>12}{:>14}{:>12}{:>10}{:>12}",
         "scenario",
