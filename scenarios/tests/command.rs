@@ -4,9 +4,11 @@
 use segment_sim::verdict::Verdict;
 use segsim::report::Report;
 use segsim::soak::mount;
+use segsim::sources;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 fn segsim(arguments: &[&str]) -> Output {
@@ -76,6 +78,7 @@ fn bad_input_is_told_on_stderr_and_exits_with_3() {
         ),
         (&["replay", "/dev/null"], "/dev/null is no plan: it is empty"),
         (&["repeat", "--seeds", "0"], "0 is not in 1..; see"),
+        (&["repeat", "--seeds", "18446744073709551615"], "repeat keeps the hashes of all, so 10,000,000 at most"),
         (&["conquer"], "conquer"),
         (&[], "a command is missing: list, sweep, "),
     ] {
@@ -396,6 +399,162 @@ fn a_plan_of_no_mutant_is_not_kept() {
 }
 
 #[test]
+fn a_plan_for_a_mutant_that_is_not_there_is_refused_before_anything_is_built() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string("corpus/evicts-active.json").unwrap();
+    let text = text.replace("\"mutant\": \"evicts-active\"", "\"mutant\": \"nothing\"");
+    std::fs::write(directory.path().join("stale.json"), text).unwrap();
+    let output = segsim(&["corpus", "--on-mutants", "--dir", directory.path().to_str().unwrap()]);
+    assert_eq!((code(&output), stdout(&output), stderr(&output).lines().count()), (3, String::new(), 1));
+    let words = "stale.json is kept for \"nothing\", and no mutant is called so; there are abandons-rotation, ";
+    assert!(stderr(&output).contains(words), "{}", stderr(&output));
+}
+
+#[test]
+fn a_plan_that_never_failed_is_not_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let plan = directory.path().join("plan-that-never-failed.json");
+    let plan = plan.to_str().unwrap();
+    assert_eq!(code(&segsim(&["replay", "concurrent-pushes", "1", "--write", plan])), 0);
+    let output = segsim(&["corpus", "add", plan]);
+    assert_eq!((code(&output), stdout(&output), stderr(&output).lines().count()), (3, String::new(), 1));
+    assert!(stderr(&output).contains("has not failed: it was written as one that came to PASS"), "{}", stderr(&output));
+    assert!(!Path::new("corpus/plan-that-never-failed.json").exists());
+}
+
+/// A checkout with an engine of one line, and a mutant that changes it.
+struct Checkout {
+    root: tempfile::TempDir,
+}
+
+impl Checkout {
+    fn new() -> Checkout {
+        let checkout = Checkout { root: tempfile::tempdir().unwrap() };
+        for part in [".cargo", "engine/src", "sim", "scenarios/mutants", "ci", "bin", "shrunk"] {
+            std::fs::create_dir_all(checkout.path(part)).unwrap();
+        }
+        for (part, text) in [("Cargo.toml", ""), ("Cargo.lock", ""), ("engine/src/lib.rs", "one\n")] {
+            std::fs::write(checkout.path(part), text).unwrap();
+        }
+        let patch = "source: s\nbreaks: b\nremoves: r\nexpect: same-key caught save-chain\n\n\
+                     diff --git a/engine/src/lib.rs b/engine/src/lib.rs\n--- a/engine/src/lib.rs\n\
+                     +++ b/engine/src/lib.rs\n@@ -1 +1 @@\n-one\n+two\n";
+        std::fs::write(checkout.path("scenarios/mutants/two.patch"), patch).unwrap();
+        checkout
+    }
+
+    fn path(&self, part: &str) -> PathBuf {
+        self.root.path().join(part)
+    }
+
+    fn script(&self, part: &str, text: &str) -> PathBuf {
+        let path = self.path(part);
+        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    /// What segsim says on stderr.
+    fn words(&self) -> String {
+        std::fs::read_to_string(self.path("words")).unwrap()
+    }
+
+    /// A command in it, with `bin` before all other programs.
+    fn segsim(&self, arguments: &[&str]) -> Command {
+        let mut segsim = Command::new(env!("CARGO_BIN_EXE_segsim"));
+        let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
+        segsim.args(arguments).current_dir(self.root.path()).env("PATH", path).env("CARGO", self.path("bin/cargo"));
+        segsim.stdout(Stdio::piped()).stderr(std::fs::File::create(self.path("words")).unwrap());
+        segsim
+    }
+}
+
+#[test]
+fn a_mutant_of_which_nothing_can_be_shrunk_is_void() {
+    let checkout = Checkout::new();
+    std::fs::create_dir_all(checkout.path("patched/src")).unwrap();
+    std::fs::write(checkout.path("patched/src/lib.rs"), "two\n").unwrap();
+    let engine = sources::hash(&checkout.path("patched")).unwrap();
+    let nothing = format!(
+        "{{\"engine\":\"{engine:016x}\",\"ranges\":[],\"runs\":0,\"failed\":0,\"oracles\":{{}},\"list\":[],\
+         \"unreached\":[]}}"
+    );
+    let built = checkout.script("built", &format!("echo '{nothing}'"));
+    let build =
+        format!("mkdir -p $CARGO_TARGET_DIR/release && cp {} $CARGO_TARGET_DIR/release/segsim", built.display());
+    checkout.script("bin/cargo", &build);
+    let output = checkout.segsim(&["mutants", "--shrink", "shrunk"]).env("ROCKSDB_LIB_DIR", "none").output().unwrap();
+    assert_eq!(code(&output), 2, "{}{}", stdout(&output), checkout.words());
+    assert!(stdout(&output).ends_with("VOID  1 of 1 mutant not caught, and no plan of it written\n"));
+}
+
+#[test]
+fn whatever_an_interruption_ends_besides_is_void_and_no_error() {
+    // told to stop, and then a failure of what would not have failed without
+    let stops = "kill -TERM $PPID\nuntil grep -q stopping $WORDS; do :; done\nexit 1";
+    for (script, arguments, end) in [
+        ("ci/rocksdb", &["mutants"][..], "segsim: interrupted\n"),
+        ("bin/git", &["mutants", "--rebase"], "segsim: interrupted\n"),
+        ("bin/git", &["mutants", "--shrink", "shrunk"], "segsim: interrupted\n"),
+        ("bin/cargo", &["mutants", "--shrink", "shrunk"], "segsim: interrupted\n"),
+    ] {
+        let checkout = Checkout::new();
+        checkout.script(script, stops);
+        let mut segsim = checkout.segsim(arguments);
+        segsim.env("WORDS", checkout.path("words")).env_remove("ROCKSDB_LIB_DIR");
+        let output = segsim.output().unwrap();
+        let words = checkout.words();
+        assert!(code(&output) == 2 && words.ends_with(end), "{script} {arguments:?}: {words}");
+    }
+}
+
+#[test]
+fn who_waits_for_another_run_of_the_checkout_can_be_interrupted() {
+    let checkout = Checkout::new();
+    std::fs::create_dir_all(checkout.path("target/mutants")).unwrap();
+    let lock = std::fs::File::create(checkout.path("target/mutants/LOCK")).unwrap();
+    lock.lock().unwrap();
+    let mut segsim = checkout.segsim(&["mutants"]).spawn().unwrap();
+    while !checkout.words().contains("waiting for another run") {
+        assert_eq!(segsim.try_wait().unwrap(), None);
+        std::thread::yield_now();
+    }
+    terminate(segsim.id());
+    assert_eq!(segsim.wait().unwrap().code(), Some(2), "{}", checkout.words());
+}
+
+#[test]
+fn a_corpus_that_is_interrupted_is_void_and_says_how_far_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let [first, pipe, words] = ["a.json", "b.json", "words"].map(|name| directory.path().join(name));
+    std::fs::copy("corpus/evicts-active.json", &first).unwrap();
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut segsim = Command::new(env!("CARGO_BIN_EXE_segsim"));
+    segsim.arg("corpus").arg("--dir").arg(directory.path()).args(["--junit", "-"]);
+    let told = std::fs::File::create(&words).unwrap();
+    let segsim = segsim.stdout(Stdio::piped()).stderr(told).spawn().unwrap();
+    // it reads all plans first: the second is not there until it has been told to stop
+    let mut writer = std::fs::File::options().write(true).open(&pipe).unwrap();
+    terminate(segsim.id());
+    while !std::fs::read_to_string(&words).unwrap().contains("stopping") {
+        std::thread::yield_now();
+    }
+    std::io::Write::write_all(&mut writer, &std::fs::read(&first).unwrap()).unwrap();
+    drop(writer);
+    let output = segsim.wait_with_output().unwrap();
+    let why = "interrupted after 0 of 2 plans";
+    let words = std::fs::read_to_string(&words).unwrap();
+    assert!(code(&output) == 2 && words.contains(&format!("VOID  {why}\n")), "{words}");
+    assert!(stdout(&output).contains(&format!("<error message=\"{why}\"")), "{}", stdout(&output));
+}
+
+/// Asks a process to end.
+fn terminate(id: u32) {
+    let pid = rustix::process::Pid::from_raw(id.cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+}
+
+#[test]
 fn a_termination_ends_a_command_with_what_there_is() {
     let arguments = ["sweep", "--scenario", "concurrent-pushes", "--seeds", "1000000000"];
     let mut sweep = Command::new(env!("CARGO_BIN_EXE_segsim"));
@@ -406,8 +565,7 @@ fn a_termination_ends_a_command_with_what_there_is() {
         assert_eq!(sweep.try_wait().unwrap(), None);
         std::thread::yield_now();
     }
-    let pid = rustix::process::Pid::from_raw(id.cast_signed()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    terminate(id);
     let output = sweep.wait_with_output().unwrap();
     assert_eq!(code(&output), 2, "{}", stderr(&output));
     assert!(stdout(&output).contains("; interrupted"), "{}", stdout(&output));
@@ -425,12 +583,62 @@ fn a_soak_passes_and_another_goes_on_in_its_directory() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("soak");
     let soak = |rounds| segsim(&["soak", "--dir", path.to_str().unwrap(), "--rounds", rounds, "--seed", "5"]);
-    for rounds in ["4", "1"] {
+    for (rounds, counted) in [("4", "4 rounds"), ("1", "1 round")] {
         let output = soak(rounds);
         assert_eq!(code(&output), 0, "{}{}", stdout(&output), stderr(&output));
-        let end = format!("PASS  {rounds} rounds, 0 violations");
+        let end = format!("PASS  {counted}, 0 violations");
         assert!(stdout(&output).contains("seed 5") && stdout(&output).contains(&end), "{}", stdout(&output));
     }
+}
+
+/// Runs a soak and sends each of its children this signal, again and again; how often one was there to get it.
+fn soak_whose_children_get(signal: rustix::process::Signal, path: &Path, rounds: &str) -> (Output, u64) {
+    let mut soak = Command::new(env!("CARGO_BIN_EXE_segsim"));
+    soak.args(["soak", "--dir", path.to_str().unwrap(), "--rounds", rounds, "--seed", "5"]);
+    let mut soak = soak.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let children = format!("/proc/{0}/task/{0}/children", soak.id());
+    let mut sent = 0;
+    while soak.try_wait().unwrap().is_none() {
+        for child in std::fs::read_to_string(&children).unwrap_or_default().split_whitespace() {
+            let pid = rustix::process::Pid::from_raw(child.parse().unwrap()).unwrap();
+            // it may have ended meanwhile
+            sent += u64::from(rustix::process::kill_process(pid, signal).is_ok());
+        }
+        std::thread::yield_now();
+    }
+    (soak.wait_with_output().unwrap(), sent)
+}
+
+#[test]
+fn a_soak_whose_children_are_told_to_end_too_finds_nothing_in_that() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("soak");
+    let (output, sent) = soak_whose_children_get(rustix::process::Signal::TERM, &path, "3");
+    assert!(code(&output) == 0 && sent > 0, "{sent}: {}{}", stdout(&output), stderr(&output));
+}
+
+#[test]
+fn a_violation_of_a_soak_is_told_also_where_what_was_told_cannot_be_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("soak");
+    std::fs::create_dir_all(path.join("told")).unwrap();
+    std::fs::write(path.join("segsim-soak"), "").unwrap();
+    let (output, _) = soak_whose_children_get(rustix::process::Signal::ABORT, &path, "1000");
+    assert_eq!(code(&output), 3, "{}{}", stdout(&output), stderr(&output));
+    for words in ["puts acked", "violation: a child ended by itself: signal: 6", "\nFAIL  1 round, 1 violation\n"] {
+        assert!(stdout(&output).contains(words), "{}", stdout(&output));
+    }
+    assert!(stderr(&output).contains("/told: Is a directory"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_directory_that_another_soak_works_in_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let mark = std::fs::File::create(directory.path().join("segsim-soak")).unwrap();
+    mark.lock().unwrap();
+    let output = segsim(&["soak", "--dir", directory.path().to_str().unwrap()]);
+    let told = format!("segsim: {} is in use by another soak\n", directory.path().display());
+    assert_eq!((code(&output), stderr(&output)), (3, told));
 }
 
 #[test]

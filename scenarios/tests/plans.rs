@@ -7,6 +7,7 @@ use segment_sim::verdict::Verdict;
 use segment_sim::world::{Mode, Worker};
 use segsim::command::replay::replay;
 use segsim::corpus;
+use segsim::mutant;
 use segsim::plan_file::{Expected, PlanFile};
 use segsim::scenario::{SCENARIOS, Scenario};
 use segsim::workload::Operation;
@@ -169,6 +170,17 @@ fn every_kept_plan_passes_on_this_engine() {
     for kept in corpus() {
         let judged = corpus::judge(&mut worker, &kept.file).unwrap();
         assert_eq!(judged.verdict, Verdict::Pass, "{}: {judged:?}", kept.name);
+    }
+}
+
+#[test]
+fn every_kept_plan_is_for_a_mutant_that_is_there() {
+    let mutants = mutant::read_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("mutants")).unwrap();
+    for corpus::Kept { name, file, .. } in corpus() {
+        // one without a mutant would have failed on an engine of the past
+        if let Some(id) = &file.mutant {
+            assert!(mutants.iter().any(|mutant| mutant.id == *id), "{name} is kept for {id}");
+        }
     }
 }
 
