@@ -3,10 +3,14 @@
 
 use crate::output;
 use rustix::fs::{Access, access};
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{Error, ErrorKind, Result, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+/// The links that lead to a file, at most: as many as Linux follows.
+const LINKS_MAX: usize = 40;
 
 /// Writes a file as a whole or not at all. A link stays, and the file that it leads to is written.
 ///
@@ -30,17 +34,35 @@ pub fn write_or_send(path: &Path, bytes: &[u8]) -> Result<()> {
     if is_stdout(path) {
         return output::send(bytes);
     }
-    if is_device(path) { fs::File::options().write(true).open(path)?.write_all(bytes) } else { write(path, bytes) }
+    // at its end: what is open as stderr may be a file, which holds what was said so far
+    if is_device(path) { fs::File::options().append(true).open(path)?.write_all(bytes) } else { write(path, bytes) }
 }
 
-/// Whether the path is `-`: stdout. A file of that name is `./-`.
+/// Whether the path is `-`, or a name of what is open as stdout, such as /dev/stdout. A file called `-` is `./-`.
 pub fn is_stdout(path: &Path) -> bool {
-    path.as_os_str() == "-"
+    path.as_os_str() == "-" || descriptor(path).is_some_and(|descriptor| descriptor == "1")
 }
 
-/// Whether something is there that takes bytes and keeps no file of them: stdout, a device, a pipe.
+/// Whether something is there that takes bytes and is not to be replaced by a file: stdout, a device, a pipe, or whatever
+/// else this process has open, a file too.
 pub fn is_device(path: &Path) -> bool {
-    is_stdout(path) || fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir())
+    let is_special = |there: fs::Metadata| !there.is_file() && !there.is_dir();
+    is_stdout(path) || descriptor(path).is_some() || fs::metadata(path).is_ok_and(is_special)
+}
+
+/// The number of the open file that a path leads to, if it does by that number: /dev/stdout does, by 1. Its links must be
+/// followed one by one, for the last of them leads on to the file itself.
+fn descriptor(path: &Path) -> Option<OsString> {
+    let open = fs::canonicalize("/dev/fd").ok()?;
+    let mut path = path.to_path_buf();
+    for _ in 0..LINKS_MAX {
+        let directory = fs::canonicalize(parent(&path)).ok()?;
+        if directory == open {
+            return path.file_name().map(OsStr::to_os_string);
+        }
+        path = directory.join(fs::read_link(&path).ok()?);
+    }
+    None
 }
 
 /// Sees whether [`write_or_send`] has a place there, and changes nothing: a pipe would take an open for the beginning.
@@ -146,6 +168,23 @@ mod tests {
         ] {
             assert_eq!(check_place(path).unwrap_err().to_string(), words);
         }
+    }
+
+    #[test]
+    fn a_file_that_is_open_is_written_to_and_not_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let [file, link] = ["file", "link"].map(|name| directory.path().join(name));
+        fs::write(&file, "said, ").unwrap();
+        let open = fs::File::options().append(true).open(&file).unwrap();
+        let named = PathBuf::from(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&open)));
+        symlink(&named, &link).unwrap();
+        for path in [&named, &link] {
+            assert!(is_device(path) && !is_stdout(path), "{}", path.display());
+            write_or_send(path, b"sent ").unwrap();
+        }
+        assert_eq!(fs::read(&file).unwrap(), b"said, sent sent ");
+        assert_eq!(open.metadata().unwrap().nlink(), 1, "it is still the file of that name");
+        assert!(!is_device(&file) && is_stdout(Path::new("/dev/stdout")) && !is_stdout(Path::new("/dev/stderr")));
     }
 
     #[test]
