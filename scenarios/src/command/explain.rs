@@ -88,10 +88,7 @@ pub fn explain(plan: &Plan<Workload>, expected: Option<&Expected>, command: Stri
     race::mark(&mut run, &plan.schedule);
     let twin = beside(&mut worker, plan, &first, &run)?;
     let verdict = corpus::verdict(&first, &second, expected);
-    let sentence = match first.unreached.first() {
-        Some(site) if verdict == Verdict::Void => format!("the run does not come to {site}"),
-        _ => sentence::of(plan, story, &first.record),
-    };
+    let sentence = why_void(&first, &second, expected).unwrap_or_else(|| sentence::of(plan, story, &first.record));
     Ok(Explained {
         format: FORMAT,
         engine: ENGINE.to_string(),
@@ -107,13 +104,21 @@ pub fn explain(plan: &Plan<Workload>, expected: Option<&Expected>, command: Stri
     })
 }
 
+/// Why a plan that was run twice is VOID, if it is.
+fn why_void(first: &Outcome, second: &Outcome, expected: Option<&Expected>) -> Option<String> {
+    if first.record != second.record {
+        return Some("a second run of it differs".to_string());
+    }
+    let missing = first.unreached.iter().find(|site| !corpus::is_only_there(expected, site))?;
+    first.record.violations.is_empty().then(|| format!("the run does not come to {missing}"))
+}
+
 /// The run without the decisive injection.
 fn beside(worker: &mut Worker, plan: &Plan<Workload>, first: &Outcome, run: &Told) -> Result<Twin> {
     let scenario = scenario(&plan.scenario)?;
     let is_failure = !first.record.violations.is_empty();
-    let alone = |tried| Ok(Twin::Alone { why: twin::why_alone(is_failure, tried) });
     if !is_failure {
-        return alone(0);
+        return Ok(Twin::Alone { why: "the plan passes".to_string() });
     }
     let mut named = plan.clone();
     if twin::is_drawn(plan) {
@@ -127,7 +132,7 @@ fn beside(worker: &mut Worker, plan: &Plan<Workload>, first: &Outcome, run: &Tol
         }
     }
     let candidates = twin::candidates(&named);
-    let tried = candidates.len();
+    let (tried, all) = (candidates.len(), named.schedule.injections.len() + named.schedule.crashes.len());
     for candidate in candidates {
         let outcome = scenario.run(worker, &candidate.plan, Mode { keep_trace: true, ..Mode::default() })?;
         if outcome.record.violations.is_empty() {
@@ -137,7 +142,7 @@ fn beside(worker: &mut Worker, plan: &Plan<Workload>, first: &Outcome, run: &Tol
             return Ok(Twin::Beside { without: candidate.without, run: Box::new(told), parts_at });
         }
     }
-    alone(tried)
+    Ok(Twin::Alone { why: twin::why_alone(tried, all) })
 }
 
 fn story_of(outcome: &Outcome) -> &Story {
@@ -151,4 +156,25 @@ fn command(chosen: &Chosen) -> String {
     let seed = seed.map(|seed| format!(" {seed}")).unwrap_or_default();
     let strategy = strategy.strategy().map(|strategy| format!(" --strategy {}", strategy.name())).unwrap_or_default();
     format!("{program} replay {}{seed}{strategy}", shell::quoted(plan))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_differs_the_second_time_is_void_for_that() {
+        let scenario = scenario("concurrent-pushes").unwrap();
+        let mut worker = Worker::new().unwrap();
+        let [mut one, other] =
+            [0, 1].map(|seed| scenario.run(&mut worker, &scenario.plan(seed, None), Mode::default()).unwrap());
+        assert_eq!(why_void(&one, &other, None).unwrap(), "a second run of it differs");
+        one.unreached = vec!["a#1@Start".parse().unwrap(), "b#1@Start".parse().unwrap()];
+        assert_eq!(why_void(&one, &one, None).unwrap(), "the run does not come to a#1@Start");
+        let mut expected = Expected::pass();
+        expected.only_there = one.unreached[..1].to_vec();
+        assert_eq!(why_void(&one, &one, Some(&expected)).unwrap(), "the run does not come to b#1@Start");
+        expected.only_there = one.unreached.clone();
+        assert_eq!(why_void(&one, &one, Some(&expected)), None);
+    }
 }

@@ -3,6 +3,7 @@
 //! Made from the trace (what went on) and its arrivals (who waited where since when).
 
 use super::rings::{Saved, number};
+use crate::report::counted;
 use crate::sentence::{self, error_words};
 use segment_sim::lineage::Moved;
 use segment_sim::plan::{Action, Until};
@@ -272,7 +273,7 @@ fn tell_save(moment: &mut Moment, save: &Saved) {
 fn hold_words(until: &Until) -> String {
     match until {
         Until::Passed(site) => format!("until {site}"),
-        Until::Steps(steps) => format!("for {steps} steps"),
+        Until::Steps(steps) => format!("for {}", counted((*steps).into(), "step")),
         Until::Idle => "until nothing else can run".to_string(),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Told;
 use super::lanes::{Happened, Moment};
+use crate::report::counted;
 use crate::workload::Workload;
 use segment_sim::plan::{Action, Crash, Injection, Moment as When, Plan, Until};
 use segment_sim::site::SiteName;
@@ -57,19 +58,26 @@ pub fn candidates(plan: &Plan<Workload>) -> Vec<Candidate> {
     holds.into_iter().chain(others).map(without_injection).chain(crashes).take(RUNS_MAX).collect()
 }
 
-/// Why a plan has no twin.
-pub fn why_alone(is_failure: bool, tried: usize) -> String {
-    match (is_failure, tried) {
-        (false, _) => "the plan passes".to_string(),
-        (true, 0) => {
+/// Why a plan that fails has no twin: of all its injections and crashes so many were taken away, one at a time.
+pub fn why_alone(tried: usize, all: usize) -> String {
+    match (tried, all) {
+        (_, 0) => {
             "the plan injects nothing that could be taken away: what fails is the order of its base; segsim shrink makes it a \
              few holds"
                 .to_string()
         }
-        (true, tried) => {
+        (_, 1) => "without its one injection the plan still fails: it is not decisive".to_string(),
+        (tried, all) if tried < all => {
             format!(
-                "without any one of its {tried} injections the plan still fails: none is decisive alone; segsim shrink finds the \
-                 few that are"
+                "without any one of {tried} of its {} the plan still fails; the others were not tried: segsim shrink finds \
+                 the few that matter",
+                counted(all as u64, "injection")
+            )
+        }
+        (_, all) => {
+            format!(
+                "without any one of its {} the plan still fails: none is decisive alone; segsim shrink finds the few that are",
+                counted(all as u64, "injection")
             )
         }
     }
@@ -92,7 +100,7 @@ fn injection_words(injection: &Injection) -> String {
     let Injection { site, action } = injection;
     match action {
         Action::Hold(Until::Passed(until)) => format!("the hold of {site} until {until}"),
-        Action::Hold(Until::Steps(steps)) => format!("the hold of {site} for {steps} steps"),
+        Action::Hold(Until::Steps(steps)) => format!("the hold of {site} for {}", counted((*steps).into(), "step")),
         Action::Hold(Until::Idle) => format!("the hold of {site} until nothing else can run"),
         Action::Error(errno) => format!("the error at {site}: {}", crate::sentence::error_words(*errno)),
         Action::Cancel | Action::CancelAfter(_) | Action::CancelOnce(_) => format!("the drop of the caller at {site}"),
@@ -160,6 +168,21 @@ mod tests {
     #[test]
     fn a_plan_without_injections_has_no_candidates() {
         assert!(candidates(&plan(Schedule::in_order(1))).is_empty());
+    }
+
+    #[test]
+    fn of_a_plan_with_more_injections_than_are_tried_nothing_is_said_of_the_others() {
+        let many =
+            (1..=250).fold(Schedule::in_order(1), |schedule, hit| schedule.hold_until_idle(&format!("a#{hit}@X")));
+        let why = why_alone(candidates(&plan(many)).len(), 250);
+        assert!(
+            why.starts_with("without any one of 200 of its 250 injections the plan still fails; the others"),
+            "{why}"
+        );
+        assert!(
+            why_alone(3, 3).starts_with("without any one of its 3 injections the plan still fails: none is decisive")
+        );
+        assert!(why_alone(1, 1).starts_with("without its one injection"));
     }
 
     #[test]
