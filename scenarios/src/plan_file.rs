@@ -43,6 +43,9 @@ const CRASHES_MAX: usize = 16;
 /// The last error number that a system call of Linux can return.
 const ERRNO_MAX: i32 = 4095;
 
+/// ENOENT and EEXIST: answers about the directory, and no failures of the disk.
+const ERRNOS_OF_NAMES: [i32; 2] = [2, 17];
+
 /// A plan, and what is known of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object with format, engine, expected and plan")]
@@ -179,6 +182,15 @@ fn check(schedule: &Schedule) -> std::result::Result<(), String> {
     if let Some(errno) = injections.iter().find_map(numbers) {
         return Err(format!("{errno} is no error number: they are 1 to {ERRNO_MAX}, 5 for EIO and 28 for ENOSPC"));
     }
+    let lies =
+        |injection: &&Injection| matches!(injection.action, Action::Error(errno) if ERRNOS_OF_NAMES.contains(&errno));
+    if let Some(lie) = injections.iter().find(lies) {
+        return Err(format!(
+            "the error at {} says that a name is missing (2, ENOENT) or taken (17, EEXIST): the engine would believe that of \
+             a directory in which it is not so",
+            lie.site
+        ));
+    }
     let closes = |injection: &&Injection| matches!(injection.action, Action::Crash(CrashKind::Close));
     if let Some(close) = injections.iter().find(closes) {
         return Err(format!(
@@ -192,7 +204,7 @@ fn check(schedule: &Schedule) -> std::result::Result<(), String> {
     let ends = |injection: &&Injection| matches!(injection.action, Action::Crash(_));
     if let Some(end) = injections.iter().filter(ends).nth(crashes.len()) {
         return Err(format!(
-            "there are more ends of the process than \"crashes\" has: the one at {} would never come",
+            "more crash injections than entries in \"crashes\": the one at {} can never fire",
             end.site
         ));
     }

@@ -79,8 +79,14 @@ fn a_fault_of_a_file_is_named_in_one_line() {
         let fault = PlanFile::parse(file.text().as_bytes()).unwrap_err();
         assert!(fault.starts_with(&format!("{errno} is no error number")), "{fault}");
     }
+    for errno in [2, 17] {
+        let mut file = ends.clone();
+        file.plan.schedule.injections[0].action = Action::Error(errno);
+        let fault = PlanFile::parse(file.text().as_bytes()).unwrap_err();
+        assert!(fault.starts_with("the error at put#1@WriteWanted says that a name is missing (2, ENOENT)"), "{fault}");
+    }
     let fault = PlanFile::parse(ends.text().as_bytes()).unwrap_err();
-    let words = "there are more ends of the process than \"crashes\" has: the one at put#1@WriteWanted";
+    let words = "more crash injections than entries in \"crashes\": the one at put#1@WriteWanted can never fire";
     assert!(fault.starts_with(words), "{fault}");
 }
 
