@@ -1,6 +1,6 @@
 //! What an exhaustive search may say, and what it must say besides.
 
-use crate::report::grouped;
+use crate::report::{counted, grouped};
 use crate::scenario::Scenario;
 use crate::size::Size;
 use segment_sim::exhaust::{Bounds, Counts};
@@ -22,7 +22,7 @@ pub struct Subject {
 impl Subject {
     /// The points in words.
     pub fn points(&self) -> String {
-        self.points.as_ref().map_or_else(|| "all".to_string(), |points| points.join(", "))
+        self.points.as_ref().map_or_else(|| "all points".to_string(), |points| format!("points {}", points.join(", ")))
     }
 
     /// The most preemptions in words.
@@ -34,14 +34,20 @@ impl Subject {
     pub fn claim(&self, counts: &Counts) -> String {
         let ends = Scenario::named(&self.scenario).is_some_and(|scenario| scenario.crashes.is_some());
         format!(
-            "no violation in any of {} executions of workload {} of {}, at points {}, sequentially consistent between \
-             points, with at most {} preemptions and {} faults{}",
-            grouped(counts.runs()),
+            "no violation in any of {} of workload {} of {}, at {}, sequentially consistent between points, with {} and \
+             {}{}",
+            counted(counts.runs(), "execution"),
             self.size,
             self.scenario,
             self.points(),
-            self.preemptions(),
-            self.bounds.faults,
+            self.bounds.preemptions.map_or_else(
+                || "any number of preemptions".to_string(),
+                |most| format!("at most {}", counted(most.into(), "preemption"))
+            ),
+            match self.bounds.faults {
+                0 => "no faults".to_string(),
+                most => format!("at most {}", counted(most.into(), "fault")),
+            },
             if ends { ", and no end of the process" } else { "" }
         )
     }
@@ -99,14 +105,14 @@ mod tests {
         assert_eq!(
             subject.claim(&counts),
             "no violation in any of 1,234 executions of workload put=2,evict=1 of put-vs-eviction, at points RingWanted, \
-             RingCloned, sequentially consistent between points, with at most 3 preemptions and 0 faults"
+             RingCloned, sequentially consistent between points, with at most 3 preemptions and no faults"
         );
         let all = Subject { points: None, bounds: Bounds { preemptions: None, faults: 1, ..bounds }, ..subject };
         let end =
-            "at points all, sequentially consistent between points, with at most unlimited preemptions and 1 faults";
+            "at all points, sequentially consistent between points, with any number of preemptions and at most 1 fault";
         assert!(all.claim(&counts).ends_with(end));
         let crashing = Subject { scenario: "crash-anywhere".to_string(), ..all };
-        assert!(crashing.claim(&counts).ends_with("1 faults, and no end of the process"));
+        assert!(crashing.claim(&counts).ends_with("1 fault, and no end of the process"));
         assert!(besides(bounds, &counts, 0).ends_with("nothing was skipped\n"));
     }
 }

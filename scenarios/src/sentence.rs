@@ -3,6 +3,7 @@
 //! Built from what the plan's injections did in the run, from how its lives of the process ended, and from what the oracle
 //! found. Where the oracle's own sentence names everybody who was held, it says all there is to say.
 
+use crate::report::counted;
 use crate::workload::Workload;
 use segment_engine::ring_state::RingRecord;
 use segment_sim::plan::{Action, CrashKind, Injection, Plan, Until};
@@ -32,10 +33,14 @@ pub fn of(plan: &Plan<Workload>, story: &Story, record: &Record) -> String {
                 format!("{task}, {doing}, waits until {} {}", until.task, deed(story, until))
             }
             Action::Hold(Until::Idle) => format!("{task}, {doing}, waits until nothing else can go on"),
-            Action::Hold(Until::Steps(steps)) => format!("{task}, {doing}, waits for {steps} steps"),
+            Action::Hold(Until::Steps(steps)) => {
+                format!("{task}, {doing}, waits for {}", counted((*steps).into(), "step"))
+            }
             Action::Error(errno) => format!("{task} fails {doing}: {}", error_words(*errno)),
             Action::Cancel => format!("the caller of {task} is dropped with it {doing}"),
-            Action::CancelAfter(steps) => format!("the caller of {task} is dropped {steps} steps later"),
+            Action::CancelAfter(steps) => {
+                format!("the caller of {task} is dropped {} later", counted((*steps).into(), "step"))
+            }
             Action::CancelOnce(site) => {
                 format!("the caller of {task} is dropped once {} {}", site.task, deed(story, site))
             }

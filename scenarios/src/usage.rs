@@ -77,7 +77,7 @@ fn fault(error: &Error, command: &Command) -> String {
             let source = error.source();
             let why = match source.and_then(|source| source.downcast_ref::<ParseIntError>()).map(ParseIntError::kind) {
                 Some(IntErrorKind::PosOverflow | IntErrorKind::NegOverflow) => "it is too large a number".to_string(),
-                Some(_) => "it is no whole number from 0 on".to_string(),
+                Some(_) => "expected a non-negative integer".to_string(),
                 // a range without an end has one in clap's words
                 None => source.map(|why| why.to_string().replace(&u64::MAX.to_string(), "")).unwrap_or_default(),
             };

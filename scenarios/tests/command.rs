@@ -133,7 +133,7 @@ fn a_command_line_that_cannot_be_read_is_one_line_that_says_what_to_do() {
         (&["sweep", "--seeds"], "sweep: '--seeds <N>' needs a value; see segsim sweep --help"),
         (
             &["sweep", "--seeds", "-1"],
-            "sweep: invalid value '-1' for '--seeds <N>': it is no whole number from 0 on; see segsim sweep --help",
+            "sweep: invalid value '-1' for '--seeds <N>': expected a non-negative integer; see segsim sweep --help",
         ),
         (
             &["sweep", "--from", "99999999999999999999"],

@@ -8,7 +8,7 @@ use crate::claim::{Subject, besides};
 use crate::error::{Error, Result};
 use crate::output::say;
 use crate::plan_file::{Expected, PlanFile};
-use crate::report::grouped;
+use crate::report::{counted, grouped};
 use crate::say;
 use crate::scenario::Scenario;
 use crate::size::Size;
@@ -75,7 +75,7 @@ pub struct Arguments {
     /// Keep the search in this file [default: one in target/exhaust, by what is searched]
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// Make every execution, also those that are provably equal to others; so it is with faults
+    /// Do not skip executions proven equivalent to earlier ones (implied by --faults)
     #[arg(long)]
     skip_nothing: bool,
     /// Write the plan of a failure to this directory
@@ -95,7 +95,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let place = Place::of(arguments, &subject)?;
     let mut search = match search_file::read(&place.path, &place.subject)? {
         Some(search) => {
-            say!("goes on with {}: {} executions are done", place.path.display(), grouped(search.counts().runs()));
+            say!("goes on with {}: {} done", place.path.display(), counted(search.counts().runs(), "execution"));
             search
         }
         None => {
@@ -112,10 +112,11 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let seconds = started.elapsed().as_secs_f64();
     let counts = search.counts();
     let pace = (counts.runs() - before) as f64 / seconds.max(1e-9);
-    let pace = format!("  {} executions/s, {seconds:.1} s on {} threads", grouped(pace as u64), jobs(arguments.jobs));
+    let threads = counted(jobs(arguments.jobs) as u64, "thread");
+    let pace = format!("  {} executions/s, {seconds:.1} s on {threads}", grouped(pace as u64));
     if let Ended::Stopped = ended {
         place.write(&search)?;
-        say!("VOID  interrupted after {} executions", grouped(counts.runs()));
+        say!("VOID  interrupted after {}", counted(counts.runs(), "execution"));
         say!("  {}", about(counts, search.left()));
         say!("{pace}");
         say!("{}", shell::command());
@@ -128,7 +129,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
             Verdict::Pass
         }
         Ended::Complete { audited } => {
-            say!("VOID  {} executions were cut short: nothing is claimed", grouped(counts.cut_short));
+            say!("VOID  nothing is claimed: {} cut short", counted(counts.cut_short, "execution"));
             say(format_args!("{}", besides(subject.bounds, counts, audited)));
             Verdict::Void
         }
@@ -249,10 +250,10 @@ fn share(counts: &Counts, left: usize) -> f64 {
 /// How far a search is.
 fn about(counts: &Counts, left: usize) -> String {
     let percent = 100.0 * share(counts, left);
-    let preemptions = counts.runs.len() - 1;
     format!(
-        "{} executions, {preemptions} preemptions; about {percent:.2} % of the tree is done, {} are known to be left",
-        grouped(counts.runs()),
+        "{}, {}; about {percent:.2} % of the tree is done, {} known to be left",
+        counted(counts.runs(), "execution"),
+        counted(counts.runs.len() as u64 - 1, "preemption"),
         grouped(left as u64)
     )
 }
@@ -332,9 +333,9 @@ impl Searched<'_> {
         let mut expected = Expected::of(&outcome.record);
         expected.sentence = Some(sentence.clone());
         say!("FAIL  {}: {}", first.oracle, first.race);
-        let preemptions = counts.runs.len() - 1;
+        let preemptions = counts.runs.len() as u64 - 1;
         let fewer = if preemptions > 0 { "; with fewer none fails" } else { "" };
-        say!("  execution {}, with {preemptions} preemptions{fewer}", grouped(counts.runs()));
+        say!("  execution {}, with {}{fewer}", grouped(counts.runs()), counted(preemptions, "preemption"));
         say!("{pace}");
         say(format_args!("{}", super::replay::describe(&plan)));
         say!("{sentence}");
@@ -361,7 +362,7 @@ mod tests {
     fn a_search_that_is_not_over_never_says_that_all_is_done() {
         let counts = |share| Counts { share, runs: vec![1], ..Counts::default() };
         for share in [0.99996, 1.0, 1.5] {
-            assert!(about(&counts(share), 1).contains("about 99.99 % of the tree is done, 1 are known"), "{share}");
+            assert!(about(&counts(share), 1).contains("about 99.99 % of the tree is done, 1 known"), "{share}");
         }
         assert!(about(&counts(0.5), 1).contains("about 50.00 %"));
         assert!(about(&counts(1.0), 0).contains("about 100.00 %"));

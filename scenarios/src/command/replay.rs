@@ -5,6 +5,7 @@ use crate::corpus;
 use crate::error::{Error, Result};
 use crate::output::{say, take_stdout};
 use crate::plan_file::{Expected, PlanFile};
+use crate::report::counted;
 use crate::scenario::Scenario;
 use crate::story;
 use crate::tell;
@@ -93,7 +94,7 @@ pub fn read(path: &Path) -> Result<PlanFile> {
     // one that is kept for a mutant is meant for every engine
     if file.engine != ENGINE && file.mutant.is_none() {
         tell!(
-            "segsim: {} was made with engine {}; this one is {ENGINE}, and may run it otherwise",
+            "segsim: {} was made with engine {}; this segsim has engine {ENGINE}, so the run may differ",
             path.display(),
             file.engine
         );
@@ -126,8 +127,11 @@ pub fn replay(
         text += &format!("void: a second run differs, trace {:016x}\n", second.record.trace_hash);
     }
     for site in &first.unreached {
-        let why =
-            if corpus::is_only_there(expected, site) { ", which only the engine has that it failed on" } else { "" };
+        let why = if corpus::is_only_there(expected, site) {
+            " (expected: this point exists only in the engine the plan failed on)"
+        } else {
+            ""
+        };
         text += &format!("not reached: {site}{why}\n");
     }
     for violation in &record.violations {
@@ -167,7 +171,7 @@ pub(super) fn describe(plan: &Plan<Workload>) -> String {
     let knobs = if shares.is_empty() { "none".to_string() } else { shares.join(", ") };
     let (scenario, seed, base) = (&plan.scenario, schedule.seed, schedule.base.name());
     let mut text = format!("{scenario} seed {seed} on base {base}{depth}; knobs: {knobs}\n");
-    text += &format!("ring of {old}/{current}/{new} with {} segments", plan.workload.segments);
+    text += &format!("ring of {old}/{current}/{new} with {}", counted(plan.workload.segments.into(), "segment"));
     let workload = &plan.workload;
     let Workload { stored, disk_bytes, .. } = workload;
     if !stored.is_empty() {
@@ -200,11 +204,11 @@ pub(super) fn describe(plan: &Plan<Workload>) -> String {
     for injection in &schedule.injections {
         let what = match &injection.action {
             Action::Hold(Until::Passed(site)) => format!("held until {site}"),
-            Action::Hold(Until::Steps(steps)) => format!("held for {steps} steps"),
+            Action::Hold(Until::Steps(steps)) => format!("held for {}", counted((*steps).into(), "step")),
             Action::Hold(Until::Idle) => "held until nothing else can run".to_string(),
             Action::Error(errno) => format!("fails: {}", std::io::Error::from_raw_os_error(*errno)),
             Action::Cancel => "its caller is dropped".to_string(),
-            Action::CancelAfter(steps) => format!("its caller is dropped {steps} steps later"),
+            Action::CancelAfter(steps) => format!("its caller is dropped {} later", counted((*steps).into(), "step")),
             Action::CancelOnce(site) => format!("its caller is dropped once {site} has passed"),
             Action::Crash(kind) => words(kind),
         };

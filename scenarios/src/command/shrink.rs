@@ -7,6 +7,7 @@ use crate::corpus::is_only_there;
 use crate::error::{Error, Result};
 use crate::output::{say, take_stdout};
 use crate::plan_file::{Expected, PlanFile};
+use crate::report::counted;
 use crate::scenario::Scenario;
 use crate::sentence;
 use crate::smaller::{size, smaller};
@@ -71,10 +72,11 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     };
     let Schedule { injections, crashes, .. } = &plan.schedule;
     say!(
-        "{} -> {} calls, {} injections; {runs} runs, {:.1} s",
+        "{} -> {}, {}; {}, {:.1} s",
         operations(&file.plan.workload),
-        operations(&plan.workload),
-        injections.len() + crashes.len(),
+        counted(operations(&plan.workload) as u64, "call"),
+        counted((injections.len() + crashes.len()) as u64, "injection"),
+        counted(runs, "run"),
         started.elapsed().as_secs_f64()
     );
     say(format_args!("{}", super::replay::describe(&plan)));

@@ -7,7 +7,7 @@ use crate::ci::{Suite, annotations, junit};
 use crate::error::{Error, Result};
 use crate::output::{say, take_stdout};
 use crate::plan_file::{Expected, PlanFile};
-use crate::report::{Failure, Measured, Repeat, Report, SweepRecord, SweepResult, grouped, plan_path};
+use crate::report::{Failure, Measured, Repeat, Report, SweepRecord, SweepResult, counted, grouped, plan_path};
 use crate::scenario::Scenario;
 use crate::{say, shell, whole};
 use rustix::time::{ClockId, clock_gettime};
@@ -31,7 +31,8 @@ pub struct Arguments {
     /// How seeds look for races
     #[arg(long, alias = "base", value_name = "S", value_enum, default_value_t = StrategyName::Portfolio)]
     strategy: StrategyName,
-    /// Also write everything as JSON to this file, as each scenario ends: until all have, it is VOID or FAIL
+    /// Also write everything as JSON to this file, rewritten after each scenario; its verdict is VOID or FAIL until the
+    /// last one is done
     #[arg(long, value_name = "FILE.json")]
     report: Option<PathBuf>,
     /// Also write a JUnit report to this file, for CI systems, in the same way
@@ -85,7 +86,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         .map(|record| &record.result.tally)
         .fold((0, 0), |(runs, failed), tally| (runs + tally.runs, failed + tally.failed));
     let end = if interrupted { "; interrupted" } else { "" };
-    say!("{}  {} runs, {} failed{end}", verdict.word(), grouped(runs), grouped(failed));
+    say!("{}  {}, {} failed{end}", verdict.word(), counted(runs, "run"), grouped(failed));
     for record in &report.sweeps {
         say(format_args!("{}", record.result.failures()));
     }

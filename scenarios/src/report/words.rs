@@ -1,7 +1,8 @@
 //! The report of a sweep in words.
 
 use super::{
-    CRASHES_SEEDS_MIN, FLOOR_SEEDS_MIN, Failure, Measured, SweepResult, grouped, is_usual, named, percent, ratio,
+    CRASHES_SEEDS_MIN, FLOOR_SEEDS_MIN, Failure, Measured, SweepResult, counted, grouped, is_usual, named, percent,
+    ratio,
 };
 use crate::confidence;
 use segment_sim::record::{Group, Tally};
@@ -23,8 +24,8 @@ impl SweepResult {
         writeln!(text, "{}  {}", self.scenario, self.verdict.word())?;
         writeln!(
             text,
-            "  {} seeds from {}: {} failed; {} run twice, {} differed; fingerprint {:016x}",
-            grouped(tally.runs),
+            "  {} from {}: {} failed; {} run twice, {} differed; fingerprint {:016x}",
+            counted(tally.runs, "seed"),
             self.from,
             grouped(tally.failed),
             grouped(tally.repeated),
@@ -143,9 +144,9 @@ impl SweepResult {
         writeln!(text, "{oracle}: {race}")?;
         writeln!(
             text,
-            "  {} of {} seeds of {}, first seed {seed} of strategy {}",
+            "  {} of {} of {}, first seed {seed} of strategy {}",
             grouped(*runs),
-            grouped(self.tally.runs),
+            counted(self.tally.runs, "seed"),
             self.scenario,
             strategy.name()
         )?;
@@ -165,11 +166,11 @@ impl Measured {
     /// The measured part in words.
     pub fn text(&self, tally: &Tally) -> String {
         format!(
-            "  {} runs/s, {} points per CPU second; {:.1} s on {} threads; {}\n",
+            "  {} runs/s, {} points per CPU second; {:.1} s on {}; {}\n",
             grouped((tally.runs as f64 / self.wall_seconds.max(1e-9)) as u64),
             grouped((tally.sites as f64 / self.cpu_seconds.max(1e-9)) as u64),
             self.wall_seconds,
-            self.jobs,
+            counted(self.jobs as u64, "thread"),
             confidence::longer(self.wall_seconds)
         )
     }
