@@ -548,6 +548,27 @@ fn a_corpus_that_is_interrupted_is_void_and_says_how_far_it_was() {
     assert!(stdout(&output).contains(&format!("<error message=\"{why}\"")), "{}", stdout(&output));
 }
 
+#[test]
+fn a_measurement_that_is_interrupted_prints_the_rounds_that_are_done_and_leaves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let [measured, words] = ["measured", "words"].map(|name| directory.path().join(name));
+    std::fs::create_dir(&measured).unwrap();
+    let mut disk = Command::new(env!("CARGO_BIN_EXE_segsim"));
+    disk.arg("disk").arg("--dir").arg(&measured).args(["--only", "puts", "--size", "small", "--workers", "1"]);
+    disk.args(["--seconds", "1"]).stdout(Stdio::piped()).stderr(std::fs::File::create(&words).unwrap());
+    let mut disk = disk.spawn().unwrap();
+    while !std::fs::read_to_string(&words).unwrap().contains("disk: round 2 of 4") {
+        assert_eq!(disk.try_wait().unwrap(), None);
+        std::thread::yield_now();
+    }
+    terminate(disk.id());
+    let output = disk.wait_with_output().unwrap();
+    let text = stdout(&output);
+    assert!(code(&output) == 2 && text.ends_with("VOID  interrupted after 1 of 4 rounds\n"), "{text}");
+    assert!(text.contains("medians of 1 round;") && text.contains("\nputs of "), "{text}");
+    assert_eq!(std::fs::read_dir(&measured).unwrap().count(), 0);
+}
+
 /// Asks a process to end.
 fn terminate(id: u32) {
     let pid = rustix::process::Pid::from_raw(id.cast_signed()).unwrap();

@@ -247,16 +247,15 @@ impl Bench<'_> {
                 cell.batched.push(append(directory, (BATCH_BYTES / bytes) as u64)?);
                 Ok(())
             }
-            Who::Engine => self.runtime.block_on(async {
-                let subject = Subject::open(directory, self.artifacts.clone()).await?;
+            Who::Engine => self.runtime.block_on(Subject::used(directory, self.artifacts.clone(), async |subject| {
                 let (turn, syncs) = subject.puts(workers, bytes, bound).await?;
                 if gets {
                     cell.gets.push(subject.gets(workers, bytes, turn.count(), again).await?);
                 }
                 cell.puts.push(turn);
                 cell.syncs.push(syncs);
-                subject.close().await
-            }),
+                Ok(())
+            })),
             Who::BlobDb => {
                 let blobs = BlobDb::open(directory, self.artifacts.clone())?;
                 let turn = blobs.puts(workers, bytes, bound)?;
@@ -275,11 +274,9 @@ impl Bench<'_> {
         let before = memory::resident()?;
         for (writers, mib) in STREAMS {
             self.on_new_directory(|directory| {
-                self.runtime.block_on(async {
-                    let subject = Subject::open(directory, self.artifacts.clone()).await?;
-                    memory::stream(&subject, &self.artifacts, writers, mib << 20).await?;
-                    subject.close().await
-                })
+                self.runtime.block_on(Subject::used(directory, self.artifacts.clone(), async |subject| {
+                    memory::stream(subject, &self.artifacts, writers, mib << 20).await
+                }))
             })?;
             let grew = memory::peak()?.saturating_sub(before) >> 20;
             say!("{writers:>8}{mib:>14}{:>20}{grew:>22}", grouped((writers * mib) as u64));

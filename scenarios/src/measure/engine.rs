@@ -20,11 +20,23 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Opens it. Must be called from a runtime.
+    /// Opens it, uses it, and closes it also where the use ends in an error: whatever of it still wrote would stand in the way
+    /// of who removes the directory. Must be called from a runtime.
     ///
     /// # Errors
-    /// What the engine says.
-    pub async fn open(directory: &Path, artifacts: Artifacts) -> Result<Subject> {
+    /// Those of the use, and what the engine says.
+    pub async fn used<T>(
+        directory: &Path,
+        artifacts: Artifacts,
+        using: impl AsyncFnOnce(&Subject) -> Result<T>,
+    ) -> Result<T> {
+        let subject = Subject::open(directory, artifacts).await?;
+        let used = using(&subject).await;
+        let closed = subject.close().await;
+        used.and_then(|used| closed.map(|()| used))
+    }
+
+    async fn open(directory: &Path, artifacts: Artifacts) -> Result<Subject> {
         let env = CountedEnv::new(LocalEnv::open(directory)?);
         let engine = Engine::open(env.clone(), Limits::new(RING, SEGMENT_BYTES)).await?;
         Ok(Subject { engine: Arc::new(engine), env, artifacts })
@@ -71,11 +83,7 @@ impl Subject {
         &self.engine
     }
 
-    /// Closes it, so that nothing is under way in its directory any more.
-    ///
-    /// # Errors
-    /// What the engine says.
-    pub async fn close(self) -> Result<()> {
+    async fn close(self) -> Result<()> {
         if let Some(engine) = Arc::into_inner(self.engine) {
             engine.close().await?;
         }
