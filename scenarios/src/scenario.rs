@@ -41,166 +41,144 @@ pub struct Scenario {
     generate: fn(&Decisions) -> Workload,
 }
 
+/// What most have, and nothing that has to be met: a scenario says what it adds.
+const BASE: Scenario = Scenario {
+    name: "",
+    summary: "",
+    subject: Subject::Engine,
+    cancels: false,
+    fills: false,
+    breaks: false,
+    crashes: None,
+    must_happen: &[],
+    windows: &[],
+    landings: &[],
+    generate: generate::concurrent_pushes,
+};
+
+/// The same of how a process ends.
+const CRASHES: Crashes = Crashes {
+    kinds: &[],
+    at_most: 3,
+    when: CrashWhen::Anywhere,
+    sites: CRASH_SITES,
+    own_sites: &[],
+    later_sites: CRASH_SITES_OF_OPEN,
+};
+
 /// Every scenario.
 pub const SCENARIOS: [Scenario; 17] = [
     Scenario {
         name: "concurrent-pushes",
         summary: "16 pushes straight on the ring state; every one survives",
         subject: Subject::RingState,
-        cancels: false,
-        fills: false,
-        breaks: false,
-        crashes: None,
         must_happen: &["joined", "holds"],
         windows: &["clone-to-save"],
-        landings: &[],
         generate: generate::concurrent_pushes,
+        ..BASE
     },
     Scenario {
         name: "concurrent-evictions",
         summary: "16 evictions against a full ring; all gone, none back",
-        subject: Subject::Engine,
         cancels: true,
-        fills: false,
-        breaks: false,
-        crashes: None,
         must_happen: &["departed", "holds", "slow unlinks", "failed unlinks", "cancels"],
         windows: &["clone-to-save"],
-        landings: &[],
         generate: generate::concurrent_evictions,
+        ..BASE
     },
     Scenario {
         name: "rotation-vs-eviction",
         summary: "rotations, pressure passes and evictions of ring members overlap; unlinks are slow",
-        subject: Subject::Engine,
         cancels: true,
-        fills: false,
-        breaks: false,
-        crashes: None,
         must_happen: &["joined", "departed", "holds", "slow unlinks", "failed unlinks", "cancels"],
         windows: &["clone-to-save", "write-locked"],
-        landings: &[],
         generate: generate::rotation_vs_eviction,
+        ..BASE
     },
     Scenario {
         name: "rotation-overflow-only",
         summary: "rotations alone; only a full ring evicts, and no caller names a member",
-        subject: Subject::Engine,
         cancels: true,
-        fills: false,
-        breaks: false,
-        crashes: None,
         must_happen: &["joined", "departed", "holds", "slow unlinks", "failed unlinks", "cancels"],
         windows: &["clone-to-save", "write-locked"],
-        landings: &[],
         generate: generate::rotation_overflow_only,
+        ..BASE
     },
     Scenario {
         name: "put-vs-eviction",
         summary: "8 puts, 4 evictions and 4 reads overlap; no artifact dangles, no read goes wrong",
-        subject: Subject::Engine,
         cancels: true,
-        fills: false,
-        breaks: false,
-        crashes: None,
         must_happen: &["joined", "departed", "holds", "slow unlinks", "failed unlinks", "cancels"],
         windows: &["clone-to-save", "write-locked"],
         landings: &["append-to-commit", "row-to-commit", "scan-to-delete", "row-to-read"],
         generate: generate::put_vs_eviction,
+        ..BASE
     },
     Scenario {
         name: "same-key",
         summary: "puts of one or two keys, often of the same bytes, and reads of them; nothing is stored twice",
-        subject: Subject::Engine,
         cancels: true,
-        fills: false,
-        breaks: false,
-        crashes: None,
         must_happen: &["joined", "holds", "cancels"],
         windows: &["write-locked"],
         landings: &["append-to-commit"],
         generate: generate::same_key,
+        ..BASE
     },
     Scenario {
         name: "refresh-vs-put",
         summary: "artifacts read from the oldest generation are copied while puts replace them; no put is undone",
-        subject: Subject::Engine,
         cancels: true,
-        fills: false,
-        breaks: false,
-        crashes: None,
         must_happen: &["joined", "holds", "cancels"],
         windows: &["write-locked"],
         landings: &["copy-to-commit", "row-to-commit"],
         generate: generate::refresh_vs_put,
+        ..BASE
     },
     Scenario {
         name: "read-vs-refresh",
         summary: "reads of artifacts that are being copied and whose segments go; no read misses or goes wrong",
-        subject: Subject::Engine,
         cancels: true,
-        fills: false,
-        breaks: false,
-        crashes: None,
         must_happen: &["departed", "holds", "slow unlinks", "failed unlinks", "cancels"],
         windows: &["clone-to-save"],
         landings: &["copy-to-commit", "row-to-ring", "row-to-read"],
         generate: generate::read_vs_refresh,
+        ..BASE
     },
     Scenario {
         name: "cancelled-work",
         summary: "puts, streams, reads and evictions whose callers are dropped at any point; nothing leaks, no lock stays",
-        subject: Subject::Engine,
         cancels: true,
-        fills: false,
-        breaks: false,
-        crashes: None,
         must_happen: &["joined", "departed", "holds", "slow unlinks", "failed unlinks", "cancels"],
         windows: &["clone-to-save", "write-locked"],
         landings: &["append-to-commit", "row-to-commit"],
         generate: generate::cancelled_work,
+        ..BASE
     },
     Scenario {
         name: "full-disk",
         summary: "puts on a disk that is nearly full, and writes that are refused; the ring shrinks, no more than it must",
-        subject: Subject::Engine,
         cancels: true,
         fills: true,
-        breaks: false,
-        crashes: None,
         must_happen: &["joined", "departed", "holds", "slow unlinks", "failed unlinks", "full disk", "cancels"],
         windows: &["clone-to-save", "write-locked"],
         landings: &["append-to-commit", "row-to-commit"],
         generate: generate::full_disk,
+        ..BASE
     },
     Scenario {
         name: "pressure-with-slow-unlinks",
         summary: "puts, rotations and pressure passes while the doomed are slow to go; what is doomed counts as freed",
-        subject: Subject::Engine,
         cancels: true,
-        fills: false,
-        breaks: false,
-        crashes: None,
         must_happen: &["joined", "departed", "holds", "slow unlinks", "failed unlinks", "cancels"],
         windows: &["clone-to-save", "write-locked"],
         landings: &["append-to-commit", "row-to-commit"],
         generate: generate::pressure_with_slow_unlinks,
+        ..BASE
     },
     Scenario {
         name: "crash-anywhere",
         summary: "the process is killed at any point, and the engine opened again; nothing answered is lost, nothing is left",
-        subject: Subject::Engine,
-        cancels: false,
-        fills: false,
-        breaks: false,
-        crashes: Some(Crashes {
-            kinds: &[CrashKind::Kill],
-            at_most: 3,
-            when: CrashWhen::Anywhere,
-            sites: CRASH_SITES,
-            own_sites: &[],
-            later_sites: CRASH_SITES_OF_OPEN,
-        }),
+        crashes: Some(Crashes { kinds: &[CrashKind::Kill], ..CRASHES }),
         must_happen: &[
             "joined",
             "departed",
@@ -214,22 +192,12 @@ pub const SCENARIOS: [Scenario; 17] = [
         windows: &["clone-to-save", "write-locked"],
         landings: &["append-to-commit", "row-to-commit"],
         generate: generate::crash_anywhere,
+        ..BASE
     },
     Scenario {
         name: "power-loss-anywhere",
         summary: "the power fails at any point: what no sync has covered is lost, kept or torn",
-        subject: Subject::Engine,
-        cancels: false,
-        fills: false,
-        breaks: false,
-        crashes: Some(Crashes {
-            kinds: &[CrashKind::PowerLoss],
-            at_most: 3,
-            when: CrashWhen::Anywhere,
-            sites: CRASH_SITES,
-            own_sites: &[],
-            later_sites: CRASH_SITES_OF_OPEN,
-        }),
+        crashes: Some(Crashes { kinds: &[CrashKind::PowerLoss], ..CRASHES }),
         must_happen: &[
             "joined",
             "departed",
@@ -247,21 +215,18 @@ pub const SCENARIOS: [Scenario; 17] = [
         windows: &["clone-to-save", "write-locked"],
         landings: &["append-to-commit", "row-to-commit"],
         generate: generate::crash_anywhere,
+        ..BASE
     },
     Scenario {
         name: "failing-disk",
         summary: "any operation of disk or catalog fails, then the process ends; what was answered is there",
-        subject: Subject::Engine,
         cancels: true,
         fills: true,
         breaks: true,
         crashes: Some(Crashes {
             kinds: &[CrashKind::Kill, CrashKind::PowerLoss],
-            at_most: 3,
-            when: CrashWhen::Anywhere,
-            sites: CRASH_SITES,
             own_sites: CRASH_SITES_WHERE_THE_DISK_FAILS,
-            later_sites: CRASH_SITES_OF_OPEN,
+            ..CRASHES
         }),
         must_happen: &[
             "joined",
@@ -282,61 +247,38 @@ pub const SCENARIOS: [Scenario; 17] = [
         windows: &["clone-to-save", "write-locked"],
         landings: &["append-to-commit"],
         generate: generate::failing_disk,
+        ..BASE
     },
     Scenario {
         name: "recovery-interrupted",
         summary: "the process ends again while it mends what its last end has left",
-        subject: Subject::Engine,
-        cancels: false,
-        fills: false,
-        breaks: false,
         crashes: Some(Crashes {
             kinds: &[CrashKind::Kill, CrashKind::PowerLoss],
             at_most: 4,
             when: CrashWhen::Again,
-            sites: CRASH_SITES,
-            own_sites: &[],
-            later_sites: CRASH_SITES_OF_OPEN,
+            ..CRASHES
         }),
         must_happen: &["joined", "departed", "holds", "slow unlinks", "failed unlinks", "kills", "power losses"],
         windows: &["clone-to-save", "write-locked"],
-        landings: &[],
         generate: generate::recovery_interrupted,
+        ..BASE
     },
     Scenario {
         name: "lost-file",
         summary: "files of segments are removed while the engine is closed; it drops what named them, tells, and goes on",
-        subject: Subject::Engine,
-        cancels: false,
-        fills: false,
-        breaks: false,
-        crashes: Some(Crashes {
-            kinds: &[CrashKind::Kill],
-            at_most: 3,
-            when: CrashWhen::Anywhere,
-            sites: CRASH_SITES,
-            own_sites: &[],
-            later_sites: CRASH_SITES_AFTER_A_LOSS,
-        }),
+        crashes: Some(Crashes { kinds: &[CrashKind::Kill], later_sites: CRASH_SITES_AFTER_A_LOSS, ..CRASHES }),
         must_happen: &["joined", "holds", "kills", "lost files"],
-        windows: &[],
-        landings: &[],
         generate: generate::lost_file,
+        ..BASE
     },
     Scenario {
         name: "restart-and-shrink",
         summary: "the engine is closed or killed, and opened again with smaller limits; it evicts nothing before somebody puts",
-        subject: Subject::Engine,
-        cancels: false,
-        fills: false,
-        breaks: false,
         crashes: Some(Crashes {
             kinds: &[CrashKind::Kill, CrashKind::PowerLoss, CrashKind::Close],
             at_most: 4,
             when: CrashWhen::Idle,
-            sites: CRASH_SITES,
-            own_sites: &[],
-            later_sites: CRASH_SITES_OF_OPEN,
+            ..CRASHES
         }),
         must_happen: &[
             "joined",
@@ -348,9 +290,8 @@ pub const SCENARIOS: [Scenario; 17] = [
             "power losses",
             "closes",
         ],
-        windows: &[],
-        landings: &[],
         generate: generate::restart_and_shrink,
+        ..BASE
     },
 ];
 
