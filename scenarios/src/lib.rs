@@ -6,7 +6,7 @@
 //! [`smaller`] and [`sentence`] (what shrinking asks), [`size`], [`claim`] and [`search_file`] (what an exhaustive
 //! search is of, says and keeps), [`explain`] (a run drawn), [`export`], [`corpus`] (plans that are kept),
 //! [`command`] (one file a command), [`usage`] (command lines that cannot be read), [`mutant`] (patches), [`yard`]
-//! (where they are built), [`sources`] (which engine a binary was built from), [`measure`] and [`blobdb`] (what
+//! (where they are built), [`sources`] (what a binary was built from), [`measure`] and [`blobdb`] (what
 //! `segsim disk` measures), [`soak`] (what `segsim soak` kills).
 
 mod act;
