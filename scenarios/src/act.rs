@@ -93,7 +93,9 @@ async fn on_engine(engine: &Engine<SimEnv>, operation: Operation, teller: &Telle
         Operation::PutStream(key, number) => {
             let bytes = Bytes::from(content(number));
             let (content, since) = teller.puts(key, &bytes, true);
-            let put = engine.put_stream(&[key], bytes.len() as u64, Pieces { bytes, position: 0 }).await?;
+            let put = engine
+                .put_stream(&[key], bytes.len() as u64, Pieces { bytes, position: 0, teller: teller.clone() })
+                .await?;
             Ok(Answer::Put { is_new: put == Put::Stored, key, content, since })
         }
         Operation::Get(key) => {
@@ -112,10 +114,12 @@ async fn on_engine(engine: &Engine<SimEnv>, operation: Operation, teller: &Telle
 struct Pieces {
     bytes: Bytes,
     position: usize,
+    teller: Teller,
 }
 
 impl Body for Pieces {
     async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        self.teller.awaits_body().await;
         let end = self.bytes.len().min(self.position + IO_BYTES / 2);
         let piece = self.bytes.slice(self.position..end);
         self.position = end;

@@ -203,7 +203,12 @@ impl SimCatalog {
         let errors = &mut history.borrow_mut().errors;
         errors.all += 1;
         errors.catalog += 1;
-        Error::Catalog { operation, source: Box::new(io::Error::other("the plan says so")) }
+        failed(operation)
+    }
+
+    /// Whether a task of this kind runs.
+    fn is_by(&self, kind: &str) -> bool {
+        self.conductor.look(|pulse| pulse.current().is_some_and(|task| has_kind(pulse.label(task), kind)))
     }
 }
 
@@ -286,8 +291,7 @@ impl Catalog for SimCatalog {
         let covers = history.borrow_mut().commits;
         let catalog = self.clone();
         // whoever syncs by himself knows in the same step; those who share a sync are told by the task that does it
-        let is_shared =
-            self.conductor.look(|pulse| pulse.current().is_some_and(|task| has_kind(pulse.label(task), "sync")));
+        let is_shared = self.is_by("sync");
         let effect = move |landing| {
             let is_broken = catalog.written.borrow_mut().is_broken;
             let covered = match landing {
@@ -371,7 +375,13 @@ impl SimCatalog {
     fn read(&self) -> Result<()> {
         match self.conductor.begin("CatalogRead", BREAKS).landing {
             Landing::Done | Landing::Cut(_) => Ok(()),
-            Landing::Failed(_) => Err(self.refused("read")),
+            Landing::Failed(_) => {
+                let is_evictor = self.is_by("evictor");
+                let errors = &mut self.watch.history().borrow_mut().errors;
+                errors.all += 1;
+                errors.evictor += u64::from(is_evictor);
+                Err(failed("read"))
+            }
         }
     }
 
@@ -402,4 +412,8 @@ impl SimCatalog {
         drop(written);
         Ok(Some(self.refused("commit to")))
     }
+}
+
+fn failed(operation: &'static str) -> Error {
+    Error::Catalog { operation, source: Box::new(io::Error::other("the plan says so")) }
 }

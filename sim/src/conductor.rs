@@ -345,6 +345,10 @@ impl Conductor {
         let mut state = self.state();
         let visit = state.arrive(point);
         state.touch_operation(point, true);
+        if let Some(Visit { site, lock, .. }) = &visit {
+            let (task, lock) = (site.task, *lock);
+            state.locks.got_to(task, lock, point);
+        }
         let landing = visit.as_ref().map_or(Landing::Done, |visit| state.landing(visit, traits));
         Begun { visit, landing }
     }

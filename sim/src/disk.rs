@@ -275,7 +275,7 @@ impl Disk for SimDisk {
 
     async fn unlink(&self, segment: SegmentId) -> Result<()> {
         self.touch("DiskUnlink", segment);
-        let (history, task) = (self.history.clone(), self.conductor.current());
+        let (history, conductor, task) = (self.history.clone(), self.conductor.clone(), self.conductor.current());
         let effect = move |landing| {
             let mut history = history.borrow_mut();
             history.changes += 1;
@@ -297,6 +297,8 @@ impl Disk for SimDisk {
             };
             let is_doomed = history.saved().is_some_and(|saved| is_doomed(saved, segment));
             history.unlinks_failed += 1;
+            let is_alive = task.is_some_and(|task| conductor.look(|pulse| pulse.is_alive(task)));
+            history.dooms_failed += u64::from(is_doomed && is_alive);
             if !is_doomed {
                 history.strays_left.insert(segment);
             }

@@ -238,6 +238,11 @@ impl Files {
         self.unlinked.retain(|file| file.open > 0 || !file.is_unlink_durable);
     }
 
+    /// The files that were unlinked and that a power loss can bring back, though no sync of the directory has failed.
+    pub fn may_come_back(&self) -> impl Iterator<Item = SegmentId> + '_ {
+        self.unlinked.iter().filter(|file| !file.is_unlink_durable && !file.is_dropped).map(|file| file.segment)
+    }
+
     /// The process ends: it has nothing open any more.
     pub fn close_all(&mut self) {
         self.files.iter_mut().chain(&mut self.unlinked).for_each(|file| file.open = 0);

@@ -38,6 +38,8 @@ pub struct History {
     pub unlinkers: Vec<(SegmentId, TaskId)>,
     /// Unlinks that the plan made fail.
     pub unlinks_failed: u64,
+    /// Of these, those of doomed segments, which the engine has to tell of.
+    pub dooms_failed: u64,
     /// Unlinks that the engine says have failed.
     pub unlinks_reported: u64,
     /// The last pass of the evictor over the doomed list.
@@ -92,6 +94,12 @@ pub struct History {
     pub durable_commits: u64,
     /// Puts that the engine says began again.
     pub puts_retried: u64,
+    /// How often one of them did at most.
+    pub retries_most: u64,
+    /// How many entries of the index the evictor may delete in one commit.
+    pub batch_rows: u64,
+    /// How many it has at most.
+    pub rows_most: u64,
     /// How many puts came too late for their segment, at most: those whose write met no file or whose commit was refused,
     /// and for a sync that met none, all that had written to it, or had nothing to write.
     pub puts_too_late: u64,
@@ -230,9 +238,10 @@ impl History {
         doomed > 0 && self.unlinks_reported - unlinks_reported == doomed
     }
 
-    /// Whether a file may be there that no list names: its unlink has failed, or what is saved is unknown.
+    /// Whether a file may be there that no list names: its unlink has failed, or what is saved is unknown, or writing was
+    /// fenced before it was saved.
     pub fn may_be_stray(&self, segment: SegmentId) -> bool {
-        self.errors.catalog > 0 || self.strays_left.contains(&segment)
+        self.errors.catalog > 0 || self.errors.evictor > 0 || self.strays_left.contains(&segment)
     }
 
     /// Whether a segment is of no use: the first sync of it has failed, so that no row may ever name it.

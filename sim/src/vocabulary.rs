@@ -9,6 +9,9 @@ use segment_engine::Point;
 /// The name of the state lock.
 pub const STATE_LOCK: &str = "state";
 
+/// Where a caller waits for the next piece of a body.
+pub const BODY: &str = "BodyAwaited";
+
 /// Everything that is watched.
 pub static VOCABULARY: Vocabulary = Vocabulary::declaring(WINDOWS, LOCKS, &TOUCHES);
 
@@ -121,7 +124,7 @@ pub const LOCKS: &[LockKind] = &[
         released: Point::STRIPE_RELEASED.name(),
         rank: 1,
         never_by: &["evict", "pressure", "evictor"],
-        never_under: &[Point::ROTATION_JOINED.name(), Point::EVICTOR_AWAITED.name()],
+        never_under: &[Point::ROTATION_JOINED.name(), Point::EVICTOR_AWAITED.name(), BODY],
     },
     LockKind {
         name: "refresh",
@@ -130,7 +133,7 @@ pub const LOCKS: &[LockKind] = &[
         released: Point::REFRESH_RELEASED.name(),
         rank: 2,
         never_by: &["put", "read", "evict", "pressure", "evictor"],
-        never_under: &[Point::ROTATION_JOINED.name(), Point::EVICTOR_AWAITED.name()],
+        never_under: &[Point::ROTATION_JOINED.name(), Point::EVICTOR_AWAITED.name(), BODY],
     },
     LockKind {
         name: "write",
@@ -147,6 +150,7 @@ pub const LOCKS: &[LockKind] = &[
             Point::SYNC_JOINED.name(),
             Point::ROTATION_JOINED.name(),
             Point::EVICTOR_AWAITED.name(),
+            BODY,
         ],
     },
     LockKind {
@@ -167,10 +171,12 @@ pub const LOCKS: &[LockKind] = &[
             "DiskFree",
             "DiskUnlink",
             "DiskList",
+            "CatalogRead",
             "CatalogSync",
             Point::SYNC_JOINED.name(),
             Point::ROTATION_JOINED.name(),
             Point::EVICTOR_AWAITED.name(),
+            BODY,
         ],
     },
 ];
@@ -182,6 +188,7 @@ pub const RING_POINTS: &[&str] = &[Point::RING_WANTED.name(), Point::RING_CLONED
 pub const CRASH_POINTS: &[&str] = &[
     "Start",
     "Sleep",
+    BODY,
     "DiskCreate",
     "DiskSyncDirectory",
     "DiskWrite",
@@ -222,6 +229,7 @@ pub const CRASH_SITES: &[(&str, u64)] = &[
     ("put@RowRead", 1),
     ("put@WriteWanted", 1),
     ("put@WriteLocked", 1),
+    ("put@BodyAwaited", 1),
     ("put@DiskWrite", 1),
     ("put@SyncJoined", 1),
     ("put@RotationJoined", 1),

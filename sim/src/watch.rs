@@ -6,9 +6,10 @@ use crate::confined::Confined;
 use crate::history::{Answer, Change, History, Save};
 use crate::locks::LockFacts;
 use crate::oracle::{Finding, Tasks, View, When, asked_at};
-use crate::site::{Site, TaskId, kind};
+use crate::site::{Site, TaskId, has_kind, kind};
 use crate::verdict::Violation;
 use crate::vocabulary::STATE_LOCK;
+use segment_engine::capacity::Usage;
 use segment_engine::catalog::Require;
 use segment_engine::error::RecordFault;
 use segment_engine::ring_state::{RingRecord, RingState};
@@ -151,6 +152,18 @@ impl Watch {
         history.changes += 1;
         history.see(pulse.step(), pulse.current());
         let label = pulse.current().map_or("", |task| pulse.label(task));
+        if has_kind(label, "evictor") {
+            let entries = changes.iter().filter(|change| matches!(change, Change::Index(_, _, false))).count();
+            history.rows_most = history.rows_most.max(entries as u64);
+        }
+        if pulse.current().is_some() && pulse.holder(STATE_LOCK) == pulse.current() {
+            let sentence = format!("{label} commits rows while it holds the state lock");
+            self.report(
+                "waits-for",
+                pulse.step(),
+                Finding { race: format!("{}: rows under state", kind(label)), sentence },
+            );
+        }
         for change in changes {
             if let Change::Damaged(key, fault) = change {
                 let sentence = format!("{label} committed a manifest of key {key} that cannot be read back: {fault}");
@@ -188,7 +201,12 @@ impl Watch {
         };
         let mut history = self.history.borrow_mut();
         if point == Point::PUT_RETRIED {
-            history.put_wrote(now().0, None);
+            let task = now().0;
+            history.put_wrote(task, None);
+            if let Some(begun) = task.and_then(|task| history.begun.get_mut(&task)) {
+                begun.retries += 1;
+                history.retries_most = begun.retries.max(history.retries_most);
+            }
         } else if point == Point::LOOK_UP_RETRIED {
             let found = now().0.and_then(|task| history.found.get(&task).copied());
             history.look_ups_overtaken += u64::from(found.is_some_and(|changes| changes < history.row_changes));
@@ -274,6 +292,7 @@ impl Watch {
         pulse: Pulse<'_>,
         published: Option<Arc<RingRecord>>,
         owners: Option<Vec<(SegmentId, Owners)>>,
+        usage: Option<Usage>,
         refreshes_waiting: usize,
     ) {
         for (task, message) in pulse.panics() {
@@ -284,7 +303,14 @@ impl Watch {
         let history = self.history.borrow_mut();
         let published = published.as_deref().filter(|published| Some(*published) != history.saved());
         let (owners, unfinished) = (owners.as_deref(), &pulse.unfinished());
-        let view = View { published, owners, unfinished, refreshes_waiting, ..self.view(&history, &pulse) };
+        let view = View {
+            published,
+            owners,
+            usage: usage.as_ref(),
+            unfinished,
+            refreshes_waiting,
+            ..self.view(&history, &pulse)
+        };
         self.ask(When::Drained, &view);
         drop(history);
         self.intruded(pulse);
@@ -317,6 +343,7 @@ impl Watch {
             answer: None,
             published: None,
             owners: None,
+            usage: None,
             locks: LockFacts::default(),
             state_holder: pulse.holder(STATE_LOCK),
             tasks: pulse,

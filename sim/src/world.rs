@@ -23,7 +23,7 @@ use crate::plan::{Injection, Schedule};
 use crate::record::Record;
 use crate::site::SiteName;
 use crate::trace::Trace;
-use crate::vocabulary::{CRASH_POINTS, VOCABULARY};
+use crate::vocabulary::{BODY, CRASH_POINTS, VOCABULARY};
 use crate::watch::Watch;
 use env::Parts;
 use madsim::runtime::Runtime;
@@ -275,6 +275,7 @@ impl Stage {
             let mut history = self.watch.history().borrow_mut();
             history.disk_bytes = setting.disk_bytes;
             history.doomed_bytes_max = setting.limits.doomed_bytes_max;
+            history.batch_rows = setting.limits.batch_rows as u64;
             history.files.extend(ring.members().iter().map(|member| member.segment));
         }
         // what does not fit the limits is long gone
@@ -390,6 +391,11 @@ impl Teller {
         history.putting.extend(task.map(|task| Putting { task, key, content, bytes, written: 0 }));
         drop(history);
         (content, self.step())
+    }
+
+    /// The running caller waits for the next piece of a body.
+    pub fn awaits_body(&self) -> impl Future<Output = ()> + Send + use<'_> {
+        self.conductor.reach(BODY)
     }
 
     /// The step of now.

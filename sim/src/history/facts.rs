@@ -136,6 +136,8 @@ pub struct Begun {
     pub is_stream: bool,
     /// Rows that had been moved before.
     pub rows_moved: u64,
+    /// How often the put has begun again.
+    pub retries: u64,
 }
 
 /// A pass of the evictor over the doomed list.
@@ -241,6 +243,8 @@ pub struct Errors {
     pub full: u64,
     /// Commits and syncs of the catalog: what is saved is unknown.
     pub catalog: u64,
+    /// Reads of the catalog by the evictor: it ends, and with it all writing.
+    pub evictor: u64,
 }
 
 /// Why an operation ended in an error.

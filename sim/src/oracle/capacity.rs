@@ -2,7 +2,7 @@
 //!
 //! Asked when drained. The live bytes of a segment are those of the rows that name it; nothing is under way; the owners
 //! add up to what was reserved, which is the length of the file, but for abandoned bytes at its end that were never
-//! written. What is gone is not counted. Legal meanwhile: counts that are behind. Legal when a commit or a sync of the catalog has failed: what became of
+//! written, and are no more than the segment counts as. What is gone is not counted. The usage is what a recount gives. Legal meanwhile: counts that are behind. Legal when a commit or a sync of the catalog has failed: what became of
 //! its bytes is unknown until the next open. Does not verify who, among those that are not live, owns what.
 //!
 //! At each save of a rotation it is asked what was doomed when that looked. Legal: what is doomed between its look and its
@@ -10,7 +10,9 @@
 
 use super::scene::{ACTOR, Scene, save, segment};
 use super::{Finding, Oracle, View, When, number};
-use segment_engine::SegmentId;
+use segment_engine::capacity::Usage;
+use segment_engine::usage::Owners;
+use segment_engine::{Ring, SegmentId};
 
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
@@ -59,6 +61,10 @@ fn check(view: &View<'_>) -> Option<Finding> {
         let sentence = format!("bytes of segment {} are counted, and it is gone", number(gone));
         return Some(Finding { race: "byte owners".to_string(), sentence });
     }
+    if let Some(usage) = view.usage.filter(|usage| **usage != recount(ring, counted)) {
+        let sentence = format!("the engine tells of {usage:?}, and it is {:?}", recount(ring, counted));
+        return Some(Finding { race: "usage".to_string(), sentence });
+    }
     let rows = |segment| view.history.rows.iter().filter(move |row| row.manifest.segment == segment);
     ring.members().iter().find_map(|member| {
         let segment = member.segment;
@@ -67,6 +73,8 @@ fn check(view: &View<'_>) -> Option<Finding> {
         let length = view.history.files.bytes(segment).map_or(0, Vec::len) as u64;
         let what = if owners.live != live {
             format!("{} bytes are counted as live, and rows name {live}", owners.live)
+        } else if owners.sum() > member.bytes {
+            format!("{} bytes are reserved, and it counts as {}", owners.sum(), member.bytes)
         } else if owners.under_way != 0 {
             format!("{} bytes are under way, and nothing is", owners.under_way)
         } else if owners.sum() < length {
@@ -81,10 +89,50 @@ fn check(view: &View<'_>) -> Option<Finding> {
     })
 }
 
+/// What the ring accounts for.
+fn recount(ring: &Ring, counted: &[(SegmentId, Owners)]) -> Usage {
+    let mut usage = Usage::default();
+    for member in ring.members() {
+        usage.ring_bytes += member.bytes;
+        counted
+            .iter()
+            .filter(|(segment, _)| *segment == member.segment)
+            .for_each(|(_, owners)| usage.owners.add(owners));
+    }
+    for doomed in ring.doomed() {
+        usage.doomed_bytes += doomed.bytes;
+        let files = counted.iter().filter(|(segment, _)| *segment == doomed.segment);
+        usage.doomed_file_bytes += files.map(|(_, owners)| owners.sum()).sum::<u64>();
+    }
+    usage
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use segment_engine::usage::Owners;
+
+    #[test]
+    fn the_usage_that_the_engine_tells_is_counted_again() {
+        let asked = |change: fn(&mut Usage)| {
+            let usage = |scene: &mut Scene| change(scene.usage.get_or_insert(Usage::default()));
+            Scene::with(usage).ask(&ORACLE)
+        };
+        assert!(asked(|_| {}).is_none());
+        assert!(asked(|usage| usage.ring_bytes += 1).is_some() && asked(|usage| usage.owners.live += 1).is_some());
+    }
+
+    #[test]
+    fn a_segment_holds_no_more_than_it_counts_as() {
+        let asked = |reserved| {
+            let change = |scene: &mut Scene| {
+                scene.usage = None;
+                scene.owners[0].1.abandoned = reserved;
+            };
+            Scene::with(change).ask(&ORACLE).map(|finding| finding.sentence)
+        };
+        assert_eq!(asked(2), None);
+        assert_eq!(asked(3).as_deref(), Some("in segment 3, 11 bytes are reserved, and it counts as 10"));
+    }
 
     #[test]
     fn what_is_gone_is_not_counted() {

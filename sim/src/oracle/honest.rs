@@ -8,8 +8,8 @@
 //! Evicted again and again: as often as the engine tries. A full disk: only if since the call it refused something
 //! else than a write, for which room is made. That unlinks fail: only when they have in as many passes, one after the
 //! other, as the engine waits for, and more is doomed than may be. Any other error: only if an operation has failed
-//! since the call; that writing is fenced, only after one of the catalog in this life of the process; that something
-//! is damaged, never. Does not verify pushes; no-lost-push does.
+//! since the call; that writing is fenced, only after a commit or a sync of the catalog in this life of the process, or
+//! a read of the evictor's, which ends it; that something is damaged, never. Does not verify pushes; no-lost-push does.
 
 use super::scene::{ACTOR, Scene, segment};
 use super::{Finding, Oracle, View, When, number};
@@ -34,6 +34,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let before = view.history.begun.get(&task).map(|begun| begun.errors).unwrap_or_default();
     let doomed: u64 = view.saved_doomed().iter().map(|doomed| doomed.bytes).sum();
     let is_crowded = doomed > view.history.doomed_bytes_max;
+    let has_ended = view.history.errors.evictor > 0;
     let setbacks = view.history.puts_too_late + view.history.writes_refused;
     let lie = match answer {
         Answer::Evicted(segment) if is_member(*segment) => {
@@ -59,17 +60,19 @@ fn check(view: &View<'_>) -> Option<Finding> {
         Answer::Put { is_new, key, content, since } => {
             let is_own =
                 |sight: &Sight| sight.task == Some(task) && sight.content == Some(*content) && sight.step >= *since;
-            let mut seen = view.history.sights_since(*key, *since).filter(|sight| sight.content == Some(*content));
+            // what it has stored itself, or, where that was there, whoever has
+            let is_seen = |sight: &Sight| if *is_new { is_own(sight) } else { sight.content == Some(*content) };
+            let was_there = view.history.was_seen(*key, *since, |seen| seen == Some(*content));
+            let has_own = view.history.sights_since(*key, *since).any(|sight| is_own(&sight));
+            let mut seen = view.history.sights_since(*key, *since).filter(is_seen);
             match seen.next().map(|first| seen.fold(first.commit, |least, sight| least.min(sight.commit))) {
+                None if *is_new && was_there => format!("it has stored key {key}, and it was there already"),
                 None => format!("key {key} is stored, and it could not be seen"),
                 Some(commit) if commit > view.history.durable_commits => {
                     format!("key {key} is durable, and no sync has covered its commit")
                 }
-                Some(_) => match (is_new, view.history.sights_since(*key, *since).any(|sight| is_own(&sight))) {
-                    (true, false) => format!("it has stored key {key}, and it was there already"),
-                    (false, true) => format!("key {key} was there already, and it has stored that itself"),
-                    _ => return None,
-                },
+                Some(_) if !is_new && has_own => format!("key {key} was there already, and it has stored that itself"),
+                Some(_) => return None,
             }
         }
         Answer::Closed if view.history.durable_commits < view.history.commits => {
@@ -96,7 +99,9 @@ fn check(view: &View<'_>) -> Option<Finding> {
             return None;
         }
         Answer::Failed(Cause::Other, _) if view.history.errors.all > before.all => return None,
-        Answer::Failed(Cause::Catalog | Cause::Fence, _) if view.history.errors.catalog > 0 => return None,
+        Answer::Failed(Cause::Catalog, _) if view.history.errors.all > before.all => return None,
+        Answer::Failed(Cause::Catalog, _) if has_ended => return None,
+        Answer::Failed(Cause::Fence, _) if view.history.errors.catalog > 0 || has_ended => return None,
         Answer::Failed(_, error) => format!("it failed, and no fault since its call explains that: {error}"),
         _ => return None,
     };
@@ -106,7 +111,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::scene::{ring_to, save};
+    use super::super::scene::{SEGMENT_BYTES, ring_to, save};
     use super::*;
     use crate::history::{Begun, Errors};
 
@@ -131,6 +136,22 @@ mod tests {
     }
 
     #[test]
+    fn only_the_evictor_may_fence_after_a_read_that_failed() {
+        let accepts = |cause, errors| {
+            let change = |scene: &mut Scene| {
+                scene.history.begun.insert(ACTOR, Begun { errors, ..Begun::default() });
+                scene.history.errors = errors;
+                scene.answer = (ACTOR, Answer::Failed(cause, "no".to_string()));
+            };
+            Scene::with(change).ask(&ORACLE).is_none()
+        };
+        let read = Errors { all: 1, ..Errors::default() };
+        assert!(!accepts(Cause::Fence, read) && !accepts(Cause::Catalog, read));
+        let evictor = Errors { evictor: 1, ..read };
+        assert!(accepts(Cause::Fence, evictor) && accepts(Cause::Catalog, evictor), "a close tells what ended it");
+    }
+
+    #[test]
     fn who_says_that_it_has_stored_it_has() {
         // key 1 has been there since step 3, by the set-up; the actor begins in step 4
         let accepts = |is_new, stores: bool| {
@@ -151,14 +172,14 @@ mod tests {
     fn each_answer_is_held_against_the_ring() {
         // segments 1 to 3 are in the ring, 3 is active
         let accepts = |answer| Scene::with(|scene| scene.answer = (ACTOR, answer)).ask(&ORACLE).is_none();
-        // each counts 1 byte
-        let relieved = |target_bytes, victims: &[u128]| {
+        let relieved = |segments, victims: &[u128]| {
             let change = |scene: &mut Scene| {
                 let mut ring = ring_to(3 + victims.len() as u128);
                 scene.history.save(save(3, 2, ring.clone()));
                 victims.iter().for_each(|number| _ = ring.doom(segment(*number)));
                 scene.history.save(save(4, 3, ring));
                 let victims = victims.iter().map(|number| segment(*number)).collect();
+                let target_bytes = segments * SEGMENT_BYTES;
                 scene.answer = (ACTOR, Answer::Relieved { target_bytes, victims });
             };
             Scene::with(change).ask(&ORACLE).is_none()

@@ -6,7 +6,8 @@
 //! called for it. Where none of the doomed could be unlinked they are tried again after a pause, but for a close.
 //! After a commit that failed there is no other, until the process has begun anew; nor after a sync of the catalog
 //! that failed, from when the engine knows on: at once where a task syncs by itself, or with the first caller who is
-//! told. Does not verify that something is tried again; no-orphan, progress and honest do.
+//! told. An unlink of a doomed segment that fails is told in the same step. Does not verify that something is
+//! tried again; no-orphan, progress and honest do.
 
 use super::scene::Scene;
 use super::{Finding, Oracle, View, When};
@@ -32,6 +33,11 @@ fn check(view: &View<'_>) -> Option<Finding> {
     if let Some((what, told, reasons)) = retries.into_iter().find(|(_, told, reasons)| told > reasons) {
         let sentence = format!("the engine tells of {told} {what} that it tries again, and has reasons for {reasons}");
         return found(format!("{what}: tried again"), sentence);
+    }
+    if history.dooms_failed > history.unlinks_reported {
+        let (failed, told) = (history.dooms_failed, history.unlinks_reported);
+        let sentence = format!("{failed} unlinks of doomed segments have failed, and the engine tells of {told}");
+        return found("unlinks: not told".to_string(), sentence);
     }
     if history.passes_at_once > 0 {
         let sentence = "the evictor tries again what it could not unlink, without a pause".to_string();
@@ -69,6 +75,7 @@ mod tests {
         assert_eq!(passes_at_once(ACTOR, 6, false), 0, "it has waited");
         assert_eq!(passes_at_once(GONE, 5, false), 0, "that was another");
         assert_eq!(passes_at_once(ACTOR, 5, true), 0, "nobody is to wait for a close");
+        assert!(asked(|history| history.dooms_failed = 1).is_some(), "nobody was told");
         assert!(asked(|history| history.passes_at_once = 1).is_some());
         assert!(asked(|history| history.commits_after_a_failed = 1).is_some());
     }

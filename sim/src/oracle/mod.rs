@@ -4,6 +4,7 @@
 pub mod acked_survives;
 pub mod active_advances;
 pub mod active_is_never_evicted;
+pub mod bounds;
 pub mod bytes_match;
 pub mod capacity;
 pub mod copies_fit;
@@ -34,6 +35,7 @@ use crate::locks::LockFacts;
 use crate::site::{TaskId, kind};
 use scene::Scene;
 use segment_engine::SegmentId;
+use segment_engine::capacity::Usage;
 use segment_engine::ring::Doomed;
 use segment_engine::ring_state::RingRecord;
 use segment_engine::usage::Owners;
@@ -66,6 +68,8 @@ pub struct View<'a> {
     pub published: Option<&'a RingRecord>,
     /// [`When::Drained`], and [`When::Step`] after a rotation: whose the bytes of each segment are, as the engine counts them.
     pub owners: Option<&'a [(SegmentId, Owners)]>,
+    /// [`When::Drained`]: what the ring accounts for, as the engine tells.
+    pub usage: Option<&'a Usage>,
     /// What is wrong with the locks.
     pub locks: LockFacts,
     /// Who holds the state lock.
@@ -120,7 +124,7 @@ pub struct Oracle {
 }
 
 /// All oracles, in the order in which they are asked at the same moment: causes before consequences.
-pub const ORACLES: [Oracle; 30] = [
+pub const ORACLES: [Oracle; 31] = [
     save_chain::ORACLE,
     active_is_never_evicted::ORACLE,
     no_resurrection::ORACLE,
@@ -143,6 +147,7 @@ pub const ORACLES: [Oracle; 30] = [
     recover_converges::ORACLE,
     legal_repairs::ORACLE,
     legal_retries::ORACLE,
+    bounds::ORACLE,
     progress::ORACLE,
     no_lost_push::ORACLE,
     reads_linearize::ORACLE,

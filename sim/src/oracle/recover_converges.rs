@@ -2,7 +2,7 @@
 //!
 //! Asked when an open is answered. The members that had a file are in the ring, in their order, and no others, but for one
 //! new segment where there was none; each file is a member's or a doomed segment's; nothing is doomed any more, unless an
-//! unlink has failed; a row of a member that had its bytes is there as it was. That the others are gone is for no-dangling and
+//! unlink has failed; what it has unlinked stays away; a row of a member that had its bytes is there as it was. That the others are gone is for no-dangling and
 //! index-agrees, which are asked in the same step. Legal before the answer: anything that a crash may leave.
 
 use super::scene::{ACTOR, Scene, segment};
@@ -42,6 +42,10 @@ fn check(view: &View<'_>) -> Option<Finding> {
         format!("left segment {} doomed, and no unlink has failed", number(doomed.segment))
     } else if let Some(stray) = history.files.iter().find(|file| !members.contains(file) && !is_doomed(saved, *file)) {
         format!("left the file of segment {}, which is in no list", number(stray))
+    } else if let Some(back) =
+        history.files.may_come_back().find(|file| image.doomed.contains(file) || image.strays.contains(file))
+    {
+        format!("unlinked segment {}, and a power loss would bring it back", number(back))
     } else if let Some((key, _)) = image
         .sound
         .iter()

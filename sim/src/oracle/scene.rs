@@ -4,6 +4,7 @@ use super::{Finding, Oracle, Tasks, View, When};
 use crate::history::{Answer, Change, History, Save};
 use crate::locks::LockFacts;
 use crate::site::TaskId;
+use segment_engine::capacity::Usage;
 use segment_engine::manifest::Manifest;
 use segment_engine::ring_state::RingRecord;
 use segment_engine::usage::Owners;
@@ -30,6 +31,8 @@ pub struct Scene {
     pub published: RingRecord,
     /// Whose the bytes of each segment are, as the engine counts them.
     pub owners: Vec<(SegmentId, Owners)>,
+    /// What the ring accounts for, as the engine tells.
+    pub usage: Option<Usage>,
     /// What is wrong with the locks.
     pub locks: LockFacts,
     /// Who holds the state lock.
@@ -41,6 +44,9 @@ pub struct Scene {
     /// Artifacts that are queued to be copied.
     pub refreshes_waiting: usize,
 }
+
+/// What each segment of [`ring_to`] may hold.
+pub const SEGMENT_BYTES: u64 = 10;
 
 /// The segment of this number.
 pub fn segment(number: u128) -> SegmentId {
@@ -56,7 +62,7 @@ pub fn ring(change: impl FnOnce(&mut Ring)) -> Ring {
 
 /// A ring with the segments from 1 to `last` pushed.
 pub fn ring_to(last: u128) -> Ring {
-    ring(|ring| (1..=last).for_each(|number| ring.push(segment(number), 1)))
+    ring(|ring| (1..=last).for_each(|number| ring.push(segment(number), SEGMENT_BYTES)))
 }
 
 /// A save in step 5 by the actor.
@@ -91,6 +97,7 @@ impl Scene {
             history,
             saving: save(3, 2, ring_to(4)),
             answer: (ACTOR, Answer::Read { key: 1, content: Some(checksum), since: 4 }),
+            usage: None,
             locks: LockFacts::default(),
             state_holder: None,
             steps: 5,
@@ -114,6 +121,7 @@ impl Scene {
             answer: (oracle.when == When::Answer).then_some((self.answer.0, &self.answer.1)),
             published: self.history.saved().filter(|saved| **saved != self.published).map(|_| &self.published),
             owners: Some(&self.owners),
+            usage: self.usage.as_ref(),
             locks: self.locks,
             state_holder: self.state_holder,
             tasks: self,

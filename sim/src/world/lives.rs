@@ -91,10 +91,11 @@ impl Stage {
     fn drained(&self) {
         let engine = self.engine.borrow_mut().clone();
         let owners = engine.as_ref().map(|engine| engine.owners());
+        let usage = engine.as_ref().map(|engine| engine.usage());
         let waiting = engine.as_ref().map_or(0, |engine| engine.refreshes_waiting());
         drop(engine);
         let ring = self.ring.borrow_mut().as_ref().map(|ring| ring.snapshot());
-        self.env.parts.conductor.look(|pulse| self.watch.drained(pulse, ring, owners, waiting));
+        self.env.parts.conductor.look(|pulse| self.watch.drained(pulse, ring, owners, usage, waiting));
     }
 
     /// The process is gone: disk and catalog keep what survives that, and the oracles look at it.
@@ -111,7 +112,10 @@ impl Stage {
             }
         }
         self.watch.set_limits(limits.ring);
-        self.watch.history().borrow_mut().doomed_bytes_max = limits.doomed_bytes_max;
+        {
+            let mut history = self.watch.history().borrow_mut();
+            (history.doomed_bytes_max, history.batch_rows) = (limits.doomed_bytes_max, limits.batch_rows as u64);
+        }
         let survived = parts.catalog.crash(kind, decisions.draw(Question::Outlive, life as u64))?;
         if let Some(Ok(record)) = &survived.saved {
             let mut history = self.watch.history().borrow_mut();

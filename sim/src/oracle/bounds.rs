@@ -1,0 +1,39 @@
+//! bounds: what the engine does again and again has an end, and what it does at once a size.
+//!
+//! Asked after each step. A put begins again less often than the engine tries it at most; a commit of the evictor deletes
+//! no more entries of the index than its limits say. Legal meanwhile: nothing. Does not verify the bounds on waiting for
+//! the evictor; honest does.
+
+use super::scene::Scene;
+use super::{Finding, Oracle, View, When};
+use segment_engine::limits::PUT_ATTEMPTS_MAX;
+
+/// The oracle.
+pub const ORACLE: Oracle = Oracle {
+    name: "bounds",
+    claim: "a put begins again only so often, and an eviction deletes only so many rows at once",
+    when: When::Step,
+    check,
+    bad_scene: || Scene::with(|scene| scene.history.retries_most = u64::from(PUT_ATTEMPTS_MAX)),
+};
+
+fn check(view: &View<'_>) -> Option<Finding> {
+    let (retries, rows, rows_max) = (view.history.retries_most, view.history.rows_most, view.history.batch_rows);
+    if retries >= u64::from(PUT_ATTEMPTS_MAX) {
+        let sentence = format!("a put began again {retries} times, and is tried {PUT_ATTEMPTS_MAX} times at most");
+        return Some(Finding { race: "put: tried for ever".to_string(), sentence });
+    }
+    let sentence = || format!("the evictor deleted {rows} entries in one commit, and {rows_max} are the most");
+    (rows > rows_max).then(|| Finding { race: "evictor: too much at once".to_string(), sentence: sentence() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_as_large_as_the_limits_say_at_most() {
+        let asked = |rows| Scene::with(|scene| (scene.history.rows_most, scene.history.batch_rows) = (rows, 2));
+        assert!(asked(2).ask(&ORACLE).is_none() && asked(3).ask(&ORACLE).is_some());
+    }
+}
