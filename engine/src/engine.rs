@@ -25,6 +25,9 @@ const FORMAT_KEY: &[u8] = b"format";
 const FORMAT: u8 = 1;
 
 /// An open engine. Dropping it stops the evictor after its current pass; what is doomed stays on the saved list.
+///
+/// A call that was begun is polled to its end or dropped. One that is kept and not polled, as by a `select!` on `&mut call` or a
+/// stream of calls whose consumer awaits another one, may hold a lock that everybody waits for: spawn it instead.
 pub struct Engine<E: Env> {
     pub(crate) shared: Arc<Shared<E>>,
     pub(crate) wake: Wake,
@@ -115,7 +118,8 @@ impl<E: Env> Engine<E> {
         self.shared.books.usage()
     }
 
-    /// What the open has mended. After an engine that was closed: nothing, failed unlinks apart.
+    /// What the open has mended. After an engine that was closed: nothing, failed unlinks apart, and files that a power loss
+    /// has brought back.
     pub fn repairs(&self) -> &[Repair] {
         &self.repairs
     }

@@ -83,6 +83,14 @@ pub enum Error {
         /// The longest.
         max: usize,
     },
+    /// A longer artifact than any may be.
+    #[error("an artifact of {length} bytes; one has {max} at most")]
+    ArtifactLength {
+        /// What it was said to have.
+        length: u64,
+        /// The most.
+        max: u64,
+    },
     /// The body of a put broke off, or is not as long as was said.
     #[error("the body of {key} was to have {expected} bytes: {source}", key = key.escape_ascii())]
     Body {

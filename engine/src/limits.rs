@@ -10,8 +10,11 @@ pub const CATALOG_SHARE_DIVISOR: u64 = 16;
 /// What a segment may grow to where nobody has a reason for another size.
 pub const SEGMENT_BYTES: u64 = 512 << 20;
 
-/// No segment is larger, but one of an artifact that is: the sum of all sizes does not overflow.
+/// No segment is larger: the sum of all sizes does not overflow.
 pub const SEGMENT_BYTES_MAX: u64 = 1 << 40;
+
+/// No artifact is larger: the sum of all sizes does not overflow.
+pub const ARTIFACT_BYTES_MAX: u64 = SEGMENT_BYTES_MAX;
 
 /// The longest key of an artifact.
 pub const KEY_BYTES_MAX: usize = 1024;

@@ -370,7 +370,9 @@ mod tests {
     #[test]
     fn a_sync_is_put_off_only_while_much_is_being_written() {
         let open = Open::new(tempfile::tempfile().unwrap());
-        open.write(&[7; 1000], 0).unwrap();
+        let taken = AtomicU64::new(0);
+        open.write(&[7; 1000], 0, &taken).unwrap();
+        assert_eq!(taken.into_inner(), 1000);
         assert_eq!(open.writing.load(Ordering::Relaxed), 0, "what is written is not being written");
         assert!(!is_put_off(0) && !is_put_off(64 * (64 << 10)), "many small artifacts wait for nothing");
         assert!(is_put_off(16 << 20));

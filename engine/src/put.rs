@@ -10,7 +10,7 @@ use crate::catalog::{Catalog, Commit, Table};
 use crate::engine::{Engine, Shared};
 use crate::env::Env;
 use crate::error::{Error, Result};
-use crate::limits::PUT_ATTEMPTS_MAX;
+use crate::limits::{ARTIFACT_BYTES_MAX, PUT_ATTEMPTS_MAX};
 use crate::lock::{Held, LockPoints};
 use crate::manifest::{Manifest, check_key, decode_row, replacement};
 use crate::point::Point;
@@ -100,12 +100,16 @@ impl<E: Env> Engine<E> {
         Err(Error::Evicted { key: key.to_vec() })
     }
 
-    /// Stores the `length` bytes of `body` under `key`, holding no more than a piece of them in memory.
+    /// Stores the `length` bytes of `body` under `key`, holding no more than a piece of them in memory. Room for all of them is
+    /// made before the first is asked for: who takes `length` from a client bounds it.
     ///
     /// # Errors
-    /// Those of [`Engine::put`], and [`Error::Body`].
+    /// Those of [`Engine::put`], [`Error::ArtifactLength`] and [`Error::Body`].
     pub async fn put_stream(&self, key: &[u8], length: u64, mut body: impl Body) -> Result<Put> {
         check_key(key)?;
+        if length > ARTIFACT_BYTES_MAX {
+            return Err(Error::ArtifactLength { length, max: ARTIFACT_BYTES_MAX });
+        }
         for attempt in 1.. {
             let mut range = loop {
                 match self.shared.reserve(length).await? {

@@ -379,6 +379,7 @@ impl SimCatalog {
                 let is_evictor = self.is_by("evictor");
                 let errors = &mut self.watch.history().borrow_mut().errors;
                 errors.all += 1;
+                errors.reads += 1;
                 errors.evictor += u64::from(is_evictor);
                 Err(failed("read"))
             }

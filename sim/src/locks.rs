@@ -93,7 +93,12 @@ impl Locks {
         if point.never_under != 0
             && self.held_at.is_none()
             && let Some((_, held)) =
-                self.held.iter().find(|(holder, held)| *holder == task && point.never_under >> held & 1 == 1)
+                // who wanted a lock and goes on has it, though it has not said so yet
+                self
+                    .held
+                    .iter()
+                    .chain(&self.wanted)
+                    .find(|(holder, held)| *holder == task && point.never_under >> held & 1 == 1)
         {
             self.held_at = Some((task, self.kind(*held).name, name));
             self.changes += 1;

@@ -222,6 +222,17 @@ async fn a_body_that_breaks_off_or_has_another_length_stores_nothing() {
 }
 
 #[tokio::test]
+async fn a_stream_that_is_said_to_be_longer_than_any_artifact_is_refused_before_anything_is_evicted() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path()).await;
+    let before = engine.usage();
+    let body = || Pieces { left: artifact(10), breaks_off_at: 0 };
+    assert!(matches!(engine.put_stream(b"a", u64::MAX, body()).await, Err(Error::ArtifactLength { .. })));
+    assert_eq!(engine.usage(), before);
+    engine.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_key_has_1_to_1024_bytes() {
     let directory = tempfile::tempdir().unwrap();
     let engine = open(directory.path()).await;

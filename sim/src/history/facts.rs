@@ -243,7 +243,9 @@ pub struct Errors {
     pub full: u64,
     /// Commits and syncs of the catalog: what is saved is unknown.
     pub catalog: u64,
-    /// Reads of the catalog by the evictor: it ends, and with it all writing.
+    /// Reads of the catalog.
+    pub reads: u64,
+    /// Of these, the evictor's: it ends, and with it all writing.
     pub evictor: u64,
 }
 

@@ -114,7 +114,12 @@ mod tests {
     #[test]
     fn the_usage_that_the_engine_tells_is_counted_again() {
         let asked = |change: fn(&mut Usage)| {
-            let usage = |scene: &mut Scene| change(scene.usage.get_or_insert(Usage::default()));
+            let usage = |scene: &mut Scene| {
+                let mut usage = recount(&scene.published.ring, &scene.owners);
+                assert_eq!((usage.ring_bytes, usage.owners.live), (30, 8));
+                change(&mut usage);
+                scene.usage = Some(usage);
+            };
             Scene::with(usage).ask(&ORACLE)
         };
         assert!(asked(|_| {}).is_none());

@@ -99,9 +99,10 @@ fn check(view: &View<'_>) -> Option<Finding> {
             return None;
         }
         Answer::Failed(Cause::Other, _) if view.history.errors.all > before.all => return None,
-        Answer::Failed(Cause::Catalog, _) if view.history.errors.all > before.all => return None,
-        Answer::Failed(Cause::Catalog, _) if has_ended => return None,
-        Answer::Failed(Cause::Fence, _) if view.history.errors.catalog > 0 || has_ended => return None,
+        Answer::Failed(Cause::Catalog, _) if view.history.errors.reads > before.reads => return None,
+        Answer::Failed(Cause::Catalog | Cause::Fence, _) if view.history.errors.catalog > 0 || has_ended => {
+            return None;
+        }
         Answer::Failed(_, error) => format!("it failed, and no fault since its call explains that: {error}"),
         _ => return None,
     };
@@ -145,7 +146,7 @@ mod tests {
             };
             Scene::with(change).ask(&ORACLE).is_none()
         };
-        let read = Errors { all: 1, ..Errors::default() };
+        let read = Errors { all: 1, reads: 1, ..Errors::default() };
         assert!(!accepts(Cause::Fence, read) && !accepts(Cause::Catalog, read));
         let evictor = Errors { evictor: 1, ..read };
         assert!(accepts(Cause::Fence, evictor) && accepts(Cause::Catalog, evictor), "a close tells what ended it");
