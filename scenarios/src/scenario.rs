@@ -161,7 +161,7 @@ pub const SCENARIOS: [Scenario; 17] = [
         fills: true,
         must_happen: &["joined", "departed", "holds", "slow unlinks", "failed unlinks", "full disk", "cancels"],
         windows: &["clone-to-save", "write-locked"],
-        landings: &["append-to-commit", "row-to-commit"],
+        landings: &["append-to-commit", "row-to-commit", "left-to-push"],
         generate: generate::full_disk,
         ..BASE
     },
