@@ -181,8 +181,10 @@ impl Books {
             return;
         };
         let bytes = book.disk_bytes();
-        book.is_gone.store(true, Ordering::Relaxed);
+        // in this order: who looks in between takes the bytes for freed and for doomed, so that too little is evicted, not
+        // too much
         self.changed.freed.fetch_add(bytes, Ordering::Relaxed);
+        book.is_gone.store(true, Ordering::Release);
     }
 
     /// What has become of bytes since the open, up to now.
@@ -194,9 +196,11 @@ impl Books {
         }
     }
 
-    /// Bytes that are reserved, and for which the disk has yet to find room.
+    /// Bytes that are reserved, and for which the disk has yet to find room. Those of a file that is gone need none.
     pub(crate) fn unwritten(&self) -> u64 {
-        lock(&self.books).values().map(|book| book.unwritten.load(Ordering::Relaxed)).sum()
+        let books = lock(&self.books);
+        let there = books.values().filter(|book| !book.is_gone.load(Ordering::Acquire));
+        there.map(|book| book.unwritten.load(Ordering::Relaxed)).sum()
     }
 
     /// The book of a segment.
@@ -227,7 +231,7 @@ impl Book {
     /// What it takes of the disk, or will when what is under way is written. Of a segment that an engine before this one has
     /// made: what its file is long, holes and all.
     fn disk_bytes(&self) -> u64 {
-        if self.is_gone.load(Ordering::Relaxed) {
+        if self.is_gone.load(Ordering::Acquire) {
             return 0;
         }
         let sum = lock(&self.owners).sum();
@@ -296,9 +300,11 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         // what is not written will not be, but for an operation that outlives its caller
-        self.book.holes.fetch_add(self.unwritten - self.submitted, Ordering::Relaxed);
-        self.book.changed.given_up.fetch_add(self.unwritten, Ordering::Relaxed);
-        self.wrote(self.unwritten);
+        let unwritten = self.unwritten;
+        self.book.holes.fetch_add(unwritten - self.submitted, Ordering::Relaxed);
+        self.wrote(unwritten);
+        // last: who looks in between takes it for neither needed nor given up, and finds it given up after his look
+        self.book.changed.given_up.fetch_add(unwritten, Ordering::Relaxed);
         lock(&self.book.owners).move_bytes(self.length, Owner::UnderWay, self.fate);
     }
 }
@@ -340,8 +346,12 @@ mod tests {
         dropped.submitted = 2;
         drop((broken_off, dropped));
         assert_eq!((books.disk_bytes()[&SEGMENT], books.usage()[0].1.abandoned), (3 + 2, 12));
+        let under_way = reserve(2);
+        assert_eq!(books.unwritten(), 2);
         books.free(SEGMENT);
-        assert_eq!(books.counts(), Counts { reserved: 12, given_up: 9, freed: 5 });
+        assert_eq!(books.unwritten(), 0, "it has no file to write to");
+        drop(under_way);
+        assert_eq!(books.counts(), Counts { reserved: 14, given_up: 11, freed: 5 + 2 });
     }
 
     #[test]

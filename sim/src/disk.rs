@@ -189,7 +189,7 @@ impl Disk for SimDisk {
                 history.write_over(segment, offset, length);
                 history.written_late += if is_late { length } else { 0 };
             }
-            history.refused_late += if is_late { whole - length } else { 0 };
+            *history.refused_late.entry(segment).or_default() += if is_late { whole - length } else { 0 };
             history.put_wrote(writer, refusal.is_none().then_some(length));
             let Some(source) = refusal else {
                 history.interference.add(Kind::CutWrite, u64::from(0 < length && length < whole));

@@ -122,8 +122,8 @@ pub struct History {
     pub written_late: u64,
     /// Bytes that each task has handed in to be written, while that has not landed.
     pub writing: BTreeMap<TaskId, u64>,
-    /// What the disk did not take of writes whose writer was dropped: nobody has heard of that.
-    pub refused_late: u64,
+    /// What the disk did not take of writes whose writer was dropped, by segment: nobody has heard of that.
+    pub refused_late: BTreeMap<SegmentId, u64>,
     /// Files that went by an unlink that said it had failed, and the room that they took, until another one succeeds.
     pub gone_unheard: BTreeMap<SegmentId, u64>,
     /// The room of those for which one has.

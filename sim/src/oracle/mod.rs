@@ -212,9 +212,13 @@ impl View<'_> {
         });
         let dropped = history.writing.iter().filter(|(task, _)| !self.tasks.is_alive(**task)).map(|(_, bytes)| bytes);
         let gone = history.gone_unheard.values();
-        let hole = |segment: &SegmentId| files.bytes(*segment).map_or(0, Vec::len) as u64 - files.used(*segment);
+        let hole = |segment: &SegmentId| {
+            (files.bytes(*segment).map_or(0, Vec::len) as u64).saturating_sub(files.used(*segment))
+        };
         let holes = history.image.members.iter().map(hole).sum::<u64>();
-        history.free_bytes() + since + history.refused_late + dropped.chain(gone).sum::<u64>() + holes
+        let refused = history.refused_late.iter().filter(|(segment, _)| files.contains(**segment));
+        let refused = refused.map(|(_, bytes)| bytes).sum::<u64>();
+        history.free_bytes() + since + refused + dropped.chain(gone).sum::<u64>() + holes
     }
 
     /// Bytes of the longest artifact.
