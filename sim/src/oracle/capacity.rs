@@ -2,11 +2,12 @@
 //!
 //! Asked when drained. The live bytes of a segment are those of the rows that name it; nothing is under way; the owners
 //! add up to what was reserved, which is the length of the file, but for abandoned bytes at its end that were never
-//! written, and are no more than the segment counts as. What is gone is not counted. The usage is what a recount gives. Legal meanwhile: counts that are behind. Legal when a commit or a sync of the catalog has failed: what became of
-//! its bytes is unknown until the next open. Does not verify who, among those that are not live, owns what.
+//! written, and are no more than the segment counts as. What is gone is not counted. The usage is what a recount gives.
+//! Legal meanwhile: counts that are behind. Legal when a commit or a sync of the catalog has failed: what became of its
+//! bytes is unknown until the next open. Does not verify who, among those that are not live, owns what.
 //!
-//! At each save of a rotation it is asked what was doomed when that looked. Legal: what is doomed between its look and its
-//! push.
+//! At each save of a rotation it is asked what was doomed when that looked. Legal: what is doomed between its look and
+//! its push.
 
 use super::scene::{ACTOR, Scene, save, segment};
 use super::{Finding, Oracle, View, When, number};

@@ -6,7 +6,6 @@
 
 use super::scene::{Scene, segment};
 use super::{Finding, Oracle, View, When, number};
-use crate::history::is_doomed;
 use segment_engine::SegmentId;
 
 /// The oracle.
@@ -30,10 +29,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
         let sentence = format!("segment {} is doomed and nobody unlinks it", number(doomed.segment));
         return Some(Finding { race: "evictor: doomed for ever".to_string(), sentence });
     }
-    // what is doomed when the evictor has ended stays for the next open
-    let is_left = |file: SegmentId| history.errors.evictor > 0 && is_doomed(saved, file);
-    let is_orphan =
-        |file: &SegmentId| !is_left(*file) && saved.ring.generation_of(*file).is_none() && !history.may_be_stray(*file);
+    let is_orphan = |file: &SegmentId| saved.ring.generation_of(*file).is_none() && !history.may_be_stray(*file);
     let orphan = history.files.iter().find(is_orphan)?;
     let owner = view.history.answerable.get(&orphan).copied();
     let sentence = format!(

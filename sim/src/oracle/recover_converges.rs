@@ -1,9 +1,10 @@
 //! recover-converges: an open leaves nothing to mend, and takes nothing away that was sound.
 //!
-//! Asked when an open is answered. The members that had a file are in the ring, in their order, and no others, but for one
-//! new segment where there was none; each file is a member's or a doomed segment's; nothing is doomed any more, unless an
-//! unlink has failed; what it has unlinked stays away; a row of a member that had its bytes is there as it was. That the others are gone is for no-dangling and
-//! index-agrees, which are asked in the same step. Legal before the answer: anything that a crash may leave.
+//! Asked when an open is answered. The members that had a file are in the ring, in their order, and no others, but for
+//! one new segment where there was none; each file is a member's or a doomed segment's; nothing is doomed any more,
+//! unless an unlink has failed; what it has unlinked stays away; a row of a member that had its bytes is there as it
+//! was. That the others are gone is for no-dangling and index-agrees, which are asked in the same step. Legal before
+//! the answer: anything that a crash may leave.
 
 use super::scene::{ACTOR, Scene, segment};
 use super::{Finding, Oracle, View, When, number};

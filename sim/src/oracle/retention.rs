@@ -1,10 +1,11 @@
 //! retention: a segment goes only when it must, and the oldest goes first.
 //!
-//! Asked at each save. A push dooms only what its generations cannot hold; one that follows a segment whose first
-//! sync has failed takes the place of that, and dooms nothing else. A put dooms only when the disk has less room than
-//! all puts under way have yet to write, doomed bytes counted as freed, and no segment more than that takes; and nothing
-//! where all segments together would not be enough for it. Both take the oldest. An eviction by name dooms what it names and no more, a pressure pass the oldest; how many those
-//! are is honest's. Nobody else dooms anything: no open, no evictor, and no refresh, not by a push either.
+//! Asked at each save. A push dooms only what its generations cannot hold; one that follows a segment whose first sync
+//! has failed takes the place of that, and dooms nothing else. A put dooms only when the disk has less room than all
+//! puts under way have yet to write, doomed bytes counted as freed, and no segment more than that takes; and nothing
+//! where all segments together would not be enough for it. Both take the oldest. An eviction by name dooms what it
+//! names and no more, a pressure pass the oldest; how many those are is honest's. Nobody else dooms anything: no open,
+//! no evictor, and no refresh, not by a push either.
 
 use super::scene::{Scene, save, segment};
 use super::{Finding, Oracle, View, When, number};
