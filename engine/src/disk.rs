@@ -44,7 +44,7 @@ pub trait Disk: Send + Sync + 'static {
     /// Reads `length` bytes of the segment's file at `offset`.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) of the kind `NotFound` when there is no file, `UnexpectedEof` when it is shorter,
+    /// [`Error::Io`] of the kind `NotFound` when there is no file, `UnexpectedEof` when it is shorter,
     /// or what the disk says.
     fn read_at(&self, segment: SegmentId, offset: u64, length: usize) -> impl Future<Output = Result<Bytes>> + Send;
 
