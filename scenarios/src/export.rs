@@ -25,6 +25,7 @@ pub fn test(file: &PlanFile, name: &str) -> Option<String> {
             Action::Hold(Until::Steps(steps)) => format!("\n        .hold_for({site}, {steps})"),
             Action::Hold(Until::Idle) => format!("\n        .hold_until_idle({site})"),
             Action::Error(errno) => format!("\n        .fail({site}, {errno})"),
+            Action::Rot => format!("\n        .rot({site})"),
             Action::Cancel => format!("\n        .drop_caller({site})"),
             Action::CancelAfter(steps) => format!("\n        .drop_caller_after({site}, {steps})"),
             Action::CancelOnce(passed) => format!("\n        .drop_caller_once({site}, {})", literal(passed)),

@@ -224,6 +224,28 @@ pub(crate) fn lost_file(decisions: &Decisions) -> Workload {
     workload
 }
 
+/// Every key is stored in the oldest segments, and is read, put and evicted; readers have it copied.
+pub(crate) fn bit_rot(decisions: &Decisions) -> Workload {
+    let generations = generations(decisions);
+    let room: u32 = generations.iter().sum();
+    let keys = decisions.between("keys", 1, 3);
+    let mut callers: Vec<Vec<Operation>> = (0..3).map(|reader| reads(decisions, reader, 3, keys)).collect();
+    callers.extend((0..2).map(|putter| puts(decisions, putter, 2, keys, 64)));
+    if decisions.between("evicts", 0, 1) == 1 {
+        callers.push(vec![Operation::EvictPlace(decisions.between("place", 0, 5) as u32)]);
+    }
+    callers.push(vec![Operation::Rotate; decisions.between("rotations", 0, 2) as usize]);
+    Workload {
+        generations,
+        segments: room,
+        stored: (1..=keys).map(|key| (key as u8, before(key as u8), 1)).collect(),
+        limits: Small { doomed: decisions.between("doomed", 0, 2) as u32, ..small(decisions) },
+        callers,
+        lives: (1..=2).map(|life| after_a_crash(decisions, life, keys)).collect(),
+        ..Workload::default()
+    }
+}
+
 /// Each life may have smaller limits than the one before; only some have callers who put.
 pub(crate) fn restart_and_shrink(decisions: &Decisions) -> Workload {
     let mut workload = crash_anywhere(decisions);

@@ -30,6 +30,8 @@ pub struct Scenario {
     pub fills: bool,
     /// Whether any operation of disk or catalog may fail.
     pub breaks: bool,
+    /// Whether reads may find a bit flipped.
+    pub rots: bool,
     /// How the process may end.
     pub crashes: Option<Crashes>,
     /// What must happen in some seed of a sweep: interference, segments that joined or departed.
@@ -49,6 +51,7 @@ const BASE: Scenario = Scenario {
     cancels: false,
     fills: false,
     breaks: false,
+    rots: false,
     crashes: None,
     must_happen: &[],
     windows: &[],
@@ -67,7 +70,7 @@ const CRASHES: Crashes = Crashes {
 };
 
 /// Every scenario.
-pub const SCENARIOS: [Scenario; 17] = [
+pub const SCENARIOS: [Scenario; 18] = [
     Scenario {
         name: "concurrent-pushes",
         summary: "16 pushes straight on the ring state; every one survives",
@@ -272,6 +275,18 @@ pub const SCENARIOS: [Scenario; 17] = [
         ..BASE
     },
     Scenario {
+        name: "bit-rot",
+        summary: "reads find flipped bits; that is told, never answered and never copied, and what is put anew is whole",
+        cancels: true,
+        rots: true,
+        crashes: Some(Crashes { kinds: &[CrashKind::Kill, CrashKind::PowerLoss], at_most: 2, ..CRASHES }),
+        must_happen: &["joined", "departed", "holds", "cancels", "kills", "power losses", "rotten bits"],
+        windows: &["clone-to-save", "write-locked"],
+        landings: &["row-to-read"],
+        generate: generate::bit_rot,
+        ..BASE
+    },
+    Scenario {
         name: "restart-and-shrink",
         summary: "the engine is closed or killed, and opened again with smaller limits; it evicts nothing before somebody puts",
         crashes: Some(Crashes {
@@ -316,8 +331,8 @@ impl Scenario {
     }
 
     fn options(&self, strategy: Option<Strategy>) -> Options {
-        let Scenario { cancels, fills, breaks, crashes, .. } = *self;
-        Options { strategy, cancels, fills, breaks, crashes }
+        let Scenario { cancels, fills, breaks, rots, crashes, .. } = *self;
+        Options { strategy, cancels, fills, breaks, rots, crashes }
     }
 
     /// Makes the run of a plan.

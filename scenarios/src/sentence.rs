@@ -37,6 +37,7 @@ pub fn of(plan: &Plan<Workload>, story: &Story, record: &Record) -> String {
                 format!("{task}, {doing}, waits for {}", counted((*steps).into(), "step"))
             }
             Action::Error(errno) => format!("{task} fails {doing}: {}", error_words(*errno)),
+            Action::Rot => format!("{task}, {doing}, finds a bit flipped"),
             Action::Cancel => format!("the caller of {task} is dropped with it {doing}"),
             Action::CancelAfter(steps) => {
                 format!("the caller of {task} is dropped {} later", counted((*steps).into(), "step"))

@@ -38,6 +38,7 @@ pub fn tell(story: &Story, contents: &BTreeMap<u64, u16>) -> String {
             What::Passed => String::new(),
             What::Noted => "noted".to_string(),
             What::Landed => "landed".to_string(),
+            What::Rotten => "landed: a bit has flipped".to_string(),
             What::Failed(errno) => format!("failed: {}", std::io::Error::from_raw_os_error(*errno)),
             What::Cancelled => "its caller is dropped here".to_string(),
             What::Crashed => "the process ends here".to_string(),

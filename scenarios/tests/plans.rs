@@ -96,6 +96,7 @@ fn what_cannot_happen_at_its_site_makes_a_plan_void() {
     let scenario = Scenario::named("rotation-vs-eviction").unwrap();
     for (site, action, expected) in [
         ("evict#1@RingWanted", Action::Error(5), Verdict::Void),
+        ("evictor@DiskUnlink", Action::Rot, Verdict::Void),
         ("evictor@DiskUnlink", Action::Error(5), Verdict::Pass),
         ("evictor@DiskUnlink", Action::Cancel, Verdict::Void),
         ("evict#1@RingWanted", Action::Cancel, Verdict::Pass),

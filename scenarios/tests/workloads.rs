@@ -51,8 +51,10 @@ fn workload() -> impl Strategy<Value = Workload> {
 }
 
 fn plan(scenario: &Scenario, seed: u64, workload: Workload) -> Plan<Workload> {
-    let schedule =
-        strategy::schedule(seed, Options { strategy: None, cancels: true, fills: true, breaks: false, crashes: None });
+    let schedule = strategy::schedule(
+        seed,
+        Options { strategy: None, cancels: true, fills: true, breaks: false, rots: true, crashes: None },
+    );
     Plan { scenario: scenario.name.to_string(), schedule, workload }
 }
 

@@ -29,7 +29,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 const COMMITS_MAX: u64 = 20_000;
 
 /// What can happen to any operation of the catalog.
-const BREAKS: OperationTraits = OperationTraits { slow: false, fails: false, fills: false, breaks: true };
+const BREAKS: OperationTraits = OperationTraits { slow: false, fails: false, fills: false, breaks: true, rots: false };
 
 /// A database that outlives runs.
 pub struct Store {
@@ -292,16 +292,16 @@ impl Catalog for SimCatalog {
         let catalog = self.clone();
         // whoever syncs by himself knows in the same step; those who share a sync are told by the task that does it
         let is_shared = self.is_by("sync");
-        let effect = move |landing| {
+        let effect = move |landing: Landing| {
             let is_broken = catalog.written.borrow_mut().is_broken;
-            let covered = match landing {
-                Landing::Done | Landing::Cut(_) if !is_broken => covers,
-                Landing::Done | Landing::Cut(_) => {
+            let covered = match landing.failure() {
+                None if !is_broken => covers,
+                None => {
                     history.borrow_mut().is_fenced |= !is_shared;
                     return Err(catalog.refused("sync"));
                 }
                 // how far it got is unknown
-                Landing::Failed(failure) => below(failure.draw, covers + 1),
+                Some(failure) => below(failure.draw, covers + 1),
             };
             {
                 let mut history = history.borrow_mut();
@@ -373,17 +373,15 @@ fn log_bytes(batch: &Batch) -> u64 {
 impl SimCatalog {
     /// The error of a read that fails.
     fn read(&self) -> Result<()> {
-        match self.conductor.begin("CatalogRead", BREAKS).landing {
-            Landing::Done | Landing::Cut(_) => Ok(()),
-            Landing::Failed(_) => {
-                let is_evictor = self.is_by("evictor");
-                let errors = &mut self.watch.history().borrow_mut().errors;
-                errors.all += 1;
-                errors.reads += 1;
-                errors.evictor += u64::from(is_evictor);
-                Err(failed("read"))
-            }
+        if self.conductor.begin("CatalogRead", BREAKS).landing.failure().is_none() {
+            return Ok(());
         }
+        let is_evictor = self.is_by("evictor");
+        let errors = &mut self.watch.history().borrow_mut().errors;
+        errors.all += 1;
+        errors.reads += 1;
+        errors.evictor += u64::from(is_evictor);
+        Err(failed("read"))
     }
 
     /// The error of a commit that fails. It is not seen before the next life of the process, and perhaps then.

@@ -94,8 +94,20 @@ pub enum Landing {
     Done,
     /// A part of it takes effect, as this draw says: it ends with the process.
     Cut(u64),
+    /// It takes effect, and finds a bit flipped, as this draw says.
+    Rotten(u64),
     /// It fails.
     Failed(Failure),
+}
+
+impl Landing {
+    /// How it fails, if it does.
+    pub fn failure(self) -> Option<Failure> {
+        match self {
+            Landing::Failed(failure) => Some(failure),
+            Landing::Done | Landing::Cut(_) | Landing::Rotten(_) => None,
+        }
+    }
 }
 
 /// How an operation fails.
@@ -118,6 +130,8 @@ pub struct OperationTraits {
     pub fills: bool,
     /// The knob `broken` and error injections apply to it.
     pub breaks: bool,
+    /// It reads what may be rotten: the knob `rot` and its injections apply to it.
+    pub rots: bool,
 }
 
 /// An operation that takes effect at once, and how it comes out.
@@ -357,10 +371,8 @@ impl Conductor {
     pub fn changed(&self, begun: Begun, content: u64, look: impl FnOnce(Pulse<'_>)) {
         let mut state = self.state();
         if let Some(visit) = begun.visit {
-            let what = match begun.landing {
-                Landing::Done | Landing::Cut(_) => What::Changed(content),
-                Landing::Failed(Failure { errno, .. }) => What::Failed(errno),
-            };
+            let failed = begun.landing.failure().map(|failure| What::Failed(failure.errno));
+            let what = failed.unwrap_or(What::Changed(content));
             state.pass(&visit, what);
         }
         look(Pulse { state: &state });

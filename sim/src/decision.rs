@@ -44,6 +44,8 @@ pub enum Question {
     Outlive,
     /// Has it opened its file before it lands?
     Open,
+    /// Does it find a bit flipped?
+    Rot,
 }
 
 impl Decisions {

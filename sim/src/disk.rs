@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What can happen to any operation.
-const USUAL: OperationTraits = OperationTraits { slow: false, fails: false, fills: false, breaks: true };
+const USUAL: OperationTraits = OperationTraits { slow: false, fails: false, fills: false, breaks: true, rots: false };
 
 /// One unlink of this many that fail has happened all the same.
 const UNLINKED_ALL_THE_SAME: u64 = 4;
@@ -77,11 +77,11 @@ impl SimDisk {
             self.touch(point, segment);
         }
         let history = self.history.clone();
-        let effect = move |landing| {
+        let effect = move |landing: Landing| {
             let mut history = history.borrow_mut();
-            match landing {
-                Landing::Done | Landing::Cut(_) => effect(&mut history),
-                Landing::Failed(failure) => Err(refused(&mut history, verb, segment, failure)),
+            match landing.failure() {
+                None => effect(&mut history),
+                Some(failure) => Err(refused(&mut history, verb, segment, failure)),
             }
         };
         self.conductor.submit(point, USUAL, effect).await
@@ -102,7 +102,7 @@ impl SimDisk {
         let is_open = self.conductor.foresee(point, Question::Open).is_some_and(|draw| draw & 1 == 0);
         let history = self.history.clone();
         let open = if is_open { history.borrow_mut().files.open(segment) } else { None };
-        let effect = move |landing| {
+        let effect = move |landing: Landing| {
             let mut history = history.borrow_mut();
             let inode = history.files.find(segment, open);
             let done = effect(&mut history, inode, landing);
@@ -120,7 +120,7 @@ impl Disk for SimDisk {
         self.touch("DiskCreate", segment);
         self.goes_on();
         let (history, creator) = (self.history.clone(), self.conductor.current());
-        let effect = move |landing| {
+        let effect = move |landing: Landing| {
             let mut history = history.borrow_mut();
             if let Landing::Failed(failure) = landing
                 && failure.draw & 1 == 0
@@ -134,9 +134,9 @@ impl Disk for SimDisk {
             if !history.files.insert(segment) {
                 return Err(failed("create", Some(segment), io::ErrorKind::AlreadyExists.into()));
             }
-            match landing {
-                Landing::Done | Landing::Cut(_) => Ok(()),
-                Landing::Failed(failure) => Err(refused(&mut history, "create", Some(segment), failure)),
+            match landing.failure() {
+                None => Ok(()),
+                Some(failure) => Err(refused(&mut history, "create", Some(segment), failure)),
             }
         };
         self.conductor.submit("DiskCreate", USUAL, effect).await
@@ -145,7 +145,7 @@ impl Disk for SimDisk {
     async fn sync_directory(&self) -> Result<()> {
         let history = self.history.clone();
         let mark = history.borrow_mut().files.mark();
-        let effect = move |landing| {
+        let effect = move |landing: Landing| {
             let mut history = history.borrow_mut();
             let Landing::Failed(failure) = landing else {
                 history.files.sync_directory(mark);
@@ -179,7 +179,9 @@ impl Disk for SimDisk {
                     (below(draw, whole + 1).min(free), Some(io::Error::from_raw_os_error(errno)))
                 }
                 // a disk takes what it has room for, and refuses the rest
-                Landing::Done => (whole.min(free), (free < whole).then(|| io::ErrorKind::StorageFull.into())),
+                Landing::Done | Landing::Rotten(_) => {
+                    (whole.min(free), (free < whole).then(|| io::ErrorKind::StorageFull.into()))
+                }
                 Landing::Cut(draw) => (below(draw, whole + 1).min(free), None),
             };
             // nobody will find it there
@@ -210,17 +212,23 @@ impl Disk for SimDisk {
 
     async fn read_at(&self, segment: SegmentId, offset: u64, length: usize) -> Result<Bytes> {
         self.may_copy(segment, offset);
+        let task = self.conductor.current();
         let effect = move |history: &mut History, inode: Option<Inode>, landing| {
             if let Landing::Failed(failure) = landing {
                 return Err(refused(history, "read", Some(segment), failure));
             }
-            let Some(file) = inode.and_then(|inode| history.files.contents(inode)) else {
+            let Some(inode) = inode else {
                 history.reads_lost += 1;
                 return Err(failed("read", Some(segment), io::ErrorKind::NotFound.into()));
             };
+            if let Landing::Rotten(draw) = landing {
+                history.rot(segment, inode, offset, length as u64, draw);
+            }
+            history.rot_met.extend(task.filter(|_| history.is_rotten(segment, offset, length as u64)));
+            let file = history.files.contents(inode).expect("an open file is there");
             read(file, offset, length).map_err(|source| failed("read", Some(segment), source))
         };
-        self.on_file("DiskRead", USUAL, segment, effect).await
+        self.on_file("DiskRead", OperationTraits { rots: true, ..USUAL }, segment, effect).await
     }
 
     async fn len(&self, segment: SegmentId) -> Result<u64> {
@@ -276,13 +284,10 @@ impl Disk for SimDisk {
     async fn unlink(&self, segment: SegmentId) -> Result<()> {
         self.touch("DiskUnlink", segment);
         let (history, conductor, task) = (self.history.clone(), self.conductor.clone(), self.conductor.current());
-        let effect = move |landing| {
+        let effect = move |landing: Landing| {
             let mut history = history.borrow_mut();
             history.changes += 1;
-            let failed_with = match landing {
-                Landing::Done | Landing::Cut(_) => None,
-                Landing::Failed(failure) => Some(failure),
-            };
+            let failed_with = landing.failure();
             if failed_with.is_none_or(|failure| below(failure.draw, UNLINKED_ALL_THE_SAME) == 0) {
                 if failed_with.is_some() && history.files.contains(segment) {
                     let used = history.files.used(segment);

@@ -178,6 +178,16 @@ impl Files {
         }
     }
 
+    /// Flips a bit of this byte, if it is there; whether it is.
+    pub fn flip(&mut self, inode: Inode, at: usize, bit: u8) -> bool {
+        let Some(file) = self.inode_mut(inode) else {
+            return false;
+        };
+        // what no sync has covered is in memory alone, and a power loss takes the flip with it
+        let kept = file.durable.get_mut(at).filter(|kept| Some(&**kept) == file.bytes.get(at));
+        kept.into_iter().chain(file.bytes.get_mut(at)).map(|byte| *byte ^= 1 << bit).count() > 0
+    }
+
     /// Now. A sync that is asked for now covers everything before.
     pub fn mark(&self) -> Mark {
         Mark(self.now)
@@ -397,6 +407,18 @@ mod tests {
         files.write(SEGMENT, 1, b"b");
         files.sync(files.find(SEGMENT, None).unwrap(), asked);
         assert_eq!(left(&files), some(&[b"a", b"ab"]));
+    }
+
+    #[test]
+    fn a_bit_that_has_flipped_stays_so_unless_it_was_in_memory_alone() {
+        let mut files = files();
+        files.write(SEGMENT, 0, b"a");
+        sync(&mut files);
+        files.write(SEGMENT, 1, b"b");
+        let inode = files.find(SEGMENT, None).unwrap();
+        assert!(files.flip(inode, 0, 1) && files.flip(inode, 1, 0) && !files.flip(inode, 2, 0));
+        assert_eq!(files.bytes(SEGMENT), Some(&b"cc".to_vec()));
+        assert_eq!(left(&files), some(&[b"c", b"cb"]));
     }
 
     #[test]

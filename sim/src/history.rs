@@ -9,8 +9,9 @@ pub use facts::{
 };
 pub use image::Image;
 
-use crate::files::Files;
-use crate::interference::Interference;
+use crate::decision::below;
+use crate::files::{Files, Inode};
+use crate::interference::{Interference, Kind};
 use crate::lineage::Lineage;
 use crate::site::TaskId;
 use segment_engine::SegmentId;
@@ -115,6 +116,10 @@ pub struct History {
     pub image: Image,
     /// Segments whose files the plan has removed while nothing had them open.
     pub files_lost: BTreeSet<SegmentId>,
+    /// Bytes of segments in which a bit has flipped on the disk.
+    pub rotten: Vec<(SegmentId, u64)>,
+    /// Who has read such a byte since it began what it does.
+    pub rot_met: BTreeSet<TaskId>,
     /// For each key the commit that no crash may take back: of the last put that was answered, or of what was shown when
     /// the run or this life of the process began.
     pub acked: BTreeMap<Key, u64>,
@@ -261,6 +266,25 @@ impl History {
         let end = usize::try_from(manifest.offset + manifest.length).ok()?;
         let file = self.files.bytes(manifest.segment)?;
         if manifest.length == 0 { Some(&[]) } else { file.get(start..end) }
+    }
+
+    /// A bit of these `length` bytes flips on the disk, as `draw` says.
+    pub fn rot(&mut self, segment: SegmentId, inode: Inode, offset: u64, length: u64, draw: u64) {
+        let at = offset + below(draw, length.max(1));
+        if length > 0 && self.files.flip(inode, at as usize, (draw & 7) as u8) {
+            self.rotten.push((segment, at));
+            self.interference.add(Kind::RottenBit, 1);
+        }
+    }
+
+    /// Whether a bit of these bytes has flipped.
+    pub fn is_rotten(&self, segment: SegmentId, offset: u64, length: u64) -> bool {
+        self.rotten.iter().any(|(other, at)| *other == segment && (offset..offset + length).contains(at))
+    }
+
+    /// Whether a bit of what the manifest names has.
+    pub fn is_rotten_artifact(&self, manifest: &Manifest) -> bool {
+        self.is_rotten(manifest.segment, manifest.offset, manifest.length)
     }
 
     /// A caller is told something, after so many events.

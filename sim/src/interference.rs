@@ -47,11 +47,13 @@ pub enum Kind {
     LateCommit,
     /// A file that was removed while nothing had it open.
     LostFile,
+    /// A bit that has flipped on the disk.
+    RottenBit,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 21] = [
+    pub const ALL: [Kind; 22] = [
         Kind::Hold,
         Kind::SlowUnlink,
         Kind::FailedUnlink,
@@ -73,6 +75,7 @@ impl Kind {
         Kind::DroppedEntry,
         Kind::LateCommit,
         Kind::LostFile,
+        Kind::RottenBit,
     ];
 
     /// The name in reports.
@@ -99,6 +102,7 @@ impl Kind {
             Kind::DroppedEntry => "dropped entries",
             Kind::LateCommit => "late commits",
             Kind::LostFile => "lost files",
+            Kind::RottenBit => "rotten bits",
         }
     }
 }

@@ -65,6 +65,11 @@ impl Schedule {
         self.with(at, Action::Error(errno))
     }
 
+    /// A read finds a bit of what it reads flipped.
+    pub fn rot(self, at: &str) -> Schedule {
+        self.with(at, Action::Rot)
+    }
+
     /// A caller is dropped.
     pub fn drop_caller(self, at: &str) -> Schedule {
         self.with(at, Action::Cancel)
@@ -197,6 +202,9 @@ pub struct Knobs {
     /// Any operation of disk or catalog fails, in every life of the process but the last.
     #[serde(skip_serializing_if = "Ratio::is_never")]
     pub broken: Ratio,
+    /// A read finds a bit of what it reads flipped, as every later one does.
+    #[serde(skip_serializing_if = "Ratio::is_never")]
+    pub rot: Ratio,
     /// A caller is dropped at the site.
     #[serde(skip_serializing_if = "Ratio::is_never")]
     pub cancel: Ratio,
@@ -212,8 +220,8 @@ impl Knobs {
     }
 
     /// Each of them, by name.
-    pub fn named(&self) -> [(&'static str, Ratio); 8] {
-        let Knobs { hold, hold_opening, slow, fail, full, broken, cancel, change } = *self;
+    pub fn named(&self) -> [(&'static str, Ratio); 9] {
+        let Knobs { hold, hold_opening, slow, fail, full, broken, rot, cancel, change } = *self;
         [
             ("hold", hold),
             ("hold_opening", hold_opening),
@@ -221,6 +229,7 @@ impl Knobs {
             ("fail", fail),
             ("full", full),
             ("broken", broken),
+            ("rot", rot),
             ("cancel", cancel),
             ("change", change),
         ]
@@ -245,6 +254,8 @@ pub enum Action {
     Hold(Until),
     /// The operation fails with this error number.
     Error(i32),
+    /// The read finds a bit of what it reads flipped. It stays so on the disk; which one, the site draws.
+    Rot,
     /// The caller that is there is dropped. The operation that it had submitted lands later.
     Cancel,
     /// The caller that is there goes on, and is dropped so many steps later, wherever it is then: also where it is

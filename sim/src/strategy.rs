@@ -86,6 +86,8 @@ pub struct Options {
     pub fills: bool,
     /// Any operation may fail, in every life of the process but the last.
     pub breaks: bool,
+    /// Reads may find a bit flipped.
+    pub rots: bool,
     /// The process may end.
     pub crashes: Option<Crashes>,
 }
@@ -183,6 +185,11 @@ pub fn schedule(seed: u64, options: Options) -> Schedule {
         } else {
             Ratio::NEVER
         },
+        rot: if options.rots {
+            pick("rot", &[Ratio::NEVER, Ratio::new(5, 100), Ratio::new(20, 100), Ratio::new(1, 2)])
+        } else {
+            Ratio::NEVER
+        },
         cancel: if options.cancels {
             pick("cancel", &[Ratio::NEVER, Ratio::NEVER, Ratio::new(2, 100)])
         } else {
@@ -210,7 +217,8 @@ mod tests {
         own_sites: &[],
         later_sites: &[("open@A", 1)],
     };
-    const ALL: Options = Options { strategy: None, cancels: true, fills: true, breaks: true, crashes: Some(CRASHES) };
+    const ALL: Options =
+        Options { strategy: None, cancels: true, fills: true, breaks: true, rots: true, crashes: Some(CRASHES) };
 
     #[test]
     fn three_seeds_in_a_row_take_the_three_strategies_and_a_given_one_takes_all() {
@@ -243,12 +251,13 @@ mod tests {
     #[test]
     fn every_knob_is_off_in_some_seeds_and_on_in_others() {
         let schedules: Vec<Schedule> = (0..200).map(|seed| schedule(seed, ALL)).collect();
-        let knobs: [fn(&Knobs) -> Ratio; 7] = [
+        let knobs: [fn(&Knobs) -> Ratio; 8] = [
             |knobs| knobs.hold,
             |knobs| knobs.hold_opening,
             |knobs| knobs.slow,
             |knobs| knobs.fail,
             |knobs| knobs.full,
+            |knobs| knobs.rot,
             |knobs| knobs.cancel,
             |knobs| knobs.change,
         ];
@@ -256,7 +265,8 @@ mod tests {
             assert!(schedules.iter().any(|schedule| knob(&schedule.knobs).hits == 0));
             assert!(schedules.iter().any(|schedule| knob(&schedule.knobs).hits > 0));
         }
-        let without = Options { strategy: None, cancels: false, fills: false, breaks: false, crashes: None };
+        let without =
+            Options { strategy: None, cancels: false, fills: false, breaks: false, rots: false, crashes: None };
         assert!((0..200).all(|seed| schedule(seed, without).knobs.cancel == Ratio::NEVER));
         assert!((0..200).all(|seed| schedule(seed, without).crashes.is_empty()));
     }

@@ -33,6 +33,8 @@ pub enum What {
     Noted,
     /// A submitted operation took effect.
     Landed,
+    /// A read did, and found a bit flipped.
+    Rotten,
     /// A submitted operation failed with this error number.
     Failed(i32),
     /// The caller was dropped here.
@@ -89,6 +91,7 @@ impl Trace {
             What::Panicked => (6, 0),
             What::Changed(content) => (7, content),
             What::Crashed => (8, 0),
+            What::Rotten => (9, 0),
         };
         let mut event = [0; 16];
         event[..8].copy_from_slice(&key.to_le_bytes());

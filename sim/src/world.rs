@@ -366,6 +366,7 @@ impl Teller {
         let task = self.conductor.current();
         let mut history = self.watch.history().borrow_mut();
         let begun = Begun { errors: history.errors, rows_moved: history.rows_moved, ..Begun::default() };
+        history.rot_met.retain(|met| Some(*met) != task);
         history.begun.extend(task.map(|task| (task, begun)));
     }
 

@@ -159,6 +159,7 @@ pub(super) fn describe(plan: &Plan<Workload>) -> String {
         share("failed unlinks", knobs.fail),
         share("full disk", knobs.full),
         share("failing operations", knobs.broken),
+        share("rotten reads", knobs.rot),
         share("cancels", knobs.cancel),
         share("priority changes", knobs.change),
     ];
@@ -207,6 +208,7 @@ pub(super) fn describe(plan: &Plan<Workload>) -> String {
             Action::Hold(Until::Steps(steps)) => format!("held for {}", counted((*steps).into(), "step")),
             Action::Hold(Until::Idle) => "held until nothing else can run".to_string(),
             Action::Error(errno) => format!("fails: {}", std::io::Error::from_raw_os_error(*errno)),
+            Action::Rot => "finds a bit flipped".to_string(),
             Action::Cancel => "its caller is dropped".to_string(),
             Action::CancelAfter(steps) => format!("its caller is dropped {} later", counted((*steps).into(), "step")),
             Action::CancelOnce(site) => format!("its caller is dropped once {site} has passed"),

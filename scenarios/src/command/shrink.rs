@@ -197,7 +197,7 @@ pub(super) fn told(outcome: Outcome) -> Ran {
             hit: event.site.hit,
         },
         task: event.site.task,
-        waits: matches!(event.what, What::Passed | What::Landed | What::Failed(_)),
+        waits: matches!(event.what, What::Passed | What::Landed | What::Rotten | What::Failed(_)),
     });
     let order = order.collect();
     let fired = fired.into_iter().map(|injection| match injection.action {

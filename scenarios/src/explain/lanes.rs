@@ -221,7 +221,7 @@ fn happened(what: What) -> Happened {
         What::Passed => Happened::Passed,
         What::Noted => Happened::Noted,
         What::Landed => Happened::Landed,
-        What::Failed(_) => Happened::Failed,
+        What::Failed(_) | What::Rotten => Happened::Failed,
         What::Cancelled => Happened::Dropped,
         What::Crashed => Happened::Crashed,
         What::Finished => Happened::Finished,
@@ -236,6 +236,7 @@ fn says(story: &Story, event: &Event) -> String {
     match event.what {
         What::Passed | What::Noted => String::new(),
         What::Landed => segment,
+        What::Rotten => format!("{segment} has a bit flipped"),
         What::Failed(errno) => {
             format!("{segment}{}fails: {}", if segment.is_empty() { "" } else { " " }, error_words(errno))
         }

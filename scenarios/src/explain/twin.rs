@@ -103,6 +103,7 @@ fn injection_words(injection: &Injection) -> String {
         Action::Hold(Until::Steps(steps)) => format!("the hold of {site} for {}", counted((*steps).into(), "step")),
         Action::Hold(Until::Idle) => format!("the hold of {site} until nothing else can run"),
         Action::Error(errno) => format!("the error at {site}: {}", crate::sentence::error_words(*errno)),
+        Action::Rot => format!("the bit flipped at {site}"),
         Action::Cancel | Action::CancelAfter(_) | Action::CancelOnce(_) => format!("the drop of the caller at {site}"),
         Action::Crash(kind) => format!("the crash at {site}: {}", crate::sentence::end(*kind)),
     }

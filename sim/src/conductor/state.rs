@@ -272,6 +272,7 @@ impl State {
                 let landing = self.landing(visit, traits);
                 let what = match landing {
                     Landing::Done | Landing::Cut(_) => What::Landed,
+                    Landing::Rotten(_) => What::Rotten,
                     Landing::Failed(Failure { errno, .. }) => What::Failed(errno),
                 };
                 self.pass(visit, what);
@@ -302,8 +303,17 @@ impl State {
 
     /// How an operation comes out.
     pub(super) fn landing(&mut self, visit: &Visit, traits: OperationTraits) -> Landing {
-        let OperationTraits { fails, fills, breaks, .. } = traits;
+        let OperationTraits { fails, fills, breaks, rots, .. } = traits;
         let knobs = self.schedule.knobs;
+        let is_rotten = match self.injected.get(&visit.key) {
+            Some(action) => rots && *action == Action::Rot,
+            None => rots && self.takes(knobs.rot, Question::Rot, visit),
+        };
+        if is_rotten {
+            self.reached.insert(visit.key);
+            self.fire(visit.site, Action::Rot);
+            return Landing::Rotten(self.decisions.draw(Question::Value, visit.key));
+        }
         let errno = match self.injected.get(&visit.key) {
             Some(Action::Error(errno)) if fails || fills || breaks => {
                 self.reached.insert(visit.key);

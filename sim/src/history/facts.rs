@@ -83,7 +83,8 @@ impl Answer {
     /// That the operation ended in this error.
     pub fn failed(error: &Error) -> Answer {
         let cause = match error {
-            Error::DamagedRing(_) | Error::DamagedManifest { .. } | Error::DamagedArtifact { .. } => Cause::Damage,
+            Error::DamagedRing(_) | Error::DamagedManifest { .. } => Cause::Damage,
+            Error::DamagedArtifact { .. } => Cause::Rot,
             Error::Catalog { .. } => Cause::Catalog,
             Error::Fenced => Cause::Fence,
             Error::Crowded { .. } => Cause::Unlinks,
@@ -252,8 +253,10 @@ pub struct Errors {
 /// Why an operation ended in an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// Something stored is damaged.
+    /// A row is damaged.
     Damage,
+    /// The bytes of an artifact are.
+    Rot,
     /// The catalog has failed.
     Catalog,
     /// It had, and so writing is fenced.

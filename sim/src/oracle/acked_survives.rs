@@ -6,7 +6,7 @@
 //!
 //! After a crash each key shows what it has shown at some moment since the last put that was answered and since the last
 //! open, byte by byte, or what a put was to store whose commit failed and is there. Legal: nothing, where its segment was
-//! evicted since, also by a commit that failed and is there. Anything, where the plan has removed the file.
+//! evicted since, also by a commit that failed and is there. Anything, where the plan has removed the file; other bytes, where it has flipped a bit.
 
 use super::scene::{ACTOR, Scene, segment};
 use super::{Finding, Oracle, View, When, number};
@@ -64,7 +64,9 @@ fn survives(view: &View<'_>) -> Option<Finding> {
         let what = match row {
             _ if is_doomed_late => return None,
             _ if !is_sight && !is_unanswered => "does not show the put that was answered last, or a later one",
-            Some(manifest) if history.artifact(&manifest).map(xxh3_64) != shown => {
+            Some(manifest)
+                if history.artifact(&manifest).map(xxh3_64) != shown && !history.is_rotten_artifact(&manifest) =>
+            {
                 "has lost the bytes of a put that was answered"
             }
             _ => return None,

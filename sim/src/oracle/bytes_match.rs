@@ -1,7 +1,7 @@
 //! bytes-match: what a row names is, byte by byte, what somebody put.
 //!
 //! Asked after each step, of the rows that it committed and of those whose bytes were written over since. Legal
-//! meanwhile: nothing; the bytes are written before the row, and nobody writes there again. Does not verify that they are
+//! meanwhile: a bit that the plan has flipped there; the bytes are written before the row, and nobody writes there again. Does not verify that they are
 //! there (no-dangling does).
 
 use super::scene::{Scene, segment};
@@ -25,7 +25,8 @@ pub const ORACLE: Oracle = Oracle {
 fn check(view: &View<'_>) -> Option<Finding> {
     let history = view.history;
     let is_new = |row: &&Row| row.commit == history.commits || history.overwritten.contains(&row.key);
-    history.rows.iter().filter(is_new).find_map(|row| {
+    let is_sound = |row: &&Row| !history.is_rotten_artifact(&row.manifest);
+    history.rows.iter().filter(is_new).filter(is_sound).find_map(|row| {
         let manifest = row.manifest;
         let bytes = history.artifact(&manifest)?;
         if history.contents.contains_key(&manifest.checksum) && xxh3_64(bytes) == manifest.checksum {

@@ -9,7 +9,8 @@
 //! else than a write, for which room is made. That unlinks fail: only when they have in as many passes, one after the
 //! other, as the engine waits for, and more is doomed than may be. Any other error: only if an operation has failed
 //! since the call; that writing is fenced, only after a commit or a sync of the catalog in this life of the process, or
-//! a read of the evictor's, which ends it; that something is damaged, never. Does not verify pushes; no-lost-push does.
+//! a read of the evictor's, which ends it; that an artifact is
+//! damaged, only if it has read a bit since the call that has flipped; that a row is, never. Does not verify pushes; no-lost-push does.
 
 use super::scene::{ACTOR, Scene, segment};
 use super::{Finding, Oracle, View, When, number};
@@ -98,6 +99,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
         Answer::Failed(Cause::Unlinks, _) if view.history.passes_in_vain() >= PASSES_IN_VAIN_MAX && is_crowded => {
             return None;
         }
+        Answer::Failed(Cause::Rot, _) if view.history.rot_met.contains(&task) => return None,
         Answer::Failed(Cause::Other, _) if view.history.errors.all > before.all => return None,
         Answer::Failed(Cause::Catalog, _) if view.history.errors.reads > before.reads => return None,
         Answer::Failed(Cause::Catalog | Cause::Fence, _) if view.history.errors.catalog > 0 || has_ended => {
@@ -201,6 +203,11 @@ mod tests {
         assert!(!failed(Cause::Other, none) && failed(Cause::Other, disk));
         assert!(!failed(Cause::Catalog, disk) && failed(Cause::Catalog, catalog), "a disk's error fences nothing");
         assert!(!failed(Cause::Damage, catalog), "an error damages nothing");
+        let met_rot = |scene: &mut Scene| {
+            scene.answer = (ACTOR, Answer::Failed(Cause::Rot, "no".to_string()));
+            scene.history.rot_met.insert(ACTOR);
+        };
+        assert!(!failed(Cause::Rot, disk) && Scene::with(met_rot).ask(&ORACLE).is_none());
         let later = |scene: &mut Scene| {
             scene.answer = (ACTOR, Answer::Failed(Cause::Other, "no".to_string()));
             scene.history.errors = disk;

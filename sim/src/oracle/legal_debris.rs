@@ -1,7 +1,7 @@
 //! legal-debris: what a crash leaves can be mended without loss.
 //!
 //! Asked after each crash, of what it left, before anything is mended. Legal: a file that no list names, and a doomed
-//! segment with its file and rows, without rows, or without both. Illegal, unless the plan has removed the file: a member
+//! segment with its file and rows, without rows, or without both. Illegal, unless the plan has removed the file or flipped a bit: a member
 //! without a file, a row without its bytes or with others, a row of a segment in no list, and a row whose file is
 //! unlinked already. Does not verify that what was answered is there (acked-survives does).
 
@@ -37,7 +37,9 @@ fn check(view: &View<'_>) -> Option<Finding> {
         let what = match history.artifact(&row.manifest) {
             None if !history.files.contains(segment) => "which has no file",
             None => "whose file does not have its bytes",
-            Some(bytes) if xxh3_64(bytes) != row.manifest.checksum => "where its bytes are others",
+            Some(bytes) if xxh3_64(bytes) != row.manifest.checksum && !history.is_rotten_artifact(&row.manifest) => {
+                "where its bytes are others"
+            }
             Some(_) if saved.ring.generation_of(segment).is_none() && !is_doomed(saved, segment) => {
                 "which is in no list"
             }
