@@ -46,6 +46,8 @@ impl Point {
     pub const ROW_CHECKED: Point = Point("RowChecked");
     /// The ring has it no more, and the row is another by now, which is asked about in its place. Noted.
     pub const LOOK_UP_RETRIED: Point = Point("LookUpRetried");
+    /// A put has stored anew what a read had found damaged. Noted.
+    pub const ROW_MENDED: Point = Point("RowMended");
     /// A read goes on elsewhere, its file was gone. Noted.
     pub const READ_RETRIED: Point = Point("ReadRetried");
     /// A refresh wants the refresh lock.

@@ -30,8 +30,8 @@ pub(crate) const STRIPE_LOCK: LockPoints =
 pub enum Put {
     /// The artifact is stored, and durable.
     Stored,
-    /// The key had this very artifact already; it is durable. Its bytes were not read again: a put mends no damage that a
-    /// get has told of, only one of other bytes does.
+    /// The key had this very artifact already; it is durable. Its bytes were not read again; where a read has found them
+    /// damaged since the open, they are stored anew.
     AlreadyHere,
 }
 
@@ -214,6 +214,7 @@ impl<E: Env> Shared<E> {
                 return Ok(Some(Put::AlreadyHere));
             }
             self.ring.check_fence()?;
+            let mends = previous.is_some_and(|previous| self.is_to_be_mended(&previous, length, checksum));
             let version = previous.map_or(0, |previous| previous.version).wrapping_add(1);
             let next = Manifest { version, segment, offset: range.offset, length, checksum };
             let (batch, requires) = replacement(key, previous.as_ref(), &next);
@@ -226,6 +227,9 @@ impl<E: Env> Shared<E> {
                     self.books.move_bytes(previous.segment, previous.length, Owner::Live, Owner::Superseded);
                 }
                 self.env.note(Point::ROW_COMMITTED);
+                if mends {
+                    self.env.note(Point::ROW_MENDED);
+                }
                 return Ok(Some(Put::Stored));
             }
             if !self.is_member(segment) {
@@ -239,7 +243,12 @@ impl<E: Env> Shared<E> {
 
     /// Whether the manifest is of this very artifact, and it is there.
     fn is_here(&self, manifest: &Manifest, length: u64, checksum: u64) -> bool {
-        manifest.is_same_content(length, checksum) && self.holds(manifest)
+        manifest.is_same_content(length, checksum) && self.holds(manifest) && !self.is_damaged(manifest)
+    }
+
+    /// Whether it is, and its bytes are known to be damaged.
+    fn is_to_be_mended(&self, manifest: &Manifest, length: u64, checksum: u64) -> bool {
+        manifest.is_same_content(length, checksum) && self.is_damaged(manifest)
     }
 
     /// The artifact is there, but perhaps not durable: whoever committed it may be gone.

@@ -27,6 +27,8 @@ pub struct Reader<E: Env> {
     first: Option<Bytes>,
     position: u64,
     hash: Box<Xxh3>,
+    /// Some of what was read is of another place, which is gone.
+    has_moved: bool,
     is_damaged: bool,
 }
 
@@ -81,7 +83,8 @@ impl<E: Env> Engine<E> {
             };
             let (shared, wake, key) = (self.shared.clone(), self.wake.downgrade(), key.to_vec());
             let (first, hash) = (Some(piece), Box::new(Xxh3::new()));
-            return Ok(Some(Reader { shared, wake, key, manifest, first, position: 0, hash, is_damaged: false }));
+            let (position, has_moved, is_damaged) = (0, false, false);
+            return Ok(Some(Reader { shared, wake, key, manifest, first, position, hash, has_moved, is_damaged }));
         }
     }
 
@@ -122,6 +125,9 @@ impl<E: Env> Reader<E> {
         self.hash.update(&piece);
         if self.position == self.manifest.length {
             self.is_damaged = self.hash.digest() != self.manifest.checksum;
+            if self.is_damaged && !self.has_moved {
+                self.shared.found_damaged(&self.manifest);
+            }
             if self.is_damaged {
                 return Err(self.shared.damaged(&self.key, &self.manifest));
             }
@@ -138,7 +144,7 @@ impl<E: Env> Reader<E> {
                     match self.shared.look_up(&self.key).await? {
                         Some(moved) if moved != self.manifest && moved.is_same_content(length, checksum) => {
                             self.shared.env.note(Point::READ_RETRIED);
-                            self.manifest = moved;
+                            (self.manifest, self.has_moved) = (moved, true);
                         }
                         _ => return Err(Error::Evicted { key: self.key.clone() }),
                     }
@@ -179,10 +185,23 @@ impl<E: Env> Shared<E> {
             Error::Io { source, .. }
                 if matches!(source.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput) =>
             {
+                self.found_damaged(manifest);
                 self.damaged(key, manifest)
             }
             error => error,
         })
+    }
+
+    /// The bytes of the artifact are not those that were stored: a put of the same ones is to store them anew.
+    pub(crate) fn found_damaged(&self, manifest: &Manifest) {
+        if let Some(book) = self.books.of(manifest.segment) {
+            book.set_damaged(manifest.offset);
+        }
+    }
+
+    /// Whether they have been found so since the open. No bytes are never damaged, whatever begins where they do.
+    pub(crate) fn is_damaged(&self, manifest: &Manifest) -> bool {
+        manifest.length > 0 && self.books.of(manifest.segment).is_some_and(|book| book.is_damaged(manifest.offset))
     }
 
     pub(crate) fn damaged(&self, key: &[u8], manifest: &Manifest) -> Error {

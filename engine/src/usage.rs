@@ -6,7 +6,7 @@
 use crate::error::Result;
 use crate::group_commit::{GroupCommit, Target};
 use crate::segment::SegmentId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::task::TaskTracker;
@@ -121,6 +121,8 @@ pub(crate) struct Book {
     /// Its file is gone.
     is_gone: AtomicBool,
     changed: Arc<Changed>,
+    /// Where the artifacts begin whose bytes a read has found to be others than were stored.
+    damaged: Mutex<BTreeSet<u64>>,
     /// Its data syncs. One that failed poisons the segment: nothing is reserved in it any more.
     pub(crate) syncs: Arc<GroupCommit>,
 }
@@ -165,6 +167,7 @@ impl Books {
             holes: AtomicU64::new(0),
             is_gone: AtomicBool::new(false),
             changed: self.changed.clone(),
+            damaged: Mutex::default(),
             syncs,
         });
         lock(&self.books).insert(segment, book);
@@ -241,6 +244,16 @@ impl Book {
     /// Whether operations that reserved bytes are under way.
     pub(crate) fn has_work(&self) -> bool {
         lock(&self.owners).under_way != 0
+    }
+
+    /// The artifact that begins there is damaged.
+    pub(crate) fn set_damaged(&self, offset: u64) {
+        lock(&self.damaged).insert(offset);
+    }
+
+    /// Whether it is known to be.
+    pub(crate) fn is_damaged(&self, offset: u64) -> bool {
+        lock(&self.damaged).contains(&offset)
     }
 
     /// Whether nothing can be read of it, and never will: its first sync has failed, and a row names only what was synced.

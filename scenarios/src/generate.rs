@@ -229,6 +229,7 @@ pub(crate) fn bit_rot(decisions: &Decisions) -> Workload {
     let generations = generations(decisions);
     let room: u32 = generations.iter().sum();
     let keys = decisions.between("keys", 1, 3);
+    let has_empty = has_empty(decisions);
     let mut callers: Vec<Vec<Operation>> = (0..3).map(|reader| reads(decisions, reader, 3, keys)).collect();
     callers.extend((0..2).map(|putter| puts(decisions, putter, 2, keys, 64)));
     if decisions.between("evicts", 0, 1) == 1 {
@@ -238,7 +239,9 @@ pub(crate) fn bit_rot(decisions: &Decisions) -> Workload {
     Workload {
         generations,
         segments: room,
-        stored: (1..=keys).map(|key| (key as u8, before(key as u8), 1)).collect(),
+        stored: (1..=keys)
+            .map(|key| (key as u8, if has_empty && key == 1 { 0 } else { before(key as u8) }, 1))
+            .collect(),
         limits: Small { doomed: decisions.between("doomed", 0, 2) as u32, ..small(decisions) },
         callers,
         lives: (1..=2).map(|life| after_a_crash(decisions, life, keys)).collect(),
@@ -300,7 +303,7 @@ fn full(decisions: &Decisions, room: u32, disk_bytes: u64) -> Vec<(u8, u16, u32)
 /// What a caller puts: under some of `keys` keys, some of `contents` contents or the one that was stored before, in
 /// some seeds often no bytes, in some often more than a segment, now and then as a stream.
 fn puts(decisions: &Decisions, putter: u64, count: u64, keys: u64, contents: u64) -> Vec<Operation> {
-    let has_empty = decisions.between("has empty", 0, 3) == 0;
+    let has_empty = has_empty(decisions);
     let has_large = decisions.between("has large", 0, 3) == 0;
     let put = |number: u64| {
         let key = decisions.between_of("key", number, 1, keys) as u8;
@@ -316,6 +319,11 @@ fn puts(decisions: &Decisions, putter: u64, count: u64, keys: u64, contents: u64
         }
     };
     (0..count).map(|nth| put(putter * count + nth)).collect()
+}
+
+/// Whether no bytes are often put.
+fn has_empty(decisions: &Decisions) -> bool {
+    decisions.between("has empty", 0, 3) == 0
 }
 
 /// What a caller reads.

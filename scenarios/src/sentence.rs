@@ -164,6 +164,7 @@ fn deed(story: &Story, site: &SiteName) -> String {
         "StripeLocked" => "has taken its stripe lock",
         "RefreshLocked" => "has taken the refresh lock",
         "RowCommitted" => "has committed its row",
+        "RowMended" => "has stored anew what was damaged",
         "RowMoved" => "has moved a row to its copy",
         "CopyForgone" => "has forgone a copy",
         "ActiveLeft" => "has left the active segment",

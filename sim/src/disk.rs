@@ -224,7 +224,9 @@ impl Disk for SimDisk {
             if let Landing::Rotten(draw) = landing {
                 history.rot(segment, inode, offset, length as u64, draw);
             }
-            history.rot_met.extend(task.filter(|_| history.is_rotten(segment, offset, length as u64)));
+            if let Some(task) = task {
+                history.meet_rot(task, segment, offset, length as u64);
+            }
             let file = history.files.contents(inode).expect("an open file is there");
             read(file, offset, length).map_err(|source| failed("read", Some(segment), source))
         };

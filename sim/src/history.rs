@@ -19,6 +19,11 @@ use segment_engine::manifest::Manifest;
 use segment_engine::ring_state::RingRecord;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Whether the byte is one of those that the manifest names.
+fn is_of(manifest: &Manifest, (segment, at): &Rotten) -> bool {
+    *segment == manifest.segment && (manifest.offset..manifest.offset + manifest.length).contains(at)
+}
+
 /// The run so far.
 #[derive(Clone, Debug, Default)]
 pub struct History {
@@ -117,9 +122,21 @@ pub struct History {
     /// Segments whose files the plan has removed while nothing had them open.
     pub files_lost: BTreeSet<SegmentId>,
     /// Bytes of segments in which a bit has flipped on the disk.
-    pub rotten: Vec<(SegmentId, u64)>,
+    pub rotten: Vec<Rotten>,
     /// Who has read such a byte since it began what it does.
-    pub rot_met: BTreeSet<TaskId>,
+    pub rot_met: Vec<(TaskId, Rotten)>,
+    /// Those of which a caller was told in this life of the process.
+    pub rot_told: Vec<Rotten>,
+    /// Puts that the engine says have stored anew what was damaged.
+    pub rows_mended: u64,
+    /// Commits that replaced an artifact by the same bytes elsewhere, one of which had flipped.
+    pub rotten_replaced: u64,
+    /// Of these, those that were in the ring.
+    pub rotten_in_ring_replaced: u64,
+    /// The same of artifacts in the ring that were sound.
+    pub sound_in_ring_replaced: u64,
+    /// The keys of both, until they are seen.
+    stored_anew: Vec<Key>,
     /// For each key the commit that no crash may take back: of the last put that was answered, or of what was shown when
     /// the run or this life of the process began.
     pub acked: BTreeMap<Key, u64>,
@@ -158,6 +175,9 @@ pub struct History {
     /// Kept with the trace: what befell each segment. No oracle looks at it.
     pub lineage: Option<Lineage>,
 }
+
+/// A byte of a segment in which a bit has flipped.
+pub type Rotten = (SegmentId, u64);
 
 impl History {
     /// The ring in the catalog.
@@ -277,14 +297,20 @@ impl History {
         }
     }
 
-    /// Whether a bit of these bytes has flipped.
-    pub fn is_rotten(&self, segment: SegmentId, offset: u64, length: u64) -> bool {
-        self.rotten.iter().any(|(other, at)| *other == segment && (offset..offset + length).contains(at))
+    /// A task reads these bytes: takes down which of them have flipped.
+    pub fn meet_rot(&mut self, task: TaskId, segment: SegmentId, offset: u64, length: u64) {
+        let is_read = |(other, at): &&Rotten| *other == segment && (offset..offset + length).contains(at);
+        self.rot_met.extend(self.rotten.iter().filter(is_read).map(|rotten| (task, *rotten)));
     }
 
-    /// Whether a bit of what the manifest names has.
-    pub fn is_rotten_artifact(&self, manifest: &Manifest) -> bool {
-        self.is_rotten(manifest.segment, manifest.offset, manifest.length)
+    /// Whether a bit of what the manifest names has flipped.
+    pub fn is_rotten(&self, manifest: &Manifest) -> bool {
+        self.rotten.iter().any(|rotten| is_of(manifest, rotten))
+    }
+
+    /// Whether so many callers, the first ones who were told of such bits, were told of one there.
+    pub fn is_known_rotten(&self, manifest: &Manifest, told: usize) -> bool {
+        self.rot_told.iter().take(told).any(|rotten| is_of(manifest, rotten))
     }
 
     /// A caller is told something, after so many events.
@@ -302,6 +328,10 @@ impl History {
                 }
             }
             Answer::Failed(Cause::Fence, _) => self.is_fenced = true,
+            Answer::Failed(Cause::Rot, _) => {
+                let met = self.rot_met.iter().filter(|(met, _)| *met == task);
+                self.rot_told.extend(met.map(|(_, rotten)| *rotten));
+            }
             _ => {}
         }
         // a put that failed may have been stored all the same, and be seen after the next open
@@ -347,6 +377,7 @@ impl History {
                     let is_same =
                         |row: &&Row| row.key == key && Some(row.manifest.version) == manifest.map(|new| new.version);
                     self.rows_moved += self.rows.iter().filter(is_same).count() as u64;
+                    self.replace(key, manifest);
                     self.rows.retain(|row| row.key != key);
                     self.rows.extend(manifest.map(|manifest| Row { key, manifest, commit: self.commits }));
                 }
@@ -358,6 +389,25 @@ impl History {
                     }
                 }
             }
+        }
+    }
+
+    /// Takes down whether the row of `key` gives way to one of the same bytes, put elsewhere.
+    fn replace(&mut self, key: Key, next: Option<Manifest>) {
+        let before = self.rows.iter().find(|row| row.key == key).map(|row| row.manifest);
+        let is_anew = |before: &Manifest, next: &Manifest| {
+            (before.checksum, before.length) == (next.checksum, next.length) && before.version != next.version
+        };
+        let Some((before, _)) = before.zip(next).filter(|(before, next)| is_anew(before, next)) else {
+            return;
+        };
+        let is_in_ring = self.saved().is_some_and(|saved| saved.ring.generation_of(before.segment).is_some());
+        if self.is_rotten(&before) {
+            self.rotten_replaced += 1;
+            self.rotten_in_ring_replaced += u64::from(is_in_ring);
+            self.stored_anew.push(key);
+        } else {
+            self.sound_in_ring_replaced += u64::from(is_in_ring);
         }
     }
 
@@ -375,12 +425,13 @@ impl History {
             let seen = row.filter(|row| record.ring.generation_of(row.manifest.segment).is_some());
             let content = seen.map(|row| row.manifest.checksum);
             let segment = seen.map(|row| row.manifest.segment).or_else(|| sights.last()?.segment);
-            if sights.last().and_then(|last| last.content) != content {
+            if sights.last().and_then(|last| last.content) != content || self.stored_anew.contains(key) {
                 sights.push(Sight { step, content, commit, task, segment });
             } else if let Some(last) = sights.last_mut() {
                 last.segment = segment; // a refresh may have moved it
             }
         }
+        self.stored_anew.clear();
     }
 
     /// What readers could see of a key since that step, what they could see when it began included.

@@ -365,8 +365,9 @@ impl Teller {
     pub fn begins(&self) {
         let task = self.conductor.current();
         let mut history = self.watch.history().borrow_mut();
-        let begun = Begun { errors: history.errors, rows_moved: history.rows_moved, ..Begun::default() };
-        history.rot_met.retain(|met| Some(*met) != task);
+        let (errors, rows_moved, rot_told) = (history.errors, history.rows_moved, history.rot_told.len());
+        let begun = Begun { errors, rows_moved, rot_told, ..Begun::default() };
+        history.rot_met.retain(|(met, _)| Some(*met) != task);
         history.begun.extend(task.map(|task| (task, begun)));
     }
 

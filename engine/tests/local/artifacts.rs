@@ -173,6 +173,24 @@ async fn no_room_is_taken_for_copies_of_a_damaged_artifact() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_read_has_found_damaged_is_stored_anew_by_a_put_of_the_same_bytes() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path()).await;
+    engine.put(b"a", artifact(1_000)).await.unwrap();
+    let path = directory.path().join("segments").join(engine.active().file_name());
+    std::fs::File::options().write(true).open(path).unwrap().write_all_at(b"x", 10).unwrap();
+    assert_eq!(engine.put(b"a", artifact(1_000)).await.unwrap(), Put::AlreadyHere, "nobody has read it");
+    assert!(matches!(engine.get(b"a").await, Err(Error::DamagedArtifact { .. })));
+    assert_eq!(engine.put(b"a", artifact(1_000)).await.unwrap(), Put::Stored);
+    assert_eq!(engine.get(b"a").await.unwrap(), Some(artifact(1_000)));
+    assert_eq!(engine.put(b"a", artifact(1_000)).await.unwrap(), Put::AlreadyHere);
+    let owners = engine.usage().owners;
+    assert_eq!((owners.live, owners.superseded), (1_000, 1_000));
+    engine.close().await.unwrap();
+    assert_eq!(verify(directory.path()).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn limits_of_0_count_as_1() {
     let directory = tempfile::tempdir().unwrap();
     let ring = RingLimits { old: 0, current: 1, new: 0 };

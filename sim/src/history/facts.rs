@@ -137,6 +137,8 @@ pub struct Begun {
     pub is_stream: bool,
     /// Rows that had been moved before.
     pub rows_moved: u64,
+    /// Flipped bits of which callers had been told before.
+    pub rot_told: usize,
     /// How often the put has begun again.
     pub retries: u64,
 }

@@ -4,7 +4,7 @@
 //! gone. Absent: it is not there. Refused: it is the active one. A pressure pass: no more than the target is left, or
 //! only the active segment, and with its last victim it was more. A put: since its call its artifact could be seen,
 //! by a commit that a sync of the catalog has covered; it has stored that itself if it says so, and not if it says
-//! that it was there. A close: a sync has covered every commit, and nothing is doomed whose unlink has not failed.
+//! that it was there, nor after somebody was told that its bytes are damaged. A close: a sync has covered every commit, and nothing is doomed whose unlink has not failed.
 //! Evicted again and again: as often as the engine tries. A full disk: only if since the call it refused something
 //! else than a write, for which room is made. That unlinks fail: only when they have in as many passes, one after the
 //! other, as the engine waits for, and more is doomed than may be. Any other error: only if an operation has failed
@@ -14,7 +14,7 @@
 
 use super::scene::{ACTOR, Scene, segment};
 use super::{Finding, Oracle, View, When, number};
-use crate::history::{Answer, Cause, Sight};
+use crate::history::{Answer, Cause, Key, Sight};
 use segment_engine::limits::{PASSES_IN_VAIN_MAX, PUT_ATTEMPTS_MAX};
 
 /// The oracle.
@@ -37,6 +37,11 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let is_crowded = doomed > view.history.doomed_bytes_max;
     let has_ended = view.history.errors.evictor > 0;
     let setbacks = view.history.puts_too_late + view.history.writes_refused;
+    let rot_told = view.history.begun.get(&task).map_or(0, |begun| begun.rot_told);
+    let is_known_rotten = |key: Key| {
+        let mut rows = view.history.rows.iter().filter(|row| row.key == key);
+        rows.any(|row| view.history.is_known_rotten(&row.manifest, rot_told))
+    };
     let lie = match answer {
         Answer::Evicted(segment) if is_member(*segment) => {
             format!("segment {} is evicted, and it is in the ring", number(*segment))
@@ -72,6 +77,9 @@ fn check(view: &View<'_>) -> Option<Finding> {
                 Some(commit) if commit > view.history.durable_commits => {
                     format!("key {key} is durable, and no sync has covered its commit")
                 }
+                Some(_) if !is_new && is_known_rotten(*key) => {
+                    format!("key {key} was there already, and a caller had been told that its bytes are damaged")
+                }
                 Some(_) if !is_new && has_own => format!("key {key} was there already, and it has stored that itself"),
                 Some(_) => return None,
             }
@@ -99,7 +107,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
         Answer::Failed(Cause::Unlinks, _) if view.history.passes_in_vain() >= PASSES_IN_VAIN_MAX && is_crowded => {
             return None;
         }
-        Answer::Failed(Cause::Rot, _) if view.history.rot_met.contains(&task) => return None,
+        Answer::Failed(Cause::Rot, _) if view.history.rot_met.iter().any(|(met, _)| *met == task) => return None,
         Answer::Failed(Cause::Other, _) if view.history.errors.all > before.all => return None,
         Answer::Failed(Cause::Catalog, _) if view.history.errors.reads > before.reads => return None,
         Answer::Failed(Cause::Catalog | Cause::Fence, _) if view.history.errors.catalog > 0 || has_ended => {
@@ -116,7 +124,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
 mod tests {
     use super::super::scene::{SEGMENT_BYTES, ring_to, save};
     use super::*;
-    use crate::history::{Begun, Errors};
+    use crate::history::{Begun, Errors, Row};
 
     #[test]
     fn unlinks_fail_for_good_only_in_passes_one_after_the_other() {
@@ -152,6 +160,22 @@ mod tests {
         assert!(!accepts(Cause::Fence, read) && !accepts(Cause::Catalog, read));
         let evictor = Errors { evictor: 1, ..read };
         assert!(accepts(Cause::Fence, evictor) && accepts(Cause::Catalog, evictor), "a close tells what ended it");
+    }
+
+    #[test]
+    fn what_a_caller_was_told_is_damaged_is_not_there_for_who_begins_later() {
+        let accepts = |rot_told| {
+            let change = |scene: &mut Scene| {
+                let Row { manifest, .. } = scene.history.rows[0];
+                scene.history.durable_commits = scene.history.commits;
+                scene.history.rot_told.push((manifest.segment, manifest.offset));
+                scene.history.begun.insert(ACTOR, Begun { rot_told, ..Begun::default() });
+                let answer = Answer::Put { is_new: false, key: 1, content: manifest.checksum, since: 4 };
+                scene.answer = (ACTOR, answer);
+            };
+            Scene::with(change).ask(&ORACLE).is_none()
+        };
+        assert!(accepts(0) && !accepts(1));
     }
 
     #[test]
@@ -205,7 +229,7 @@ mod tests {
         assert!(!failed(Cause::Damage, catalog), "an error damages nothing");
         let met_rot = |scene: &mut Scene| {
             scene.answer = (ACTOR, Answer::Failed(Cause::Rot, "no".to_string()));
-            scene.history.rot_met.insert(ACTOR);
+            scene.history.rot_met.push((ACTOR, (segment(3), 0)));
         };
         assert!(!failed(Cause::Rot, disk) && Scene::with(met_rot).ask(&ORACLE).is_none());
         let later = |scene: &mut Scene| {

@@ -1,12 +1,13 @@
 //! legal-retries: the engine tries again only what failed: an unlink that the disk refused, a put whose segment was
 //! evicted or whose write met a full disk, a read whose file was gone, a look-up whose row was no longer the one that it
-//! had found.
+//! had found, the storing of an artifact of which a bit has flipped.
 //!
 //! Asked after each step. Legal meanwhile: as many retries as reasons. A retry that nobody needed would hide what
 //! called for it. Where none of the doomed could be unlinked they are tried again after a pause, but for a close.
 //! After a commit that failed there is no other, until the process has begun anew; nor after a sync of the catalog
 //! that failed, from when the engine knows on: at once where a task syncs by itself, or with the first caller who is
-//! told. An unlink of a doomed segment that fails is told in the same step. Does not verify that something is
+//! told. An unlink of a doomed segment that fails is told in the same step, and so is that a damaged
+//! artifact was stored anew. Does not verify that something is
 //! tried again; no-orphan, progress and honest do.
 
 use super::scene::Scene;
@@ -24,20 +25,27 @@ pub const ORACLE: Oracle = Oracle {
 fn check(view: &View<'_>) -> Option<Finding> {
     let history = view.history;
     let retries = [
-        ("unlinks", history.unlinks_reported, history.unlinks_failed),
-        ("puts", history.puts_retried, history.puts_too_late + history.writes_refused),
-        ("reads", history.reads_retried, history.reads_lost),
-        ("look-ups", history.look_ups_retried, history.look_ups_overtaken),
+        ("unlinks", "tries again", history.unlinks_reported, history.unlinks_failed),
+        ("puts", "tries again", history.puts_retried, history.puts_too_late + history.writes_refused),
+        ("reads", "tries again", history.reads_retried, history.reads_lost),
+        ("look-ups", "tries again", history.look_ups_retried, history.look_ups_overtaken),
+        ("artifacts", "stores anew", history.rows_mended, history.rotten_replaced),
     ];
     let found = |race: String, sentence| Some(Finding { race, sentence });
-    if let Some((what, told, reasons)) = retries.into_iter().find(|(_, told, reasons)| told > reasons) {
-        let sentence = format!("the engine tells of {told} {what} that it tries again, and has reasons for {reasons}");
+    if let Some((what, does, told, reasons)) = retries.into_iter().find(|(.., told, reasons)| told > reasons) {
+        let sentence = format!("the engine tells of {told} {what} that it {does}, and has reasons for {reasons}");
         return found(format!("{what}: tried again"), sentence);
     }
     if history.dooms_failed > history.unlinks_reported {
         let (failed, told) = (history.dooms_failed, history.unlinks_reported);
         let sentence = format!("{failed} unlinks of doomed segments have failed, and the engine tells of {told}");
         return found("unlinks: not told".to_string(), sentence);
+    }
+    if history.rotten_in_ring_replaced > history.rows_mended {
+        let (mended, told) = (history.rotten_in_ring_replaced, history.rows_mended);
+        let sentence =
+            format!("{mended} artifacts of which a bit had flipped were stored anew, and the engine tells of {told}");
+        return found("artifacts: not told".to_string(), sentence);
     }
     if history.passes_at_once > 0 {
         let sentence = "the evictor tries again what it could not unlink, without a pause".to_string();
@@ -76,17 +84,19 @@ mod tests {
         assert_eq!(passes_at_once(GONE, 5, false), 0, "that was another");
         assert_eq!(passes_at_once(ACTOR, 5, true), 0, "nobody is to wait for a close");
         assert!(asked(|history| history.dooms_failed = 1).is_some(), "nobody was told");
+        assert!(asked(|history| history.rotten_in_ring_replaced = 1).is_some(), "nor of this");
         assert!(asked(|history| history.passes_at_once = 1).is_some());
         assert!(asked(|history| history.commits_after_a_failed = 1).is_some());
     }
 
     #[test]
     fn each_retry_needs_a_reason_of_its_own_kind() {
-        let kinds: [Counts; 4] = [
+        let kinds: [Counts; 5] = [
             |history| (&mut history.unlinks_reported, &mut history.unlinks_failed),
             |history| (&mut history.puts_retried, &mut history.puts_too_late),
             |history| (&mut history.reads_retried, &mut history.reads_lost),
             |history| (&mut history.look_ups_retried, &mut history.look_ups_overtaken),
+            |history| (&mut history.rows_mended, &mut history.rotten_replaced),
         ];
         for (at, kind) in kinds.iter().enumerate() {
             let told = |reason: usize| {

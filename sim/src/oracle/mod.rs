@@ -124,7 +124,7 @@ pub struct Oracle {
 }
 
 /// All oracles, in the order in which they are asked at the same moment: causes before consequences.
-pub const ORACLES: [Oracle; 31] = [
+pub const ORACLES: [Oracle; 32] = [
     save_chain::ORACLE,
     active_is_never_evicted::ORACLE,
     no_resurrection::ORACLE,
@@ -153,6 +153,7 @@ pub const ORACLES: [Oracle; 31] = [
     reads_linearize::ORACLE,
     honest::ORACLE,
     stored_once::ORACLE,
+    stored_once::OF_WHAT_IS_SOUND,
     no_orphan::ORACLE,
     capacity::ORACLE,
     capacity::OF_THE_DOOMED,

@@ -5,9 +5,10 @@
 //! one's. Legal: a row that a copy has moved meanwhile, and whose old segment was evicted before that was seen. Does not
 //! verify streams, which are written before they are known.
 
-use super::scene::{ACTOR, Scene};
+use super::scene::{ACTOR, Scene, segment};
 use super::{Finding, Oracle, View, When};
-use crate::history::{Answer, Begun, Putting};
+use crate::history::{Answer, Begun, Change, Putting};
+use segment_engine::manifest::Manifest;
 
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
@@ -26,6 +27,26 @@ pub const ORACLE: Oracle = Oracle {
         })
     },
 };
+
+/// Nor does it store anew what is sound.
+pub const OF_WHAT_IS_SOUND: Oracle = Oracle {
+    name: "stored-once",
+    claim: "a put stores what is there anew only where a bit of it has flipped",
+    when: When::Step,
+    check: is_sound,
+    bad_scene: || {
+        Scene::with(|scene| {
+            let before = scene.history.rows[0].manifest;
+            let anew = Manifest { version: before.version + 1, segment: segment(2), ..before };
+            scene.history.change(&[Change::Row(1, Some(anew))]);
+        })
+    },
+};
+
+fn is_sound(view: &View<'_>) -> Option<Finding> {
+    let sentence = "an artifact in the ring gave way to the same bytes elsewhere, and it was sound".to_string();
+    (view.history.sound_in_ring_replaced > 0).then(|| Finding { race: "row: stored anew".to_string(), sentence })
+}
 
 fn check(view: &View<'_>) -> Option<Finding> {
     let history = view.history;
