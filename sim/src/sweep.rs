@@ -1,18 +1,15 @@
 //! Many seeds on several threads, added up in memory that does not grow with them.
+//!
+//! What ends a sweep early leaves the seeds up to some one of them, and what is told of these is what a sweep of so many
+//! tells; but for an interruption, which leaves gaps.
+
+mod seeds;
 
 use crate::record::{Record, Tally};
+use seeds::{REPEAT_EVERY, Seeds, repeat_every};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-
-/// Seeds that a thread takes at a time.
-const CHUNK: u64 = 32;
-
-/// One seed out of at least this many is run a second time, late on its thread.
-const REPEAT_EVERY: u64 = 50;
-
-/// At most so many seeds of a sweep are run a second time.
-const REPEATS_MAX: u64 = 400;
 
 /// How often progress is told.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
@@ -28,55 +25,76 @@ pub struct Range {
     pub jobs: usize,
 }
 
-impl Range {
-    /// Whether the seed at this offset is run a second time. The threads have no say in it: what a sweep counts is the same
-    /// on any machine.
-    fn is_twice(self, offset: u64) -> bool {
-        offset.is_multiple_of(self.seeds.div_ceil(REPEATS_MAX).max(REPEAT_EVERY))
+/// What ends a sweep before it is through its range.
+#[derive(Clone, Copy)]
+pub struct Ends<'a> {
+    /// An interruption: once it is set, at once.
+    pub stop: &'a AtomicBool,
+    /// Once it says so, no more seeds are begun. Some are, whatever it says.
+    pub is_enough: Option<&'a (dyn Fn() -> bool + Sync)>,
+    /// With this failure, counted in the order of seeds; the first is 1.
+    pub failures_max: Option<u64>,
+}
+
+/// What became of a range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Swept {
+    /// The runs, added up.
+    pub tally: Tally,
+    /// How many seeds it came to, from the first one on. Fewer runs than that were interrupted.
+    pub seeds: u64,
+}
+
+impl<'a> Ends<'a> {
+    /// An interruption alone.
+    pub fn on(stop: &'a AtomicBool) -> Ends<'a> {
+        Ends { stop, is_enough: None, failures_max: None }
     }
 }
 
 /// Runs a range of seeds. Each thread gets a worker of its own. `run` makes one run; its last argument is `true` for a
-/// second run, which may do nothing different but what must not matter. A set `stop` ends the sweep early with what it
-/// has.
+/// second run, which may do nothing different but what must not matter.
 ///
 /// # Errors
 /// The first error of a worker.
 #[allow(clippy::disallowed_methods, reason = "a sweep is what the threads are for; runs never see them")]
 pub fn sweep<W, E: Send>(
     range: Range,
-    stop: &AtomicBool,
+    ends: Ends<'_>,
     mut progress: impl FnMut(u64),
     worker: impl Fn() -> Result<W, E> + Sync,
     run: impl Fn(&mut W, u64, bool) -> Result<Record, E> + Sync,
-) -> Result<Tally, E> {
-    let (next, done) = (AtomicU64::new(0), AtomicU64::new(0));
+) -> Result<Swept, E> {
+    let seeds = Seeds::of(range, ends);
     let live = AtomicU64::new(range.jobs as u64);
-    let sum: Mutex<Result<Tally, E>> = Mutex::new(Ok(Tally::default()));
+    let parts: Mutex<Result<Vec<Part>, E>> = Mutex::new(Ok(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..range.jobs {
             scope.spawn(|| {
                 // also when it panics: the scope passes that on as soon as nobody waits for this thread any more
                 let _leaving = Leaving(&live);
-                let tally = work(range, stop, &next, &done, &worker, &run);
-                let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
-                match (tally, &mut *sum) {
-                    (Ok(tally), Ok(sum)) => sum.merge(tally),
+                let part = work(&seeds, &worker, &run);
+                let mut parts = parts.lock().unwrap_or_else(PoisonError::into_inner);
+                match (part, &mut *parts) {
+                    (Ok(part), Ok(parts)) => parts.push(part),
                     (Err(error), Ok(_)) => {
-                        stop.store(true, Ordering::Relaxed);
-                        *sum = Err(error);
+                        ends.stop.store(true, Ordering::Relaxed);
+                        *parts = Err(error);
                     }
                     (_, Err(_)) => {}
                 }
             });
         }
+        let done = || seeds.done.load(Ordering::Relaxed);
         while live.load(Ordering::Acquire) > 0 {
-            progress(done.load(Ordering::Relaxed));
-            std::thread::park_timeout(PROGRESS_EVERY.min(Duration::from_millis(10 + done.load(Ordering::Relaxed))));
+            progress(done());
+            std::thread::park_timeout(PROGRESS_EVERY.min(Duration::from_millis(10 + done())));
         }
+        progress(done());
     });
-    progress(done.load(Ordering::Relaxed));
-    sum.into_inner().unwrap_or_else(PoisonError::into_inner)
+    let parts = parts.into_inner().unwrap_or_else(PoisonError::into_inner)?;
+    let end = seeds.end();
+    Ok(Swept { tally: sum(range.from, end, parts), seeds: end })
 }
 
 /// Counts a thread out.
@@ -88,44 +106,81 @@ impl Drop for Leaving<'_> {
     }
 }
 
+/// What a thread has, each by its offset.
+#[derive(Default)]
+struct Part {
+    /// The runs to which the sweep comes for certain.
+    tally: Tally,
+    /// Those that may be behind its end.
+    held: Vec<(u64, Record)>,
+    /// Second runs, and whether they were the same.
+    repeated: Vec<(u64, bool)>,
+}
+
+impl Part {
+    /// Adds up what is below.
+    fn settle(&mut self, settled: u64) {
+        let count = self.held.partition_point(|(offset, _)| *offset < settled);
+        self.held.drain(..count).for_each(|(_, record)| self.tally.add(&record));
+    }
+}
+
 fn work<W, E>(
-    range: Range,
-    stop: &AtomicBool,
-    next: &AtomicU64,
-    done: &AtomicU64,
+    seeds: &Seeds<'_>,
     worker: impl Fn() -> Result<W, E>,
     run: impl Fn(&mut W, u64, bool) -> Result<Record, E>,
-) -> Result<Tally, E> {
+) -> Result<Part, E> {
     let mut worker = worker()?;
-    let mut tally = Tally::default();
-    let mut samples: Vec<Record> = Vec::new();
-    while !stop.load(Ordering::Relaxed) {
-        let first = next.fetch_add(CHUNK, Ordering::Relaxed);
-        if first >= range.seeds {
+    let mut part = Part::default();
+    let mut samples: Vec<(u64, Record)> = Vec::new();
+    let thin = |samples: &mut Vec<(u64, Record)>, settled| {
+        let every = repeat_every(settled);
+        samples.retain(|(offset, _)| offset.is_multiple_of(every));
+    };
+    while let Some(chunk) = seeds.take() {
+        let (start, mut failed) = (chunk.start, Vec::new());
+        for offset in chunk.take_while(|_| !seeds.is_stopped()) {
+            let record = run(&mut worker, seeds.from.wrapping_add(offset), false)?;
+            seeds.done.fetch_add(1, Ordering::Relaxed);
+            if !record.violations.is_empty() {
+                failed.push(offset);
+            }
+            if offset.is_multiple_of(REPEAT_EVERY) {
+                samples.push((offset, record.clone()));
+            }
+            part.held.push((offset, record));
+        }
+        seeds.finish(start, failed);
+        let settled = seeds.settled();
+        part.settle(settled);
+        thin(&mut samples, settled);
+    }
+    thin(&mut samples, seeds.settled());
+    for (offset, sample) in samples {
+        if seeds.is_stopped() {
             break;
         }
-        for offset in first..range.seeds.min(first + CHUNK) {
-            if stop.load(Ordering::Relaxed) {
-                break;
-            }
-            let record = run(&mut worker, range.from.wrapping_add(offset), false)?;
-            tally.add(&record);
-            done.fetch_add(1, Ordering::Relaxed);
-            if range.is_twice(offset) {
-                samples.push(record);
+        part.repeated.push((offset, run(&mut worker, sample.seed, true)? == sample));
+    }
+    Ok(part)
+}
+
+/// Adds up what is below the end.
+fn sum(from: u64, end: u64, parts: Vec<Part>) -> Tally {
+    let (mut sum, every) = (Tally::default(), repeat_every(end));
+    for mut part in parts {
+        part.settle(end);
+        sum.merge(part.tally);
+        let is_twice = |(offset, _): &(u64, bool)| *offset < end && offset.is_multiple_of(every);
+        for (offset, is_same) in part.repeated.into_iter().filter(is_twice) {
+            sum.repeated += 1;
+            if !is_same {
+                sum.unrepeatable.push(from.wrapping_add(offset));
             }
         }
     }
-    for sample in &samples {
-        if stop.load(Ordering::Relaxed) {
-            break;
-        }
-        tally.repeated += 1;
-        if run(&mut worker, sample.seed, true)? != *sample {
-            tally.unrepeatable.push(sample.seed);
-        }
-    }
-    Ok(tally)
+    sum.unrepeatable.sort_unstable();
+    sum
 }
 
 #[cfg(test)]
@@ -133,6 +188,7 @@ mod tests {
     use super::*;
     use crate::interference::Interference;
     use crate::plan::Base;
+    use crate::verdict::Violation;
 
     fn record(seed: u64) -> Record {
         Record {
@@ -152,7 +208,27 @@ mod tests {
 
     fn sweep_with(jobs: usize, run: impl Fn(u64, bool) -> Result<Record, String> + Sync) -> Result<Tally, String> {
         let range = Range { from: 5, seeds: 1000, jobs };
-        sweep(range, &AtomicBool::new(false), |_| {}, || Ok(()), |(), seed, again| run(seed, again))
+        let never = AtomicBool::new(false);
+        let swept = sweep(range, Ends::on(&never), |_| {}, || Ok(()), |(), seed, again| run(seed, again));
+        swept.map(|Swept { tally, .. }| tally)
+    }
+
+    /// Every 97th seed fails, and the second run of every 1,000th differs.
+    fn sweep_some(range: Range, is_enough: Option<&(dyn Fn() -> bool + Sync)>, failures_max: Option<u64>) -> Swept {
+        let run = |(): &mut (), seed: u64, again| {
+            let violation = || Violation {
+                oracle: "oracle".to_string(),
+                step: 1,
+                race: "race".to_string(),
+                sentence: format!("seed {seed} fails"),
+            };
+            let mut record = record(seed);
+            record.violations = seed.is_multiple_of(97).then(violation).into_iter().collect();
+            record.trace_hash += u64::from(again && seed.is_multiple_of(1000));
+            Ok::<_, String>(record)
+        };
+        let stop = &AtomicBool::new(false);
+        sweep(range, Ends { stop, is_enough, failures_max }, |_| {}, || Ok(()), run).unwrap()
     }
 
     #[test]
@@ -166,12 +242,38 @@ mod tests {
 
     #[test]
     fn which_seeds_run_twice_depends_on_the_range_alone() {
-        for (seeds, repeated) in [(1, 1), (1000, 20), (20_000, 400), (20_001, 393), (100_000, 400), (100_001, 399)] {
+        for (seeds, repeated) in [(1, 1), (1000, 20), (20_000, 400), (20_001, 201), (40_000, 400), (100_001, 251)] {
             for jobs in [1, 3] {
-                let range = Range { from: 7, seeds, jobs };
-                let run = |(): &mut (), seed, _| Ok::<_, String>(record(seed));
-                let tally = sweep(range, &AtomicBool::new(false), |_| {}, || Ok(()), run).unwrap();
-                assert_eq!((tally.runs, tally.repeated), (seeds, repeated), "{seeds} on {jobs}");
+                let Swept { tally, seeds: swept } = sweep_some(Range { from: 7, seeds, jobs }, None, None);
+                assert_eq!((tally.runs, tally.repeated, swept), (seeds, repeated, seeds), "{seeds} on {jobs}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_sweep_that_has_enough_is_the_sweep_of_the_seeds_that_it_came_to() {
+        for jobs in [1, 3] {
+            // asked before each chunk but the first
+            for (chunks, seeds) in [(1, 32), (10, 320), (700, 22_400), (1400, 44_800)] {
+                let left = AtomicU64::new(chunks);
+                let is_enough = || left.fetch_sub(1, Ordering::Relaxed) <= 1;
+                let open = Range { from: 3000, seeds: u64::MAX - 3000, jobs };
+                let swept = sweep_some(open, Some(&is_enough), None);
+                assert_eq!(swept.seeds, seeds, "{chunks} on {jobs}");
+                assert_eq!(swept, sweep_some(Range { from: 3000, seeds, jobs: 2 }, None, None));
+            }
+        }
+    }
+
+    #[test]
+    fn with_the_last_failure_that_is_let_be_the_seeds_end_on_any_number_of_threads() {
+        // seeds 97, 194 and so on; the second run of seed 1,000 is counted where it comes before the end
+        for (failures_max, seeds) in [(1, 88), (2, 185), (11, 1058), (300, 29_091), (311, 30_000)] {
+            for jobs in [1, 2, 7] {
+                let range = Range { from: 10, seeds: 30_000, jobs };
+                let swept = sweep_some(range, None, Some(failures_max));
+                assert_eq!(swept.seeds, seeds, "{failures_max} on {jobs}");
+                assert_eq!(swept, sweep_some(Range { from: 10, seeds, jobs: 3 }, None, None));
             }
         }
     }
@@ -204,7 +306,22 @@ mod tests {
             }
             Ok::<_, String>(record(seed))
         };
-        let tally = sweep(range, &stop, |_| {}, || Ok(()), run).unwrap();
-        assert!((50..1000).contains(&tally.runs), "{}", tally.runs);
+        let Swept { tally, seeds } = sweep(range, Ends::on(&stop), |_| {}, || Ok(()), run).unwrap();
+        assert!((50..1000).contains(&tally.runs) && seeds == u64::MAX, "{} of {seeds}", tally.runs);
+    }
+
+    #[test]
+    fn a_sweep_without_a_number_of_seeds_that_is_stopped_says_how_many_it_had_begun() {
+        for (first, seeds) in [(0, 1), (40, 64)] {
+            let stop = AtomicBool::new(first == 0);
+            let range = Range { from: 0, seeds: u64::MAX, jobs: 1 };
+            let run = |(): &mut (), seed, _| {
+                stop.store(seed == first, Ordering::Relaxed);
+                Ok::<_, String>(record(seed))
+            };
+            let ends = Ends { is_enough: Some(&|| false), ..Ends::on(&stop) };
+            let swept = sweep(range, ends, |_| {}, || Ok(()), run).unwrap();
+            assert_eq!((swept.tally.runs, swept.seeds), (if first == 0 { 0 } else { first + 1 }, seeds));
+        }
     }
 }

@@ -14,7 +14,7 @@ use segment_sim::record::Record;
 use segment_sim::shrink::Shrunk;
 use segment_sim::site::SiteName;
 use segment_sim::strategy::Strategy;
-use segment_sim::sweep::{Range, sweep};
+use segment_sim::sweep::{Ends, Range, sweep};
 use segment_sim::verdict::Verdict;
 use segment_sim::world::{Mode, Outcome, Worker};
 use serde::{Deserialize, Serialize};
@@ -152,7 +152,7 @@ fn sweep_all(scenario: &Scenario, seeds: u64, strategy: Option<Strategy>) -> Res
     let run = |worker: &mut Worker, seed, _| {
         Ok::<_, segment_engine::Error>(scenario.run(worker, &scenario.plan(seed, strategy), Mode::default())?.record)
     };
-    let tally = sweep(range, &STOP, |_| {}, Worker::new, run)?;
+    let tally = sweep(range, Ends::on(&STOP), |_| {}, Worker::new, run)?.tally;
     let mut oracles = BTreeMap::new();
     for group in tally.groups.values() {
         for (oracle, runs) in &group.oracles {

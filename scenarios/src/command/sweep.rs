@@ -11,9 +11,9 @@ use crate::report::{Failure, Measured, Repeat, Report, SweepRecord, SweepResult,
 use crate::scenario::Scenario;
 use crate::{say, shell, whole};
 use rustix::time::{ClockId, clock_gettime};
-use segment_sim::record::{Group, Tally};
+use segment_sim::record::Group;
 use segment_sim::strategy::Strategy;
-use segment_sim::sweep::{Range, sweep};
+use segment_sim::sweep::{Ends, Range, Swept, sweep};
 use segment_sim::verdict::Verdict;
 use segment_sim::world::{Mode, Worker};
 use std::path::{Path, PathBuf};
@@ -162,9 +162,9 @@ pub fn sweep_one(
 ) -> Result<SweepRecord> {
     let (wall, cpu) = (Instant::now(), cpu_time());
     let bar = Progress::new(scenario.name, range.seeds, "seeds");
-    let tally: Tally = sweep(
+    let Swept { tally, .. } = sweep(
         range,
-        &STOP,
+        Ends::on(&STOP),
         |done| bar.tell(done, wall.elapsed()),
         Worker::new,
         |worker, seed, again| {
