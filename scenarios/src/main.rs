@@ -35,6 +35,7 @@ const AFTER_HELP: &str = "\
 Examples:
   segsim sweep                                    1,000 seeds of every scenario
   segsim sweep --scenario rotation-vs-eviction --seeds 100000
+  segsim sweep --for 10m --max-failures 1         ten minutes of all, or up to the first failure
   segsim replay rotation-vs-eviction 17 --trace   one seed, step by step
   segsim shrink target/plans/same-key-17.json     a failing plan, made small and told in a sentence
   segsim explain target/plans/same-key-17.shrunk.json --html page.html

@@ -61,14 +61,14 @@ pub struct SweepRecord {
     pub measured: Measured,
 }
 
-/// The repeatable part: the same command gives the same on any machine.
+/// The repeatable part: the same first seed and as many of them give the same on any machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SweepResult {
     /// The scenario.
     pub scenario: String,
     /// The first seed.
     pub from: u64,
-    /// Seeds asked for; fewer in the tally were cut short.
+    /// How many seeds it came to; fewer in the tally were interrupted.
     pub seeds: u64,
     /// The strategy of every seed; nothing is the portfolio.
     pub strategy: Option<Strategy>,
@@ -128,6 +128,25 @@ impl Report {
             void: Vec::new(),
             sweeps: Vec::new(),
         }
+    }
+
+    /// Runs, over all scenarios.
+    pub fn runs(&self) -> u64 {
+        self.sweeps.iter().map(|record| record.result.tally.runs).sum()
+    }
+
+    /// Those of them that failed.
+    pub fn failed(&self) -> u64 {
+        self.sweeps.iter().map(|record| record.result.tally.failed).sum()
+    }
+
+    /// That it ends with the last of its failures, and what that leaves out of so many `scenarios` of so many `seeds`;
+    /// nothing where it leaves out nothing.
+    pub fn stopped(&self, seeds: u64, scenarios: usize) -> Option<String> {
+        let left = scenarios - self.sweeps.len();
+        let is_whole = left == 0 && self.sweeps.last().is_some_and(|record| record.result.seeds == seeds);
+        let others = if left > 0 { format!(", {left} of {scenarios} scenarios not begun") } else { String::new() };
+        (!is_whole).then(|| format!("stopped after {}{others}", counted(self.failed(), "failure")))
     }
 
     /// Takes in how it stands: why not all that was asked for is in it, if it is not.

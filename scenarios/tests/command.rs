@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "runs the command and reads what it wrote")]
 
 use segment_sim::verdict::Verdict;
-use segsim::report::Report;
+use segsim::report::{Report, SweepRecord};
 use segsim::soak::mount;
 use segsim::sources;
 use std::ffi::OsStr;
@@ -35,6 +35,10 @@ fn bad_input_is_told_on_stderr_and_exits_with_3() {
         (&["sweep", "--seeds", "-1"], "-1"),
         (&["sweep", "--seeds", "many"], "many"),
         (&["sweep", "--jobs", "0"], "--jobs"),
+        (&["sweep", "--for", "90"], "expected a number from 1 to 4294967295 and s, m or h, such as 90s; see"),
+        (&["sweep", "--for", "0m"], "invalid value '0m' for '--for <DURATION>'"),
+        (&["sweep", "--for", "-1s"], "-1"),
+        (&["sweep", "--max-failures", "0"], "0 is not in 1..; see"),
         (&["sweep", "--strategy", "chaos"], "possible values: keyed, priority, holds, portfolio"),
         (&["replay", "concurrent-pushes", "1", "--strategy", "random"], "possible values: keyed"),
         (&["sweep", "--from", "18446744073709551615", "--seeds", "2"], "go past the last seed"),
@@ -150,6 +154,10 @@ fn a_command_line_that_cannot_be_read_is_one_line_that_says_what_to_do() {
             "sweep: invalid value 'hold' for '--strategy <S>' (possible values: keyed, priority, holds, portfolio); \
              did you mean 'holds'? see segsim sweep --help",
         ),
+        (
+            &["sweep", "--seeds", "5", "--for", "1m"],
+            "sweep: '--seeds <N>' cannot go with '--for <DURATION>'; see segsim sweep --help",
+        ),
         (&["soak"], "soak: missing '--dir <DIR>'; see segsim soak --help"),
         (
             &["mutants", "--shrink", "there", "--rebase"],
@@ -197,6 +205,40 @@ fn a_sweep_prints_its_verdict_and_writes_what_it_printed() {
     for sweep in &report.sweeps {
         assert!(stdout(&output).contains(&sweep.result.text()));
     }
+}
+
+#[test]
+fn a_sweep_for_a_time_is_that_of_the_seeds_that_it_came_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("report.json");
+    let report = |arguments: &[&str]| {
+        let output = segsim(&[arguments, &["--from", "7", "--report", path.to_str().unwrap()]].concat());
+        assert_ne!(code(&output), 3, "{}", stderr(&output));
+        (stdout(&output), serde_json::from_str::<Report>(&std::fs::read_to_string(&path).unwrap()).unwrap())
+    };
+    let both = ["sweep", "--for", "1s", "--scenario", "concurrent-pushes", "--scenario", "same-key"];
+    let (text, timed) = report(&both);
+    assert_eq!((timed.sweeps.len(), &timed.void[..]), (2, &[][..]), "{text}");
+    for SweepRecord { result, .. } in &timed.sweeps {
+        let seeds = result.seeds.to_string();
+        let (_, again) = report(&["sweep", "--scenario", &result.scenario, "--seeds", &seeds]);
+        assert_eq!(&again.sweeps[0].result, result);
+        assert!(
+            text.contains(&format!("  {} seeds from 7: 0 failed", segsim::report::grouped(result.seeds))),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_sweep_that_failures_may_end_and_do_not_is_one_that_nothing_ends() {
+    let sweep = ["sweep", "--scenario", "concurrent-pushes", "--seeds", "300"];
+    let of = |arguments: &[&str]| {
+        let output = segsim(arguments);
+        let lines = stdout(&output).lines().filter(|line| !line.contains("runs/s")).collect::<Vec<_>>().join("\n");
+        (code(&output), lines)
+    };
+    assert_eq!(of(&[&sweep[..], &["--max-failures", "1"]].concat()), of(&sweep));
 }
 
 #[test]
@@ -577,19 +619,21 @@ fn terminate(id: u32) {
 
 #[test]
 fn a_termination_ends_a_command_with_what_there_is() {
-    let arguments = ["sweep", "--scenario", "concurrent-pushes", "--seeds", "1000000000"];
-    let mut sweep = Command::new(env!("CARGO_BIN_EXE_segsim"));
-    let mut sweep = sweep.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let id = sweep.id();
-    // signals are caught once the status says so
-    while !catches_termination(id) {
-        assert_eq!(sweep.try_wait().unwrap(), None);
-        std::thread::yield_now();
+    for until in [["--seeds", "1000000000"], ["--for", "1000h"]] {
+        let mut sweep = Command::new(env!("CARGO_BIN_EXE_segsim"));
+        sweep.args(["sweep", "--scenario", "concurrent-pushes"]).args(until);
+        let mut sweep = sweep.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let id = sweep.id();
+        // signals are caught once the status says so
+        while !catches_termination(id) {
+            assert_eq!(sweep.try_wait().unwrap(), None);
+            std::thread::yield_now();
+        }
+        terminate(id);
+        let output = sweep.wait_with_output().unwrap();
+        assert_eq!(code(&output), 2, "{}", stderr(&output));
+        assert!(stdout(&output).contains("; interrupted"), "{}", stdout(&output));
     }
-    terminate(id);
-    let output = sweep.wait_with_output().unwrap();
-    assert_eq!(code(&output), 2, "{}", stderr(&output));
-    assert!(stdout(&output).contains("; interrupted"), "{}", stdout(&output));
 }
 
 /// Whether a process has a handler of SIGTERM.

@@ -1,8 +1,9 @@
 //! The reports, reviewed: one of each scenario, and one of a stored failing record.
 
 use segment_sim::sweep::Range;
+use segment_sim::verdict::Verdict;
 use segsim::ci::{Suite, annotations, junit};
-use segsim::command::sweep::sweep_one;
+use segsim::command::sweep::{Until, sweep_one};
 use segsim::explain::Explained;
 use segsim::report::{Measured, Repeat, Report, SweepRecord, SweepResult};
 use segsim::scenario::SCENARIOS;
@@ -22,7 +23,8 @@ fn in_snapshots(check: impl FnOnce()) {
 fn each_scenario_has_its_canonical_report() {
     for scenario in &SCENARIOS {
         let repeat = Repeat { program: "segsim", plans: Path::new("target/plans") };
-        let record = sweep_one(scenario, Range { from: 0, seeds: 600, jobs: 2 }, None, repeat).unwrap();
+        let record =
+            sweep_one(scenario, Range { from: 0, seeds: 600, jobs: 2 }, Until::default(), None, repeat).unwrap();
         in_snapshots(|| insta::assert_snapshot!(scenario.name, record.result.text()));
     }
 }
@@ -80,6 +82,24 @@ fn a_report_survives_its_file() {
 fn a_failing_sweep_reads_well() {
     let result: SweepResult = serde_json::from_str(include_str!("failing-sweep.json")).unwrap();
     in_snapshots(|| insta::assert_snapshot!("failing", result.text() + "\n" + &result.failures()));
+}
+
+#[test]
+fn a_report_says_what_its_last_failure_has_left_out() {
+    let result: SweepResult = serde_json::from_str(include_str!("failing-sweep.json")).unwrap();
+    let (seeds, failed) = (result.seeds, result.tally.failed);
+    let mut report = Report::new();
+    report.sweeps = vec![SweepRecord { result, measured: Measured { wall_seconds: 1.0, cpu_seconds: 1.0, jobs: 1 } }];
+    let stopped = format!("stopped after {failed} failures");
+    assert_eq!(report.stopped(seeds, 1), None);
+    assert_eq!(report.stopped(seeds + 1, 1), Some(stopped.clone()));
+    let [one, more] = [", 1 of 2 scenarios not begun", ", 16 of 17 scenarios not begun"];
+    assert_eq!(
+        [2, 17].map(|scenarios| report.stopped(seeds, scenarios)),
+        [one, more].map(|more| Some(stopped.clone() + more))
+    );
+    report.judge(report.stopped(seeds, 2));
+    assert_eq!((report.verdict, report.void.len()), (Verdict::Fail, 1));
 }
 
 #[test]

@@ -109,6 +109,11 @@ impl Selection {
         let jobs = jobs(self.jobs).min(usize::try_from(self.seeds).unwrap_or(usize::MAX));
         Ok(Range { from: self.from, seeds: self.seeds, jobs })
     }
+
+    /// All seeds from the first one on.
+    fn endless(&self) -> Range {
+        Range { from: self.from, seeds: (u64::MAX - self.from).max(1), jobs: jobs(self.jobs) }
+    }
 }
 
 /// The scenario of this name.

@@ -25,9 +25,19 @@ const OTHER_MADSIM_SEED: u64 = 0x5e95;
 
 /// Run many seeds of each scenario and judge every run
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    segsim sweep --scenario same-key --seeds 100000\n  \
+    segsim sweep --for 10m --max-failures 1    ten minutes, or up to the first failure\n\n\
+    Where --for or --max-failures end a scenario, it says how many seeds that were; --seeds of as many gives the same.")]
 pub struct Arguments {
     #[command(flatten)]
     selection: Selection,
+    /// Sweep for so long, such as 90s, 10m or 2h, in equal parts for each scenario, and not a number of seeds
+    #[arg(long = "for", value_name = "DURATION", conflicts_with = "seeds", value_parser = duration)]
+    time: Option<Duration>,
+    /// End with the Nth seed that fails, counted over all scenarios [default: end with the last seed]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_failures: Option<u64>,
     /// How seeds look for races
     #[arg(long, alias = "base", value_name = "S", value_enum, default_value_t = StrategyName::Portfolio)]
     strategy: StrategyName,
@@ -48,7 +58,11 @@ pub struct Arguments {
 /// # Errors
 /// Bad input, or a harness that failed.
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
-    let (scenarios, range) = (arguments.selection.scenarios()?, arguments.selection.range()?);
+    let scenarios = arguments.selection.scenarios()?;
+    let range = match arguments.time {
+        Some(_) => arguments.selection.endless(),
+        None => arguments.selection.range()?,
+    };
     let outputs = Outputs { report: arguments.report.as_deref(), junit: arguments.junit.as_deref() };
     outputs.check()?;
     // now: only a failure writes there
@@ -64,12 +78,22 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let mut written = Ok(());
     let program = shell::program();
     let repeat = Repeat { program: &program, plans: &arguments.plans };
-    for scenario in &scenarios {
-        let record = sweep_one(scenario, range, arguments.strategy.strategy(), repeat)?;
+    let (started, mut stopped) = (Instant::now(), None);
+    for (scenario, left) in scenarios.iter().zip((1..=scenarios.len()).rev()) {
+        let until = Until {
+            // what one leaves of its part, or takes besides, is shared by those that follow
+            time: arguments.time.map(|time| time.saturating_sub(started.elapsed()).div_f64(left as f64)),
+            failures: arguments.max_failures.map(|most| most - report.failed()),
+        };
+        let record = sweep_one(scenario, range, until, arguments.strategy.strategy(), repeat)?;
         say(format_args!("{}{}", record.result.text(), record.measured.text(&record.result.tally)));
         written = written.and(write_plans(&record.result, arguments));
         report.sweeps.push(record);
         if STOP.load(Ordering::Relaxed) {
+            break;
+        }
+        if arguments.max_failures == Some(report.failed()) {
+            stopped = report.stopped(range.seeds, scenarios.len());
             break;
         }
         report.judge(unfinished(report.sweeps.len()));
@@ -78,15 +102,11 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     }
     // also where the interruption cut short nothing but second runs, or scenarios that had not begun
     let interrupted = STOP.load(Ordering::Relaxed);
-    report.judge(interrupted.then(|| "interrupted".to_string()));
+    let end = if interrupted { Some("interrupted".to_string()) } else { stopped };
+    report.judge(end.clone());
     let verdict = report.verdict;
-    let (runs, failed) = report
-        .sweeps
-        .iter()
-        .map(|record| &record.result.tally)
-        .fold((0, 0), |(runs, failed), tally| (runs + tally.runs, failed + tally.failed));
-    let end = if interrupted { "; interrupted" } else { "" };
-    say!("{}  {}, {} failed{end}", verdict.word(), counted(runs, "run"), grouped(failed));
+    let end = end.map(|end| format!("; {end}")).unwrap_or_default();
+    say!("{}  {}, {} failed{end}", verdict.word(), counted(report.runs(), "run"), grouped(report.failed()));
     for record in &report.sweeps {
         say(format_args!("{}", record.result.failures()));
     }
@@ -150,6 +170,15 @@ fn write_plans(result: &SweepResult, arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
+/// What ends the seeds of a scenario before their range does.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Until {
+    /// This time is over.
+    pub time: Option<Duration>,
+    /// So many seeds have failed.
+    pub failures: Option<u64>,
+}
+
 /// Sweeps one scenario.
 ///
 /// # Errors
@@ -157,15 +186,27 @@ fn write_plans(result: &SweepResult, arguments: &Arguments) -> Result<()> {
 pub fn sweep_one(
     scenario: &Scenario,
     range: Range,
+    until: Until,
     strategy: Option<Strategy>,
     repeat: Repeat<'_>,
 ) -> Result<SweepRecord> {
     let (wall, cpu) = (Instant::now(), cpu_time());
-    let bar = Progress::new(scenario.name, range.seeds, "seeds");
-    let Swept { tally, .. } = sweep(
+    let bar = match until.time {
+        Some(_) => Progress::of_share(scenario.name),
+        None => Progress::new(scenario.name, range.seeds, "seeds"),
+    };
+    let is_over = || until.time.is_some_and(|time| wall.elapsed() >= time);
+    let is_enough = until.time.map(|_| &is_over as &(dyn Fn() -> bool + Sync));
+    let Swept { tally, seeds } = sweep(
         range,
-        Ends::on(&STOP),
-        |done| bar.tell(done, wall.elapsed()),
+        Ends { stop: &STOP, is_enough, failures_max: until.failures },
+        |done| match (until.time, wall.elapsed()) {
+            (Some(time), elapsed) => bar.tell_share(elapsed.div_duration_f64(time), elapsed, || {
+                let [elapsed, time] = [elapsed, time].map(|time| time.as_secs_f64());
+                format!("{} after {elapsed:.0} of {time:.0} s", counted(done, "seed"))
+            }),
+            (None, elapsed) => bar.tell(done, elapsed),
+        },
         Worker::new,
         |worker, seed, again| {
             let madsim_seed = if again { OTHER_MADSIM_SEED } else { 0 };
@@ -179,11 +220,36 @@ pub fn sweep_one(
         cpu_seconds: (cpu_time() - cpu).as_secs_f64(),
         jobs: range.jobs,
     };
-    let result = SweepResult::judge(scenario, range, strategy, tally, repeat);
+    let result = SweepResult::judge(scenario, Range { seeds, ..range }, strategy, tally, repeat);
     Ok(SweepRecord { result, measured })
 }
 
 fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// Reads a duration: a number, and s, m or h.
+fn duration(text: &str) -> std::result::Result<Duration, String> {
+    let units = [("s", 1), ("m", 60), ("h", 3600)];
+    let read = |(unit, seconds)| Some(u64::from(text.strip_suffix(unit)?.parse::<u32>().ok()?) * seconds);
+    let seconds = units.into_iter().find_map(read).filter(|seconds| *seconds > 0);
+    let fault = || format!("expected a number from 1 to {} and s, m or h, such as 90s", u32::MAX);
+    seconds.map(Duration::from_secs).ok_or_else(fault)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_has_a_number_above_0_and_a_unit() {
+        let seconds = |text| duration(text).map(|duration| duration.as_secs());
+        assert_eq!(["90s", "10m", "2h"].map(seconds), [90, 600, 7200].map(Ok));
+        assert_eq!(seconds("4294967295h"), Ok(4_294_967_295 * 3600));
+        for text in ["", "s", "90", "0s", "00m", "1.5h", "-1s", "1h30m", "90 s", "90S", "4294967296s", "1d", "1\u{308}"]
+        {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
 }
