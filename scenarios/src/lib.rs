@@ -6,8 +6,8 @@
 //! [`smaller`] and [`sentence`] (what shrinking asks), [`size`], [`claim`] and [`search_file`] (what an exhaustive
 //! search is of, says and keeps), [`explain`] (a run drawn), [`export`], [`corpus`] (plans that are kept),
 //! [`command`] (one file a command), [`usage`] (command lines that cannot be read), [`mutant`] (patches), [`yard`]
-//! (where they are built), [`sources`] (what a binary was built from), [`measure`] and [`blobdb`] (what
-//! `segsim disk` measures), [`soak`] (what `segsim soak` kills).
+//! (where they are built), [`sources`] (what a binary was built from), [`observed`] (the engine's surroundings, watched),
+//! [`measure`] and [`blobdb`] (what `segsim disk` measures), [`soak`] (what `segsim soak` kills).
 
 mod act;
 pub mod blobdb;
@@ -22,6 +22,7 @@ pub mod export;
 mod generate;
 pub mod measure;
 pub mod mutant;
+pub mod observed;
 pub mod output;
 pub mod plan_file;
 pub mod report;

@@ -2,8 +2,9 @@
 
 use crate::error::Result;
 use crate::measure::artifacts::{Artifacts, key};
-use crate::measure::counted::{CountedEnv, Syncs};
+use crate::measure::counted::{Counter, Syncs};
 use crate::measure::turn::{Bound, Turn, tasks};
+use crate::observed::Observed;
 use segment_engine::limits::SEGMENT_BYTES;
 use segment_engine::{Engine, Limits, LocalEnv, RingLimits};
 use std::path::Path;
@@ -14,8 +15,8 @@ const RING: RingLimits = RingLimits { old: 32, current: 32, new: 32 };
 
 /// An engine on a new directory.
 pub struct Subject {
-    engine: Arc<Engine<CountedEnv>>,
-    env: CountedEnv,
+    engine: Arc<Engine<Observed<Counter>>>,
+    counter: Counter,
     artifacts: Artifacts,
 }
 
@@ -37,9 +38,10 @@ impl Subject {
     }
 
     async fn open(directory: &Path, artifacts: Artifacts) -> Result<Subject> {
-        let env = CountedEnv::new(LocalEnv::open(directory)?);
-        let engine = Engine::open(env.clone(), Limits::new(RING, SEGMENT_BYTES)).await?;
-        Ok(Subject { engine: Arc::new(engine), env, artifacts })
+        let counter = Counter::default();
+        let env = Observed::new(LocalEnv::open(directory)?, counter.clone());
+        let engine = Engine::open(env, Limits::new(RING, SEGMENT_BYTES)).await?;
+        Ok(Subject { engine: Arc::new(engine), counter, artifacts })
     }
 
     /// Puts artifacts of `bytes`; and the syncs that this took.
@@ -47,7 +49,7 @@ impl Subject {
     /// # Errors
     /// What the engine says.
     pub async fn puts(&self, writers: usize, bytes: usize, bound: Bound) -> Result<(Turn, Syncs)> {
-        let before = self.env.syncs();
+        let before = self.counter.syncs();
         let (engine, artifacts) = (self.engine.clone(), self.artifacts.clone());
         let put = move |number| {
             let (engine, artifact) = (engine.clone(), artifacts.artifact(number, bytes));
@@ -57,7 +59,7 @@ impl Subject {
             }
         };
         let turn = tasks(writers, bound, put).await?;
-        let after = self.env.syncs();
+        let after = self.counter.syncs();
         Ok((turn, Syncs { data: after.data - before.data, catalog: after.catalog - before.catalog }))
     }
 
@@ -79,7 +81,7 @@ impl Subject {
     }
 
     /// The engine.
-    pub fn engine(&self) -> &Arc<Engine<CountedEnv>> {
+    pub fn engine(&self) -> &Arc<Engine<Observed<Counter>>> {
         &self.engine
     }
 

@@ -2,8 +2,9 @@
 #![allow(clippy::disallowed_methods, reason = "real tasks on the production environment")]
 
 use crate::error::{Error, Result};
+use crate::observed::Observed;
 use crate::soak::contents::{self, Draws, KEYS, key};
-use crate::soak::telling::{Teller, TellingEnv};
+use crate::soak::telling::Teller;
 use crate::soak::wire::{Answer, Mend, Told};
 use bytes::Bytes;
 use segment_engine::{Body, Engine, Limits, LocalEnv, Put, RingLimits};
@@ -82,7 +83,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
 
 async fn live(arguments: &Arguments, teller: Teller) -> Result<Verdict> {
     teller.tell(&Told::Opening);
-    let env = TellingEnv::new(LocalEnv::open(&arguments.dir)?, teller.clone());
+    let env = Observed::new(LocalEnv::open(&arguments.dir)?, teller.clone());
     teller.tell(&Told::Recovering);
     let engine = Arc::new(Engine::open(env, LIMITS).await?);
     for repair in engine.repairs() {
@@ -105,7 +106,7 @@ async fn live(arguments: &Arguments, teller: Teller) -> Result<Verdict> {
 
 /// A caller.
 struct Worker {
-    engine: Arc<Engine<TellingEnv>>,
+    engine: Arc<Engine<Observed<Teller>>>,
     teller: Teller,
     seed: u64,
     draws: Draws,
