@@ -1,0 +1,108 @@
+//! `segsim mutants`, in a checkout where nothing is built.
+
+use super::{code, stdout, terminate};
+use segsim::sources;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// A checkout with an engine of one line, and a mutant that changes it.
+struct Checkout {
+    root: tempfile::TempDir,
+}
+
+impl Checkout {
+    fn new() -> Checkout {
+        let checkout = Checkout { root: tempfile::tempdir().unwrap() };
+        for part in [".cargo", "engine/src", "sim", "scenarios/mutants", "ci", "bin", "shrunk"] {
+            std::fs::create_dir_all(checkout.path(part)).unwrap();
+        }
+        for (part, text) in [("Cargo.toml", ""), ("Cargo.lock", ""), ("engine/src/lib.rs", "one\n")] {
+            std::fs::write(checkout.path(part), text).unwrap();
+        }
+        let patch = "source: s\nbreaks: b\nremoves: r\nexpect: same-key caught save-chain\n\n\
+                     diff --git a/engine/src/lib.rs b/engine/src/lib.rs\n--- a/engine/src/lib.rs\n\
+                     +++ b/engine/src/lib.rs\n@@ -1 +1 @@\n-one\n+two\n";
+        std::fs::write(checkout.path("scenarios/mutants/two.patch"), patch).unwrap();
+        checkout
+    }
+
+    fn path(&self, part: &str) -> PathBuf {
+        self.root.path().join(part)
+    }
+
+    fn script(&self, part: &str, text: &str) -> PathBuf {
+        let path = self.path(part);
+        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    /// What segsim says on stderr.
+    fn words(&self) -> String {
+        std::fs::read_to_string(self.path("words")).unwrap()
+    }
+
+    /// A command in it, with `bin` before all other programs.
+    fn segsim(&self, arguments: &[&str]) -> Command {
+        let mut segsim = Command::new(env!("CARGO_BIN_EXE_segsim"));
+        let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
+        segsim.args(arguments).current_dir(self.root.path()).env("PATH", path).env("CARGO", self.path("bin/cargo"));
+        segsim.stdout(Stdio::piped()).stderr(std::fs::File::create(self.path("words")).unwrap());
+        segsim
+    }
+}
+
+#[test]
+fn a_mutant_of_which_nothing_can_be_shrunk_is_void() {
+    let checkout = Checkout::new();
+    std::fs::create_dir_all(checkout.path("patched/src")).unwrap();
+    std::fs::write(checkout.path("patched/src/lib.rs"), "two\n").unwrap();
+    let engine = sources::hash(&checkout.path("patched")).unwrap();
+    let nothing = format!(
+        "{{\"engine\":\"{engine:016x}\",\"ranges\":[],\"runs\":0,\"failed\":0,\"oracles\":{{}},\"list\":[],\
+         \"unreached\":[]}}"
+    );
+    let built = checkout.script("built", &format!("echo '{nothing}'"));
+    let build =
+        format!("mkdir -p $CARGO_TARGET_DIR/release && cp {} $CARGO_TARGET_DIR/release/segsim", built.display());
+    checkout.script("bin/cargo", &build);
+    let output = checkout.segsim(&["mutants", "--shrink", "shrunk"]).env("ROCKSDB_LIB_DIR", "none").output().unwrap();
+    assert_eq!(code(&output), 2, "{}{}", stdout(&output), checkout.words());
+    assert!(stdout(&output).ends_with("VOID  1 of 1 mutant not caught, and no plan of it written\n"));
+}
+
+#[test]
+fn whatever_an_interruption_ends_besides_is_void_and_no_error() {
+    // told to stop, and then a failure of what would not have failed without
+    let stops = "kill -TERM $PPID\nuntil grep -q stopping $WORDS; do :; done\nexit 1";
+    for (script, arguments, end) in [
+        ("ci/rocksdb", &["mutants"][..], "segsim: interrupted\n"),
+        ("bin/git", &["mutants", "--rebase"], "segsim: interrupted\n"),
+        ("bin/git", &["mutants", "--shrink", "shrunk"], "segsim: interrupted\n"),
+        ("bin/cargo", &["mutants", "--shrink", "shrunk"], "segsim: interrupted\n"),
+    ] {
+        let checkout = Checkout::new();
+        checkout.script(script, stops);
+        let mut segsim = checkout.segsim(arguments);
+        segsim.env("WORDS", checkout.path("words")).env_remove("ROCKSDB_LIB_DIR");
+        let output = segsim.output().unwrap();
+        let words = checkout.words();
+        assert!(code(&output) == 2 && words.ends_with(end), "{script} {arguments:?}: {words}");
+    }
+}
+
+#[test]
+fn who_waits_for_another_run_of_the_checkout_can_be_interrupted() {
+    let checkout = Checkout::new();
+    std::fs::create_dir_all(checkout.path("target/mutants")).unwrap();
+    let lock = std::fs::File::create(checkout.path("target/mutants/LOCK")).unwrap();
+    lock.lock().unwrap();
+    let mut segsim = checkout.segsim(&["mutants"]).spawn().unwrap();
+    while !checkout.words().contains("waiting for another run") {
+        assert_eq!(segsim.try_wait().unwrap(), None);
+        std::thread::yield_now();
+    }
+    terminate(segsim.id());
+    assert_eq!(segsim.wait().unwrap().code(), Some(2), "{}", checkout.words());
+}

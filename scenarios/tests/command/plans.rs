@@ -1,0 +1,159 @@
+//! Commands that take plans: `replay`, `explain`, `shrink`, `export` and `corpus`.
+
+use super::{code, segsim, stderr, stdout, terminate};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+#[test]
+fn a_plan_is_found_whatever_bytes_its_name_has() {
+    let directory = tempfile::tempdir().unwrap();
+    let plan = directory.path().join(OsStr::from_bytes(b"plan\xff\n.json"));
+    std::fs::copy("corpus/evicts-active.json", &plan).unwrap();
+    for command in ["replay", "explain", "export"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_segsim")).arg(command).arg(&plan).output().unwrap();
+        assert_eq!((code(&output), stderr(&output)), (0, String::new()), "{command}");
+    }
+    std::fs::write(&plan, "[]").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_segsim")).arg("replay").arg(&plan).output().unwrap();
+    let words = "expected an object with format, engine, expected and plan";
+    assert!(stderr(&output).contains(words) && stderr(&output).lines().count() == 1, "{}", stderr(&output));
+}
+
+#[test]
+fn a_corpus_tells_ci_systems_of_each_plan_and_github_of_what_did_not_pass() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string("corpus/evicts-active.json").unwrap();
+    std::fs::write(directory.path().join("kept.json"), &text).unwrap();
+    let injection = r#""injections": [{ "site": "evict#9@RingCloned", "action": "cancel" }], "base""#;
+    std::fs::write(directory.path().join("stale.json"), text.replace("\"base\"", injection)).unwrap();
+    let path = directory.path().join("junit.xml");
+    let arguments = ["corpus", "--dir", directory.path().to_str().unwrap(), "--junit", path.to_str().unwrap()];
+    let run = |github: &str| {
+        let mut segsim = Command::new(env!("CARGO_BIN_EXE_segsim"));
+        segsim.args(arguments).env("GITHUB_ACTIONS", github).output().unwrap()
+    };
+    let output = run("true");
+    assert_eq!(code(&output), 2, "{}", stderr(&output));
+    let why = "the run no longer comes to evict#9@RingCloned";
+    let last = stdout(&output).lines().last().unwrap().to_string();
+    assert_eq!(last, format!("::error title=VOID stale::{why}"));
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains("<testcase name=\"kept\" classname=\"corpus\"/>"), "{text}");
+    assert!(text.contains(&format!("<error message=\"{why}")), "{text}");
+    assert!(!stdout(&run("")).contains("::error"));
+}
+
+#[test]
+fn replay_repeats_what_the_sweep_saw() {
+    let arguments = ["replay", "rotation-vs-eviction", "7", "--trace"];
+    let output = segsim(&arguments);
+    assert_eq!(code(&output), 0);
+    let text = stdout(&output);
+    assert!(text.contains("RingCloned") && text.contains("version 2 on 1") && text.contains("PASS"), "{text}");
+    assert_eq!(stdout(&segsim(&arguments)), text);
+}
+
+#[test]
+fn explain_and_shrink_write_what_they_are_asked_for_and_never_over_the_plan() {
+    let directory = tempfile::tempdir().unwrap();
+    let [plan, page, trace] = ["plan.json", "page.html", "trace.json"].map(|name| directory.path().join(name));
+    std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/evicts-active.json"), &plan).unwrap();
+    let text = std::fs::read(&plan).unwrap();
+    let [plan_, page_, trace_] = [&plan, &page, &trace].map(|path| path.to_str().unwrap());
+    let output = segsim(&["explain", plan_, "--html", page_, "--perfetto", trace_]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(stdout(&output).starts_with("PASS"), "{}", stdout(&output));
+    assert!(std::fs::read_to_string(&page).unwrap().starts_with("<!doctype html>"));
+    assert!(std::fs::read_to_string(&trace).unwrap().contains("traceEvents"));
+    let same = directory.path().join(".").join("plan.json");
+    for option in ["--html", "--perfetto", "--json"] {
+        let output = segsim(&["explain", plan_, option, same.to_str().unwrap()]);
+        assert_eq!((code(&output), stdout(&output)), (3, String::new()));
+        assert!(stderr(&output).contains("is the plan itself"), "{}", stderr(&output));
+    }
+    let link = directory.path().join("link.json");
+    std::os::unix::fs::symlink("plan.json", &link).unwrap();
+    for spelling in [&same, &link] {
+        let output = segsim(&["shrink", plan_, "-o", spelling.to_str().unwrap()]);
+        assert_eq!((code(&output), stdout(&output)), (3, String::new()));
+        assert!(stderr(&output).contains("is the plan itself"), "{}", stderr(&output));
+    }
+    let [one, two] = ["new.json", "./new.json"].map(|name| format!("{}/{name}", directory.path().display()));
+    let output = segsim(&["explain", plan_, "--html", &one, "--json", &two]);
+    assert_eq!((code(&output), stdout(&output)), (3, String::new()));
+    assert!(stderr(&output).contains("is to hold two outputs"), "{}", stderr(&output));
+    assert_eq!(std::fs::read(&plan).unwrap(), text);
+}
+
+#[test]
+fn an_explanation_is_printed_also_where_a_file_of_it_cannot_be_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let page = directory.path().join("page.html");
+    let arguments = ["explain", "concurrent-pushes", "1", "--perfetto", "/dev/full", "--html", page.to_str().unwrap()];
+    let output = segsim(&arguments);
+    assert_eq!((code(&output), stderr(&output).lines().count()), (3, 1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("cannot write /dev/full"), "{}", stderr(&output));
+    assert!(stdout(&output).starts_with("PASS") && page.exists(), "{}", stdout(&output));
+}
+
+#[test]
+fn a_plan_of_no_mutant_is_not_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let plan = directory.path().join("plan-of-no-mutant.json");
+    let text = std::fs::read_to_string("corpus/evicts-active.json").unwrap();
+    std::fs::write(&plan, text.replace("\"mutant\": \"evicts-active\"", "\"mutant\": \"nothing\"")).unwrap();
+    let output = segsim(&["corpus", "add", plan.to_str().unwrap()]);
+    assert_eq!((code(&output), stdout(&output)), (3, String::new()));
+    assert!(stderr(&output).contains("no mutant \"nothing\""), "{}", stderr(&output));
+}
+
+#[test]
+fn a_plan_for_a_mutant_that_is_not_there_is_refused_before_anything_is_built() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string("corpus/evicts-active.json").unwrap();
+    let text = text.replace("\"mutant\": \"evicts-active\"", "\"mutant\": \"nothing\"");
+    std::fs::write(directory.path().join("stale.json"), text).unwrap();
+    let output = segsim(&["corpus", "--on-mutants", "--dir", directory.path().to_str().unwrap()]);
+    assert_eq!((code(&output), stdout(&output), stderr(&output).lines().count()), (3, String::new(), 1));
+    let words = "stale.json is kept for \"nothing\", and no mutant is called so; there are abandons-rotation, ";
+    assert!(stderr(&output).contains(words), "{}", stderr(&output));
+}
+
+#[test]
+fn a_plan_that_never_failed_is_not_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let plan = directory.path().join("plan-that-never-failed.json");
+    let plan = plan.to_str().unwrap();
+    assert_eq!(code(&segsim(&["replay", "concurrent-pushes", "1", "--write", plan])), 0);
+    let output = segsim(&["corpus", "add", plan]);
+    assert_eq!((code(&output), stdout(&output), stderr(&output).lines().count()), (3, String::new(), 1));
+    assert!(stderr(&output).contains("has not failed: it was written as one that came to PASS"), "{}", stderr(&output));
+    assert!(!Path::new("corpus/plan-that-never-failed.json").exists());
+}
+
+#[test]
+fn a_corpus_that_is_interrupted_is_void_and_says_how_far_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let [first, pipe, words] = ["a.json", "b.json", "words"].map(|name| directory.path().join(name));
+    std::fs::copy("corpus/evicts-active.json", &first).unwrap();
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut segsim = Command::new(env!("CARGO_BIN_EXE_segsim"));
+    segsim.arg("corpus").arg("--dir").arg(directory.path()).args(["--junit", "-"]);
+    let told = std::fs::File::create(&words).unwrap();
+    let segsim = segsim.stdout(Stdio::piped()).stderr(told).spawn().unwrap();
+    // it reads all plans first: the second is not there until it has been told to stop
+    let mut writer = std::fs::File::options().write(true).open(&pipe).unwrap();
+    terminate(segsim.id());
+    while !std::fs::read_to_string(&words).unwrap().contains("stopping") {
+        std::thread::yield_now();
+    }
+    std::io::Write::write_all(&mut writer, &std::fs::read(&first).unwrap()).unwrap();
+    drop(writer);
+    let output = segsim.wait_with_output().unwrap();
+    let why = "interrupted after 0 of 2 plans";
+    let words = std::fs::read_to_string(&words).unwrap();
+    assert!(code(&output) == 2 && words.contains(&format!("VOID  {why}\n")), "{words}");
+    assert!(stdout(&output).contains(&format!("<error message=\"{why}\"")), "{}", stdout(&output));
+}
