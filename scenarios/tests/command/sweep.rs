@@ -1,4 +1,4 @@
-//! `segsim sweep`: what it prints, writes and tells CI systems, and what ends it.
+//! `segsim sweep`: what it prints, writes and tells CI systems, and what ends it; and `segsim repeat`.
 
 use super::{code, segsim, stderr, stdout, terminate};
 use segment_sim::verdict::Verdict;
@@ -124,6 +124,13 @@ fn a_scenario_that_is_named_twice_is_swept_once_and_on_no_more_threads_than_seed
     let output = segsim(&[&["sweep", "--seeds", "3", "--jobs", "1000"][..], &twice].concat());
     let text = stdout(&output);
     assert!(text.contains("PASS  3 runs, 0 failed") && text.contains(" s on 3 threads"), "{text}");
+}
+
+#[test]
+fn runs_are_the_same_under_other_seeds_of_madsim_and_in_another_process() {
+    let output = segsim(&["repeat", "--scenario", "same-key", "--from", "7", "--seeds", "50", "--jobs", "3"]);
+    let line = format!("{:<28}0 of 50 seeds differ (8 madsim seeds, two processes)\nPASS\n", "same-key");
+    assert_eq!((code(&output), stdout(&output), stderr(&output)), (0, line, String::new()));
 }
 
 #[test]
