@@ -49,7 +49,10 @@ impl<E: Env> Engine<E> {
             loop {
                 match reader.next().await {
                     // in pieces, but nobody has seen them yet
-                    Err(Error::Evicted { .. }) => continue 'again,
+                    Err(Error::Evicted { .. }) => {
+                        self.shared.env.note(Point::READ_RETRIED);
+                        continue 'again;
+                    }
                     Err(error) => return Err(error),
                     Ok(None) => return Ok(Some(whole.into())),
                     Ok(Some(piece)) => whole.extend_from_slice(&piece),

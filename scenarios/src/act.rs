@@ -4,12 +4,12 @@ use crate::workload::{IO_BYTES, Operation, SEGMENT_BYTES, content};
 use bytes::Bytes;
 use segment_engine::disk::Disk;
 use segment_engine::ring::Eviction;
-use segment_engine::{Body, Engine, Env, Error, Put, Result, Ring, RingState, Rotation, SegmentId};
+use segment_engine::{Body, Engine, Env, Error, Put, Reader, Result, Ring, RingState, Rotation, SegmentId};
 use segment_sim::history::Answer;
 use segment_sim::world::{SimEnv, Teller};
 use std::io;
 use std::sync::Arc;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 /// The subject, as a caller has it.
 #[derive(Clone)]
@@ -62,7 +62,11 @@ async fn on_ring_state(
             let victims = ring.mutate(|ring| ring.doom_oldest_until(target)).await?;
             Ok(Answer::Relieved { target_bytes: target, victims })
         }
-        Operation::Put(..) | Operation::PutStream(..) | Operation::Get(_) | Operation::Contains(_) => {
+        Operation::Put(..)
+        | Operation::PutStream(..)
+        | Operation::Get(_)
+        | Operation::GetStream(_)
+        | Operation::Contains(_) => {
             unreachable!("the ring state alone holds no artifacts")
         }
     }
@@ -103,11 +107,32 @@ async fn on_engine(engine: &Engine<SimEnv>, operation: Operation, teller: &Telle
             let content = engine.get(&[key]).await?.map(|bytes| xxh3_64(&bytes));
             Ok(Answer::Read { key, content, since })
         }
+        Operation::GetStream(key) => {
+            let since = teller.step();
+            let content = match engine.read(&[key]).await? {
+                Some(reader) => match in_pieces(reader, teller).await {
+                    Err(Error::Evicted { .. }) => return Ok(Answer::CutOff { key, since }),
+                    content => Some(content?),
+                },
+                None => None,
+            };
+            Ok(Answer::Read { key, content, since })
+        }
         Operation::Contains(key) => {
             let since = teller.step();
             Ok(Answer::Contains { key, found: engine.contains(&[key]).await?, since })
         }
     }
+}
+
+/// Reads piece by piece, and takes its time with each; returns the hash of all.
+async fn in_pieces(mut reader: Reader<SimEnv>, teller: &Teller) -> Result<u64> {
+    let mut hash = Xxh3::new();
+    while let Some(piece) = reader.next().await? {
+        hash.update(&piece);
+        teller.took_piece().await;
+    }
+    Ok(hash.digest())
 }
 
 /// A body of small pieces that can be had again.

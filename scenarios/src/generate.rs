@@ -108,6 +108,8 @@ pub(crate) fn read_vs_refresh(decisions: &Decisions) -> Workload {
     let room: u32 = generations.iter().sum();
     let keys = decisions.between("keys", 1, 3);
     let mut callers: Vec<Vec<Operation>> = (0..4).map(|reader| reads(decisions, reader, 3, keys)).collect();
+    let streamed = |number| Operation::GetStream(decisions.between_of("streamed", number, 1, keys.min(2)) as u8);
+    callers.extend([[0, 1], [2, 3]].map(|numbers| numbers.map(streamed).to_vec()));
     for evictor in 0..2 {
         callers.push(vec![match decisions.between_of("evicts", evictor, 0, 2) {
             0 => Operation::Relieve(decisions.between_of("left", evictor, 1, u64::from(room)) as u32),
@@ -115,7 +117,10 @@ pub(crate) fn read_vs_refresh(decisions: &Decisions) -> Workload {
             _ => Operation::EvictPlace(0),
         }]);
     }
-    let stored = (1..=keys).map(|key| (key as u8, before(key as u8), 1)).collect();
+    // most of them take two pieces
+    let is_long = decisions.between("long", 0, 3) > 0;
+    let content = |key| if is_long { LONG[key as usize - 1] } else { before(key) };
+    let stored = (1..=keys).map(|key| (key as u8, content(key as u8), 1)).collect();
     Workload { generations, segments: room, stored, limits: small(decisions), callers, ..Workload::default() }
 }
 
@@ -330,10 +335,17 @@ fn has_empty(decisions: &Decisions) -> bool {
 fn reads(decisions: &Decisions, reader: u64, count: u64, keys: u64) -> Vec<Operation> {
     let read = |number: u64| {
         let key = decisions.between_of("read", number, 1, keys) as u8;
-        if decisions.between_of("contains", number, 0, 4) == 0 { Operation::Contains(key) } else { Operation::Get(key) }
+        match decisions.between_of("contains", number, 0, 4) {
+            0 => Operation::Contains(key),
+            1 => Operation::GetStream(key),
+            _ => Operation::Get(key),
+        }
     };
     (0..count).map(|nth| read(reader * count + nth)).collect()
 }
+
+/// Contents of 94, 95 and 20 bytes: of what a segment holds, as much as there can be that is read in two pieces.
+const LONG: [u16; 3] = [103, 116, 101];
 
 /// The content that is stored under a key before the run, unless the disk is full of others.
 fn before(key: u8) -> u16 {

@@ -9,7 +9,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// The kinds of calls.
-const KINDS: [&str; 7] = ["push", "rotate", "evict", "relieve", "put", "get", "contains"];
+const KINDS: [&str; 8] = ["push", "rotate", "evict", "relieve", "put", "get", "get-stream", "contains"];
 
 /// The most calls.
 const CALLS_MAX: u32 = 8;
@@ -37,7 +37,7 @@ impl Size {
             // room for all: nobody would unlink what is pushed out
             (workload.generations, workload.segments) = ([1, 1, CALLS_MAX + 1], 1);
         }
-        if self.0.iter().any(|(kind, _)| matches!(*kind, "put" | "get" | "contains")) {
+        if self.0.iter().any(|(kind, _)| matches!(*kind, "put" | "get" | "get-stream" | "contains")) {
             let puts = self.0.iter().find(|(kind, _)| *kind == "put").map_or(0, |(_, count)| *count);
             workload.stored = stored(puts);
         }
@@ -65,6 +65,7 @@ fn operation(kind: &str, number: u32) -> Operation {
         "relieve" => Operation::Relieve(SEGMENTS - 1),
         "put" => Operation::Put(key, PUT + 120 * number as u16),
         "get" => Operation::Get(key),
+        "get-stream" => Operation::GetStream(key),
         _ => Operation::Contains(key),
     }
 }

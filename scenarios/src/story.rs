@@ -78,6 +78,7 @@ fn told(answer: &Answer, contents: &BTreeMap<u64, u16>) -> String {
         Answer::Read { key, content: None, .. } | Answer::Contains { key, found: false, .. } => {
             format!("key {key} has nothing")
         }
+        Answer::CutOff { key, .. } => format!("key {key} went while it was read"),
         Answer::Contains { key, found: true, .. } => format!("key {key} has something"),
         Answer::Opened(repairs) if repairs.is_empty() => "open".to_string(),
         Answer::Opened(repairs) => {

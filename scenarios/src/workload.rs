@@ -109,6 +109,8 @@ pub enum Operation {
     PutStream(Key, u16),
     /// Read the artifact of this key.
     Get(Key),
+    /// The same, piece by piece, with time for each.
+    GetStream(Key),
     /// Ask whether this key has an artifact.
     Contains(Key),
 }
@@ -157,7 +159,7 @@ impl Operation {
             Operation::EvictSegment(_) | Operation::EvictPlace(_) => "evict",
             Operation::Relieve(_) => "pressure",
             Operation::Put(..) | Operation::PutStream(..) => "put",
-            Operation::Get(_) | Operation::Contains(_) => "read",
+            Operation::Get(_) | Operation::GetStream(_) | Operation::Contains(_) => "read",
         }
     }
 }

@@ -21,7 +21,11 @@ fn puts() -> impl Strategy<Value = Operation> {
 }
 
 fn reads() -> impl Strategy<Value = Operation> {
-    prop_oneof![3 => (1u8..4).prop_map(Operation::Get), 1 => (1u8..4).prop_map(Operation::Contains)]
+    prop_oneof![
+        3 => (1u8..4).prop_map(Operation::Get),
+        1 => (1u8..4).prop_map(Operation::GetStream),
+        1 => (1u8..4).prop_map(Operation::Contains),
+    ]
 }
 
 /// Makes workloads and shrinks them: fewer callers, fewer operations, smaller rings.

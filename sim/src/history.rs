@@ -443,6 +443,12 @@ impl History {
         std::iter::once(before).chain(sights[first..].iter().copied())
     }
 
+    /// Whether readers have seen one and the same artifact of a key since that step.
+    pub fn is_steady(&self, key: Key, since: u64) -> bool {
+        let mut seen = self.sights_since(key, since).map(|sight| sight.content);
+        seen.next().flatten().is_some_and(|first| seen.all(|next| next == Some(first)))
+    }
+
     /// Whether readers could see such a thing of a key at some moment since that step.
     pub fn was_seen(&self, key: Key, since: u64, is: impl Fn(Option<u64>) -> bool) -> bool {
         self.sights_since(key, since).any(|sight| is(sight.content))

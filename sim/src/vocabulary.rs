@@ -12,6 +12,9 @@ pub const STATE_LOCK: &str = "state";
 /// Where a caller waits for the next piece of a body.
 pub const BODY: &str = "BodyAwaited";
 
+/// Where a caller has a piece of what it reads.
+pub const PIECE: &str = "PieceTaken";
+
 /// Everything that is watched.
 pub static VOCABULARY: Vocabulary = Vocabulary::declaring(WINDOWS, LOCKS, &TOUCHES);
 
@@ -113,6 +116,15 @@ pub const WINDOWS: &[Window] = &[
         wants: None,
         lands: &["DiskUnlink", Point::ROW_MOVED.name()],
     },
+    // a caller has a piece of an artifact; the file goes before the next one is read
+    Window {
+        name: "piece-to-piece",
+        exclusive: false,
+        opens: PIECE,
+        closes: &["DiskRead"],
+        wants: None,
+        lands: &["DiskUnlink", Point::ROW_MOVED.name()],
+    },
 ];
 
 /// The locks, outermost first.
@@ -189,6 +201,7 @@ pub const CRASH_POINTS: &[&str] = &[
     "Start",
     "Sleep",
     BODY,
+    PIECE,
     "DiskCreate",
     "DiskSyncDirectory",
     "DiskWrite",
@@ -260,6 +273,7 @@ pub const CRASH_SITES: &[(&str, u64)] = &[
     ("sync@DiskSync", 1),
     ("sync@CatalogSync", 1),
     ("read@Start", 1),
+    ("read@PieceTaken", 4),
     ("read@RowFound", 1),
     ("read@RowLookedUp", 1),
     ("read@DiskRead", 1),
@@ -268,7 +282,7 @@ pub const CRASH_SITES: &[(&str, u64)] = &[
     ("refresh@RefreshLocked", 2),
     ("refresh@RowFound", 2),
     ("refresh@DiskFree", 4),
-    ("refresh@DiskRead", 4),
+    ("refresh@DiskRead", 6),
     ("refresh@WriteWanted", 2),
     ("refresh@WriteLocked", 2),
     ("refresh@DiskWrite", 4),

@@ -23,7 +23,7 @@ use crate::plan::{Injection, Schedule};
 use crate::record::Record;
 use crate::site::SiteName;
 use crate::trace::Trace;
-use crate::vocabulary::{BODY, CRASH_POINTS, VOCABULARY};
+use crate::vocabulary::{BODY, CRASH_POINTS, PIECE, VOCABULARY};
 use crate::watch::Watch;
 use env::Parts;
 use madsim::runtime::Runtime;
@@ -398,6 +398,11 @@ impl Teller {
     /// The running caller waits for the next piece of a body.
     pub fn awaits_body(&self) -> impl Future<Output = ()> + Send + use<'_> {
         self.conductor.reach(BODY)
+    }
+
+    /// The running caller has a piece of what it reads, and takes its time with it.
+    pub fn took_piece(&self) -> impl Future<Output = ()> + Send + use<'_> {
+        self.conductor.reach(PIECE)
     }
 
     /// The step of now.

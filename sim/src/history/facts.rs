@@ -56,6 +56,13 @@ pub enum Answer {
         /// The step in which it was asked for.
         since: u64,
     },
+    /// It had read a part of it when that was gone.
+    CutOff {
+        /// The artifact's key.
+        key: Key,
+        /// The step in which it was asked for.
+        since: u64,
+    },
     /// It was told whether there is an artifact.
     Contains {
         /// The artifact's key.
