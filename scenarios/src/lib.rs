@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`workload`] (what callers do), [`act`] (how), [`scenario`] (which workloads there are),
 //! [`report`], [`confidence`] (what a sweep without a failure says), [`ci`] (what CI systems are told), [`story`],
-//! [`plan_file`] (plans on disk), [`whole`] (how files are written), [`shell`] (commands that are printed),
+//! [`plan_file`] (plans on disk), [`plan_words`] (plans told), [`whole`] (how files are written), [`shell`] (commands that are printed),
 //! [`smaller`] and [`sentence`] (what shrinking asks), [`size`], [`claim`] and [`search_file`] (what an exhaustive
 //! search is of, says and keeps), [`explain`] (a run drawn), [`export`], [`corpus`] (plans that are kept),
 //! [`command`] (one file a command), [`usage`] (command lines that cannot be read), [`mutant`] (patches), [`yard`]
@@ -25,6 +25,7 @@ pub mod mutant;
 pub mod observed;
 pub mod output;
 pub mod plan_file;
+pub mod plan_words;
 pub mod report;
 pub mod scenario;
 pub mod search_file;

@@ -3,10 +3,11 @@
 //! Built from what the plan's injections did in the run, from how its lives of the process ended, and from what the oracle
 //! found. Where the oracle's own sentence names everybody who was held, it says all there is to say.
 
+use crate::plan_words::{WHEN_IDLE, end, error, how_long};
 use crate::report::counted;
 use crate::workload::Workload;
 use segment_engine::ring_state::RingRecord;
-use segment_sim::plan::{Action, CrashKind, Injection, Plan, Until};
+use segment_sim::plan::{Action, Injection, Plan, Until};
 use segment_sim::record::Record;
 use segment_sim::site::{Site, SiteName};
 use segment_sim::trace::ProcessEnd;
@@ -32,11 +33,8 @@ pub fn of(plan: &Plan<Workload>, story: &Story, record: &Record) -> String {
             Action::Hold(Until::Passed(until)) => {
                 format!("{task}, {doing}, waits until {} {}", until.task, deed(story, until))
             }
-            Action::Hold(Until::Idle) => format!("{task}, {doing}, waits until nothing else can go on"),
-            Action::Hold(Until::Steps(steps)) => {
-                format!("{task}, {doing}, waits for {}", counted((*steps).into(), "step"))
-            }
-            Action::Error(errno) => format!("{task} fails {doing}: {}", error_words(*errno)),
+            Action::Hold(until) => format!("{task}, {doing}, waits {}", how_long(until)),
+            Action::Error(errno) => format!("{task} fails {doing}: {}", error(*errno)),
             Action::Rot => format!("{task}, {doing}, finds a bit flipped"),
             Action::Cancel => format!("the caller of {task} is dropped with it {doing}"),
             Action::CancelAfter(steps) => {
@@ -56,7 +54,7 @@ pub fn of(plan: &Plan<Workload>, story: &Story, record: &Record) -> String {
     for (ProcessEnd { step, kind, .. }, site) in ends(story).filter(|(end, _)| end.step <= last) {
         let clause = match site {
             Some(SiteName { task, point, .. }) => format!("{} with {task} {}", end(*kind), doing(point)),
-            None => format!("{} when nothing can go on", end(*kind)),
+            None => format!("{} {WHEN_IDLE}", end(*kind)),
         };
         clauses.push((*step, true, clause));
     }
@@ -90,24 +88,9 @@ fn step_of(story: &Story, site: &SiteName) -> Option<u64> {
     story.trace.events().iter().find(|event| is_at(story, event.site, site)).map(|event| event.step)
 }
 
-/// An error without its number, which says nothing that the words do not.
-pub(crate) fn error_words(errno: i32) -> String {
-    let error = std::io::Error::from_raw_os_error(errno).to_string();
-    error.split(" (").next().unwrap_or_default().to_lowercase()
-}
-
 /// The ends of the process as they came, each with the site at which it came; with none when nothing could go on.
 pub(crate) fn ends(story: &Story) -> impl Iterator<Item = (&ProcessEnd, Option<&SiteName>)> {
     story.trace.process_ends().iter().zip(story.ends.iter().map(Option::as_ref))
-}
-
-/// How a life of the process ends.
-pub(crate) fn end(kind: CrashKind) -> &'static str {
-    match kind {
-        CrashKind::Kill => "the process is killed",
-        CrashKind::PowerLoss => "the power fails",
-        CrashKind::Close => "the engine is closed and the power fails",
-    }
 }
 
 /// What a task is about that has got to a point and not gone on.
@@ -214,7 +197,7 @@ fn change(story: &Story, index: usize) -> String {
 mod tests {
     use super::*;
     use crate::scenario::Scenario;
-    use segment_sim::plan::{Crash, Moment, Schedule};
+    use segment_sim::plan::{Crash, CrashKind, Moment, Schedule};
     use segment_sim::verdict::Violation;
     use segment_sim::world::{Mode, Worker};
 

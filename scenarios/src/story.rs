@@ -1,6 +1,6 @@
 //! A run told step by step.
 
-use crate::sentence;
+use crate::plan_words;
 use segment_engine::Repair;
 use segment_engine::ring::Generation;
 use segment_engine::ring_state::RingRecord;
@@ -30,7 +30,7 @@ pub fn tell(story: &Story, contents: &BTreeMap<u64, u16>) -> String {
             line(now, Some(*task), "answer", &told(answer, contents));
         }
         while let Some(ProcessEnd { step, kind, .. }) = ends.next_if(|end| end.after <= before) {
-            line(*step, None, sentence::end(*kind), "");
+            line(*step, None, plan_words::end(*kind), "");
         }
         let Event { step, site, what } = event;
         now = *step;
@@ -39,7 +39,7 @@ pub fn tell(story: &Story, contents: &BTreeMap<u64, u16>) -> String {
             What::Noted => "noted".to_string(),
             What::Landed => "landed".to_string(),
             What::Rotten => "landed: a bit has flipped".to_string(),
-            What::Failed(errno) => format!("failed: {}", std::io::Error::from_raw_os_error(*errno)),
+            What::Failed(errno) => format!("failed: {}", plan_words::error(*errno)),
             What::Cancelled => "its caller is dropped here".to_string(),
             What::Crashed => "the process ends here".to_string(),
             What::Finished => "finished".to_string(),

@@ -146,13 +146,15 @@ fn a_trace_says_what_each_call_came_to() {
 }
 
 #[test]
-fn a_plan_is_described_in_the_words_of_its_file() {
+fn the_calls_of_a_plan_are_told_in_the_words_of_its_file_and_its_crashes_as_everywhere() {
     let mut file = file("power-loss-anywhere", 3);
     file.plan.schedule.crashes = vec![Crash { kind: CrashKind::PowerLoss, at: Moment::Idle }];
     file.plan.workload.callers = vec![vec![Operation::Rotate, Operation::EvictPlace(3)], vec![Operation::Put(1, 17)]];
     let scenario = Scenario::named(&file.plan.scenario).unwrap();
     let (_, text) = replay(scenario, &file.plan, None, false).unwrap();
-    for words in ["rotate#1 rotate then evict-place 3; put#1 put [1,17]\n", "\n  power-loss when nothing can go on\n"] {
+    for words in
+        ["rotate#1 rotate then evict-place 3; put#1 put [1,17]\n", "\n  the power fails when nothing can go on\n"]
+    {
         assert!(text.contains(words), "{text}");
     }
 }

@@ -13,7 +13,7 @@ use crate::say;
 use crate::scenario::Scenario;
 use crate::size::Size;
 use crate::workload::Workload;
-use crate::{search_file, sentence, shell, whole};
+use crate::{plan_words, search_file, sentence, shell, whole};
 use segment_sim::choice::{Deviation, Faults, Guide};
 use segment_sim::exhaust::{Bounds, Counts, Ended, Ran, Search, exhaust};
 use segment_sim::plan::{Plan, Schedule};
@@ -337,7 +337,7 @@ impl Searched<'_> {
         let fewer = if preemptions > 0 { "; with fewer none fails" } else { "" };
         say!("  execution {}, with {}{fewer}", grouped(counts.runs()), counted(preemptions, "preemption"));
         say!("{pace}");
-        say(format_args!("{}", super::replay::describe(&plan)));
+        say(format_args!("{}", plan_words::plan(&plan)));
         say!("{sentence}");
         if STOP.load(Ordering::Relaxed) {
             say!("  interrupted: the plan holds more than it must; shrink takes the rest away");

@@ -1,6 +1,6 @@
 //! `segsim explain`: one run drawn, on the terminal and as a page.
 
-use super::replay::{Chosen, describe};
+use super::replay::Chosen;
 use super::{ENGINE, scenario};
 use crate::corpus;
 use crate::error::{Error, Result};
@@ -9,7 +9,7 @@ use crate::explain::{Explained, FORMAT, Told, page, perfetto, race, terminal};
 use crate::output::{say, take_stdout};
 use crate::plan_file::Expected;
 use crate::workload::Workload;
-use crate::{sentence, shell, whole};
+use crate::{plan_words, sentence, shell, whole};
 use segment_sim::plan::Plan;
 use segment_sim::verdict::Verdict;
 use segment_sim::world::{Mode, Outcome, Story, Worker};
@@ -97,7 +97,7 @@ pub fn explain(plan: &Plan<Workload>, expected: Option<&Expected>, command: Stri
         verdict,
         sentence,
         command,
-        plan: describe(plan).lines().map(str::to_string).collect(),
+        plan: plan_words::plan(plan).lines().map(str::to_string).collect(),
         unreached: first.unreached.iter().map(ToString::to_string).collect(),
         run,
         twin,

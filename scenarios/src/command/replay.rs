@@ -5,13 +5,12 @@ use crate::corpus;
 use crate::error::{Error, Result};
 use crate::output::{say, take_stdout};
 use crate::plan_file::{Expected, PlanFile};
-use crate::report::counted;
+use crate::plan_words;
 use crate::scenario::Scenario;
 use crate::story;
 use crate::tell;
-use crate::workload::{Operation, Workload, words};
-use segment_sim::decision::Ratio;
-use segment_sim::plan::{Action, Base, Moment, Plan, Until};
+use crate::workload::Workload;
+use segment_sim::plan::Plan;
 use segment_sim::verdict::Verdict;
 use segment_sim::world::{Mode, Worker};
 use std::path::{Path, PathBuf};
@@ -115,7 +114,7 @@ pub fn replay(
     let mut worker = Worker::new()?;
     let first = scenario.run(&mut worker, plan, Mode { keep_trace: true, ..Mode::default() })?;
     let second = scenario.run(&mut worker, plan, Mode { madsim_seed: 1, ..Mode::default() })?;
-    let mut text = describe(plan);
+    let mut text = plan_words::plan(plan);
     if let (true, Some(story)) = (trace, &first.story) {
         text += &story::tell(story, &plan.workload.contents());
     }
@@ -145,85 +144,4 @@ pub fn replay(
         text += &format!("when the plan was written it came to {}{by}\n", expected.verdict.word());
     }
     Ok((verdict, text))
-}
-
-/// What a plan is, in a few lines.
-pub(super) fn describe(plan: &Plan<Workload>) -> String {
-    let schedule = &plan.schedule;
-    let knobs = &schedule.knobs;
-    let share = |name: &str, ratio: Ratio| (ratio.hits > 0).then(|| format!("{name} {}/{}", ratio.hits, ratio.of));
-    let shares = [
-        share("holds", knobs.hold),
-        share("holds where a window opens", knobs.hold_opening),
-        share("slow unlinks", knobs.slow),
-        share("failed unlinks", knobs.fail),
-        share("full disk", knobs.full),
-        share("failing operations", knobs.broken),
-        share("rotten reads", knobs.rot),
-        share("cancels", knobs.cancel),
-        share("priority changes", knobs.change),
-    ];
-    let shares: Vec<String> = shares.into_iter().flatten().collect();
-    let [old, current, new] = plan.workload.generations;
-    let depth = match schedule.base {
-        Base::Priority => format!(" of depth {}", knobs.change.hits + 1),
-        Base::Keyed | Base::Sequential => String::new(),
-    };
-    let knobs = if shares.is_empty() { "none".to_string() } else { shares.join(", ") };
-    let (scenario, seed, base) = (&plan.scenario, schedule.seed, schedule.base.name());
-    let mut text = format!("{scenario} seed {seed} on base {base}{depth}; knobs: {knobs}\n");
-    text += &format!("ring of {old}/{current}/{new} with {}", counted(plan.workload.segments.into(), "segment"));
-    let workload = &plan.workload;
-    let Workload { stored, disk_bytes, .. } = workload;
-    if !stored.is_empty() {
-        let place = |(key, number, segment): &(u8, u16, u32)| format!("{key}: content {number} in {segment}");
-        text += &format!("; stored {}", stored.iter().map(place).collect::<Vec<_>>().join(", "));
-    }
-    if *disk_bytes > 0 {
-        text += &format!("; a disk of {disk_bytes} bytes");
-    }
-    let labels = workload.labels();
-    let callers = |life: usize, callers: &[Vec<Operation>]| {
-        let calls = |operations: &[Operation]| operations.iter().map(words).collect::<Vec<_>>().join(" then ");
-        let labelled = labels[life].iter().zip(callers);
-        let lines =
-            labelled.filter_map(|(label, operations)| Some(format!("{} {}", label.as_ref()?, calls(operations))));
-        lines.collect::<Vec<_>>().join("; ")
-    };
-    text += &format!("; callers: {}", callers(0, &workload.callers));
-    for (life, later) in (1..).zip(&workload.lives) {
-        let callers = callers(life, &later.callers);
-        text += &format!("\nlife {}: {}", life + 1, if callers.is_empty() { "no callers" } else { &callers });
-        if let Some([old, current, new]) = later.generations {
-            text += &format!(", ring of {old}/{current}/{new}");
-        }
-        if !later.lost.is_empty() {
-            text += &format!(", files lost at places {:?}", later.lost);
-        }
-    }
-    text += "\n";
-    for injection in &schedule.injections {
-        let what = match &injection.action {
-            Action::Hold(Until::Passed(site)) => format!("held until {site}"),
-            Action::Hold(Until::Steps(steps)) => format!("held for {}", counted((*steps).into(), "step")),
-            Action::Hold(Until::Idle) => "held until nothing else can run".to_string(),
-            Action::Error(errno) => format!("fails: {}", std::io::Error::from_raw_os_error(*errno)),
-            Action::Rot => "finds a bit flipped".to_string(),
-            Action::Cancel => "its caller is dropped".to_string(),
-            Action::CancelAfter(steps) => format!("its caller is dropped {} later", counted((*steps).into(), "step")),
-            Action::CancelOnce(site) => format!("its caller is dropped once {site} has passed"),
-            Action::Crash(kind) => words(kind),
-        };
-        text += &format!("  {}: {what}\n", injection.site);
-    }
-    for crash in &schedule.crashes {
-        let at = match &crash.at {
-            Moment::At(site) => format!("at {site}"),
-            Moment::Site(site, nth) => format!("at {site}, time {nth}"),
-            Moment::Step(step) => format!("at step {step}"),
-            Moment::Idle => "when nothing can go on".to_string(),
-        };
-        text += &format!("  {} {at}\n", words(&crash.kind));
-    }
-    text
 }

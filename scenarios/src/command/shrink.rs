@@ -12,7 +12,7 @@ use crate::scenario::Scenario;
 use crate::sentence;
 use crate::smaller::{size, smaller};
 use crate::workload::{Operation, Workload};
-use crate::{say, shell, whole};
+use crate::{plan_words, say, shell, whole};
 use segment_sim::plan::{Action, Injection, Plan, Schedule};
 use segment_sim::shrink::{self, Passed, RUNS_MAX, Ran, Shrinkable, Shrunk, Smaller};
 use segment_sim::site::SiteName;
@@ -79,7 +79,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         counted(runs, "run"),
         started.elapsed().as_secs_f64()
     );
-    say(format_args!("{}", super::replay::describe(&plan)));
+    say(format_args!("{}", plan_words::plan(&plan)));
     let sentence = expected.sentence.clone().unwrap_or_default();
     say!("{sentence}");
     PlanFile { mutant: file.mutant, ..PlanFile::new(plan, expected) }.write(&path)?;

@@ -3,10 +3,10 @@
 //! Made from the trace (what went on) and its arrivals (who waited where since when).
 
 use super::rings::{Saved, number};
-use crate::report::counted;
-use crate::sentence::{self, error_words};
+use crate::plan_words::{self, WHEN_IDLE};
+use crate::sentence;
 use segment_sim::lineage::Moved;
-use segment_sim::plan::{Action, Until};
+use segment_sim::plan::Action;
 use segment_sim::site::{Site, SiteName, TaskId};
 use segment_sim::trace::{Event, ProcessEnd, What};
 use segment_sim::world::Story;
@@ -88,8 +88,8 @@ pub enum Happened {
 /// The ends of the process: after which step, and how.
 pub fn ends(story: &Story) -> Vec<(u64, String)> {
     let told = |(ProcessEnd { step, kind, .. }, site): (&ProcessEnd, Option<&SiteName>)| {
-        let at = site.map_or("when nothing can go on".to_string(), |site| format!("at {site}"));
-        (*step, format!("{} {at}", sentence::end(*kind)))
+        let at = site.map_or(WHEN_IDLE.to_string(), |site| format!("at {site}"));
+        (*step, format!("{} {at}", plan_words::end(*kind)))
     };
     sentence::ends(story).map(told).collect()
 }
@@ -179,7 +179,7 @@ pub(super) fn held(story: &Story) -> Vec<(Site, String)> {
         story.trace.arrivals().iter().map(|arrival| arrival.site).find(is_it)
     };
     let holds = story.fired.iter().filter_map(|injection| match &injection.action {
-        Action::Hold(until) => Some((place(&injection.site)?, hold_words(until))),
+        Action::Hold(until) => Some((place(&injection.site)?, plan_words::how_long(until))),
         _ => None,
     });
     holds.collect()
@@ -238,7 +238,7 @@ fn says(story: &Story, event: &Event) -> String {
         What::Landed => segment,
         What::Rotten => format!("{segment} has a bit flipped"),
         What::Failed(errno) => {
-            format!("{segment}{}fails: {}", if segment.is_empty() { "" } else { " " }, error_words(errno))
+            format!("{segment}{}fails: {}", if segment.is_empty() { "" } else { " " }, plan_words::error(errno))
         }
         What::Cancelled => "its caller is dropped".to_string(),
         What::Crashed => "the process ends".to_string(),
@@ -269,12 +269,4 @@ fn tell_save(moment: &mut Moment, save: &Saved) {
     moment.segments = save.changes.iter().map(|change| change.segment).collect();
     moment.segments.sort_unstable();
     moment.segments.dedup();
-}
-
-fn hold_words(until: &Until) -> String {
-    match until {
-        Until::Passed(site) => format!("until {site}"),
-        Until::Steps(steps) => format!("for {}", counted((*steps).into(), "step")),
-        Until::Idle => "until nothing else can run".to_string(),
-    }
 }

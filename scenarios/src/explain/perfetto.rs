@@ -18,7 +18,7 @@ pub fn json(explained: &Explained) -> String {
     let name = format!("{} seed {}, {}", explained.scenario, explained.seed, explained.verdict.word());
     tell(&mut events, 1, &name, &explained.run);
     if let Twin::Beside { without, run, .. } = &explained.twin {
-        tell(&mut events, 2, &format!("twin, without {without}"), run);
+        tell(&mut events, 2, &format!("twin, without {without:?}"), run);
     }
     // at the same moment what lasts longer is around the other
     events.sort_by_key(|event| (number(event, "ts"), std::cmp::Reverse(number(event, "dur"))));

@@ -47,7 +47,7 @@ fn write(text: &mut String, explained: &Explained, is_all: bool) -> fmt::Result 
     write_lineage(text, run, is_all)?;
     match twin {
         Twin::Beside { without, run: beside, parts_at } => {
-            writeln!(text, "\ntwin  passes without {without}")?;
+            writeln!(text, "\ntwin  passes without {without:?}")?;
             let at = |told: &Told, place: usize| match told.moments.get(place) {
                 Some(moment) => format!("step {}: {}", moment.step, words(moment)),
                 None => "its end".to_string(),

@@ -2,9 +2,10 @@
 
 use super::Told;
 use super::lanes::{Happened, Moment};
+use crate::plan_words;
 use crate::report::counted;
 use crate::workload::Workload;
-use segment_sim::plan::{Action, Crash, Injection, Moment as When, Plan, Until};
+use segment_sim::plan::{Action, Injection, Plan};
 use segment_sim::site::SiteName;
 use serde::{Deserialize, Serialize};
 
@@ -47,12 +48,12 @@ pub fn candidates(plan: &Plan<Workload>) -> Vec<Candidate> {
     let without_injection = |place: usize| {
         let mut plan = plan.clone();
         let injection = plan.schedule.injections.remove(place);
-        Candidate { without: injection_words(&injection), plan }
+        Candidate { without: plan_words::injection(&injection), plan }
     };
     let without_crash = |place: usize| {
         let mut plan = plan.clone();
         let crash = plan.schedule.crashes.remove(place);
-        Candidate { without: crash_words(&crash), plan }
+        Candidate { without: plan_words::crash(&crash), plan }
     };
     let crashes = (0..plan.schedule.crashes.len()).rev().map(without_crash);
     holds.into_iter().chain(others).map(without_injection).chain(crashes).take(RUNS_MAX).collect()
@@ -96,29 +97,6 @@ pub fn parts_at(run: &Told, twin: &Told) -> (usize, usize) {
     (place(&run), place(&twin))
 }
 
-fn injection_words(injection: &Injection) -> String {
-    let Injection { site, action } = injection;
-    match action {
-        Action::Hold(Until::Passed(until)) => format!("the hold of {site} until {until}"),
-        Action::Hold(Until::Steps(steps)) => format!("the hold of {site} for {}", counted((*steps).into(), "step")),
-        Action::Hold(Until::Idle) => format!("the hold of {site} until nothing else can run"),
-        Action::Error(errno) => format!("the error at {site}: {}", crate::sentence::error_words(*errno)),
-        Action::Rot => format!("the bit flipped at {site}"),
-        Action::Cancel | Action::CancelAfter(_) | Action::CancelOnce(_) => format!("the drop of the caller at {site}"),
-        Action::Crash(kind) => format!("the crash at {site}: {}", crate::sentence::end(*kind)),
-    }
-}
-
-fn crash_words(crash: &Crash) -> String {
-    let at = match &crash.at {
-        When::At(site) => format!("at {site}"),
-        When::Site(site, nth) => format!("at {site}, time {nth}"),
-        When::Step(step) => format!("at step {step}"),
-        When::Idle => "when nothing can go on".to_string(),
-    };
-    format!("the crash {at}: {}", crate::sentence::end(crash.kind))
-}
-
 /// Whether the plan decides anything by draws that can be written down by name.
 pub fn is_drawn(plan: &Plan<Workload>) -> bool {
     let knobs = plan.schedule.knobs;
@@ -154,10 +132,10 @@ mod tests {
         assert_eq!(
             without,
             [
-                "the hold of b#1@X for 3 steps",
-                "the hold of a#1@X until b#1@Y",
-                "the error at c#1@DiskUnlink: input/output error",
-                "the crash at d#1@Z: the process is killed"
+                "b#1@X: held for 3 steps",
+                "a#1@X: held until b#1@Y",
+                "c#1@DiskUnlink: fails: input/output error",
+                "the process is killed at d#1@Z"
             ]
         );
         assert!(candidates.iter().all(|candidate| {

@@ -97,7 +97,7 @@ function show() {
   const partsAt = hasTwin ? twin.parts_at[0] : -1;
   const shown = drawChart($("chart-run"), data.run, { caption: captions, partsAt, key: "r" });
   if (hasTwin) {
-    const caption = [bold("passes", "The twin passes"), `without ${twin.without}`];
+    const caption = [bold("passes", "The twin passes"), `without "${twin.without}"`];
     drawChart($("chart-twin"), twin.run, { caption, partsAt: twin.parts_at[1], key: "t", isTwin: true });
   }
   drawRings();
