@@ -7,7 +7,8 @@ use segment_sim::strategy::{self, Options};
 use segment_sim::trace::Event;
 use segment_sim::world::{Mode, Outcome, Story, Worker};
 use segsim::scenario::Scenario;
-use segsim::workload::{Operation, Small, Workload};
+use segsim::workload::{Operation, SEGMENT_BYTES, Small, Workload, content};
+use std::collections::BTreeMap;
 
 fn evictions() -> impl Strategy<Value = Operation> {
     prop_oneof![2 => (0u32..8).prop_map(Operation::EvictPlace), 1 => (1u32..8).prop_map(Operation::EvictSegment)]
@@ -40,7 +41,15 @@ fn workload() -> impl Strategy<Value = Workload> {
         3 => proptest::collection::vec(reads(), some),
     ];
     let callers = proptest::collection::vec(caller, 1..7);
+    let fits = |stored: &BTreeMap<u8, (u16, u32)>| {
+        let bytes_in = |segment: u32| {
+            let there = stored.values().filter(|(_, other)| *other == segment);
+            there.map(|(number, _)| content(*number).len() as u64).sum::<u64>()
+        };
+        (1..8).all(|segment| bytes_in(segment) <= SEGMENT_BYTES)
+    };
     let stored = proptest::collection::btree_map(1u8..4, (40u16..80, 1u32..8), 0..4);
+    let stored = stored.prop_filter("a segment holds what is stored in it", fits);
     let limits = (0u32..4, 1u32..3, 1u32..4);
     let all = ([1u32..4, 1u32..4, 1u32..4], 0u32..8, stored, prop_oneof![Just(0), 50u64..1500], limits, callers);
     all.prop_map(|(generations, segments, stored, disk_bytes, (doomed, stripes, batch_rows), callers)| Workload {
