@@ -1,6 +1,6 @@
 //! Printing that outlives its reader: `segsim sweep | head -1` ends with its verdict, not with a panic.
 
-use crate::whole;
+use crate::atomic_file;
 use std::fmt::Arguments;
 use std::io::{ErrorKind, Result, Write, stderr, stdout};
 use std::path::Path;
@@ -14,7 +14,7 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// Takes stdout for a file, if one of these is `-`.
 pub fn take_stdout<'a>(files: impl IntoIterator<Item = &'a Path>) {
-    if files.into_iter().any(whole::is_stdout) {
+    if files.into_iter().any(atomic_file::is_stdout) {
         TAKEN.store(true, Ordering::Relaxed);
     }
 }

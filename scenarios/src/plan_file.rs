@@ -16,10 +16,10 @@
 //! plan that can be run or in one line: unknown fields are refused by name, and so are numbers that no run could bear.
 #![allow(clippy::disallowed_methods, reason = "plans are files")]
 
+use crate::atomic_file;
 use crate::error::{Error, Result};
 use crate::output::printable;
 use crate::scenario::Scenario;
-use crate::whole;
 use crate::workload::Workload;
 use segment_sim::plan::{Action, CrashKind, Injection, Moment, Plan, Schedule};
 use segment_sim::record::Record;
@@ -152,7 +152,7 @@ impl PlanFile {
     /// # Errors
     /// [`Error::Io`].
     pub fn write(&self, path: &Path) -> Result<()> {
-        whole::write_or_send(path, self.text().as_bytes()).map_err(Error::io("write", path))
+        atomic_file::write_or_send(path, self.text().as_bytes()).map_err(Error::io("write", path))
     }
 
     /// It as text.

@@ -1,8 +1,8 @@
 //! Searches on disk, to go on with them: a line that says what is searched, the search, and a checksum of both.
 #![allow(clippy::disallowed_methods, reason = "searches are files")]
 
+use crate::atomic_file;
 use crate::error::{Error, Result};
-use crate::whole;
 use segment_sim::exhaust::Search;
 use std::path::Path;
 use xxhash_rust::xxh3::xxh3_128;
@@ -19,7 +19,7 @@ const SUBJECT_BYTES_MAX: usize = 4096;
 /// [`Error::Io`], and [`Error::Search`], which says what is wrong with it.
 pub fn read(path: &Path, subject: &str) -> Result<Option<Search>> {
     // a pipe or a device might have no end
-    let bytes = match whole::check(path).and_then(|()| std::fs::read(path)) {
+    let bytes = match atomic_file::check(path).and_then(|()| std::fs::read(path)) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io("read", path)(error)),
@@ -58,5 +58,5 @@ pub fn write(path: &Path, subject: &str, search: &Search) -> Result<()> {
     bytes.extend_from_slice(&search.encode());
     let checksum = xxh3_128(&bytes);
     bytes.extend_from_slice(&checksum.to_le_bytes());
-    whole::write(path, &bytes).map_err(Error::io("write", path))
+    atomic_file::write(path, &bytes).map_err(Error::io("write", path))
 }

@@ -7,7 +7,7 @@
 use super::corpus::{CameTo, come_to};
 use super::replay::read;
 use crate::error::{Error, Result};
-use crate::yard::{Yard, absolute, git, last_line, output, workspace};
+use crate::patched_build::{WorkspaceCopy, absolute, git, last_line, output, workspace};
 use crate::{say, tell};
 use segment_sim::verdict::Verdict;
 use std::path::PathBuf;
@@ -129,11 +129,11 @@ pub fn step(arguments: &StepArguments) -> u8 {
 }
 
 fn tried(arguments: &StepArguments) -> Result<u8> {
-    let yard = Yard::new(&arguments.root)?;
+    let copy = WorkspaceCopy::new(&arguments.root)?;
     let here = std::env::current_dir().map_err(Error::io("find", "."))?;
     let name = output(&mut git(&here, &["rev-parse", "--short", "HEAD"]))?;
     let name = String::from_utf8_lossy(&name.stdout).trim().to_string();
-    match yard.build_engine(&name, &here.join("engine")) {
+    match copy.build_engine(&name, &here.join("engine")) {
         Err(Error::MutantDoesNotBuild { .. }) => {
             tell!("{name}: does not build with this harness");
             Ok(SKIP)

@@ -7,11 +7,11 @@ use crate::corpus::{DIRECTORY, Judged, Kept, judge, read_all};
 use crate::error::{Error, Result};
 use crate::mutant::{self, Mutant};
 use crate::output::take_stdout;
+use crate::patched_build::{Program, WorkspaceCopy, workspace};
 use crate::plan_file::PlanFile;
 use crate::report::counted;
 use crate::shell::quoted;
-use crate::yard::{Program, Yard, workspace};
-use crate::{say, whole};
+use crate::{atomic_file, say};
 use segment_sim::site::SiteName;
 use segment_sim::verdict::Verdict;
 use segment_sim::world::Worker;
@@ -82,13 +82,15 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let write = |suite: Suite| match &arguments.junit {
         Some(path) => {
             let text = junit::xml("segsim corpus", &[suite]);
-            whole::write_or_send(path, text.as_bytes()).map_err(Error::io("write", path))
+            atomic_file::write_or_send(path, text.as_bytes()).map_err(Error::io("write", path))
         }
         None => Ok(()),
     };
     // now: a path that is none is told before minutes of work, and who ends this process leaves no report of an earlier one
     match &arguments.junit {
-        Some(path) if whole::is_device(path) => whole::check_place(path).map_err(Error::io("write", path))?,
+        Some(path) if atomic_file::is_device(path) => {
+            atomic_file::check_place(path).map_err(Error::io("write", path))?
+        }
         _ => write(Suite::void("corpus", "not finished"))?,
     }
     let (verdict, cases) =
@@ -170,7 +172,7 @@ fn on_mutants(plans: &[Kept], drift: bool) -> Result<(Verdict, Vec<Case>)> {
         say!("not run, kept for no mutant: {}", none.join(", "));
     }
     let to_run = plans.len() - none.len();
-    let yard = Yard::new(&root)?;
+    let copy = WorkspaceCopy::new(&root)?;
     let mut verdict = if to_run == 0 { Verdict::Void } else { Verdict::Pass };
     let mut cases = Vec::new();
     for mutant in &mutants {
@@ -179,7 +181,7 @@ fn on_mutants(plans: &[Kept], drift: bool) -> Result<(Verdict, Vec<Case>)> {
             continue;
         }
         let patches: Vec<&Path> = [&mutant.path].into_iter().chain(&drift).map(PathBuf::as_path).collect();
-        let program = match yard.build(&mutant.id, &patches) {
+        let program = match copy.build(&mutant.id, &patches) {
             Err(Error::Interrupted) => return Ok(interrupted(verdict, cases, to_run)),
             built => built?,
         };

@@ -13,7 +13,7 @@ use crate::say;
 use crate::scenario::Scenario;
 use crate::size::Size;
 use crate::workload::Workload;
-use crate::{plan_words, search_file, sentence, shell, whole};
+use crate::{atomic_file, plan_words, search_file, sentence, shell};
 use segment_sim::choice::{Deviation, Faults, Guide};
 use segment_sim::exhaust::{Bounds, Counts, Ended, Ran, Search, exhaust};
 use segment_sim::plan::{Plan, Schedule};
@@ -91,7 +91,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let scenario = scenario(&arguments.scenario)?;
     let (subject, workload) = subject(arguments, scenario)?;
     // now: only a failure writes there
-    whole::check_directory(&arguments.plans).map_err(Error::io("use", &arguments.plans))?;
+    atomic_file::check_directory(&arguments.plans).map_err(Error::io("use", &arguments.plans))?;
     let place = Place::of(arguments, &subject)?;
     let mut search = match search_file::read(&place.path, &place.subject)? {
         Some(search) => {

@@ -9,7 +9,7 @@ use crate::explain::{Explained, FORMAT, Told, page, perfetto, race, terminal};
 use crate::output::{say, take_stdout};
 use crate::plan_file::Expected;
 use crate::workload::Workload;
-use crate::{plan_words, sentence, shell, whole};
+use crate::{atomic_file, plan_words, sentence, shell};
 use segment_sim::plan::Plan;
 use segment_sim::verdict::Verdict;
 use segment_sim::world::{Mode, Outcome, Story, Worker};
@@ -50,19 +50,19 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let Arguments { chosen, all, html, perfetto, json } = arguments;
     let outputs: Vec<&PathBuf> = [html, perfetto, json].into_iter().flatten().collect();
     for (index, path) in outputs.iter().enumerate() {
-        if chosen.seed.is_none() && whole::is_same(path, &chosen.plan) {
+        if chosen.seed.is_none() && atomic_file::is_same(path, &chosen.plan) {
             return Err(Error::SamePlan { path: path.to_path_buf() });
         }
-        if outputs[..index].iter().any(|other| whole::is_same(path, other)) {
+        if outputs[..index].iter().any(|other| atomic_file::is_same(path, other)) {
             return Err(Error::SameOutput { path: path.to_path_buf() });
         }
-        whole::check_place(path).map_err(Error::io("write", *path))?;
+        atomic_file::check_place(path).map_err(Error::io("write", *path))?;
     }
     take_stdout(outputs.into_iter().map(PathBuf::as_path));
     let (plan, expected) = chosen.read()?;
     let explained = explain(&plan, expected.as_ref(), command(chosen))?;
     let write = |path: &Option<PathBuf>, text: fn(&Explained) -> String| match path {
-        Some(path) => whole::write_or_send(path, text(&explained).as_bytes()).map_err(Error::io("write", path)),
+        Some(path) => atomic_file::write_or_send(path, text(&explained).as_bytes()).map_err(Error::io("write", path)),
         None => Ok(()),
     };
     // first: a file that cannot be written after all loses nothing

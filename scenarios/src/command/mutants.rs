@@ -7,9 +7,9 @@ use super::shrink::operations;
 use crate::corpus::{self, Kept};
 use crate::error::{Error, Result};
 use crate::mutant::{Expectation, Expected, Mutant, read_all};
+use crate::patched_build::{Program, WorkspaceCopy, absolute, git, last_line, mirror, output, workspace};
 use crate::plan_file::PlanFile;
 use crate::report::{counted, grouped, percent};
-use crate::yard::{Program, Yard, absolute, git, last_line, mirror, output, workspace};
 use crate::{say, tell};
 use segment_sim::verdict::Verdict;
 use std::fs;
@@ -54,12 +54,12 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         mutants.iter().try_for_each(|mutant| rebase(&root, mutant))?;
         return Ok(Verdict::Pass);
     }
-    let yard = Yard::new(&root)?;
+    let copy = WorkspaceCopy::new(&root)?;
     if let Some(directory) = &arguments.shrink {
         fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
         let mut missed = 0;
         for mutant in &mutants {
-            missed += u64::from(!shrink(&yard, mutant, &absolute(directory)?)?);
+            missed += u64::from(!shrink(&copy, mutant, &absolute(directory)?)?);
         }
         if missed > 0 {
             let (word, all) = (Verdict::Void.word(), counted(mutants.len() as u64, "mutant"));
@@ -72,7 +72,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     say!("{:<32}{:<28}{:<18}{:<25}{:>7}{:>7}", "mutant", "scenario", "outcome", "oracle", "median", "p95");
     let (mut as_expected, mut broken) = (true, None);
     for mutant in &mutants {
-        match examine(&yard, mutant, &corpus) {
+        match examine(&copy, mutant, &corpus) {
             Ok(expected) => as_expected &= expected,
             Err(Error::Interrupted) => {
                 say!("{}  interrupted", Verdict::Void.word());
@@ -108,8 +108,8 @@ pub(super) fn select(directory: PathBuf, only: &[String]) -> Result<Vec<Mutant>>
 }
 
 /// Builds a mutant, prints a row for each scenario, and says whether all are as expected.
-fn examine(yard: &Yard, mutant: &Mutant, corpus: &[Kept]) -> Result<bool> {
-    let program = yard.build(&mutant.id, &[&mutant.path])?;
+fn examine(copy: &WorkspaceCopy, mutant: &Mutant, corpus: &[Kept]) -> Result<bool> {
+    let program = copy.build(&mutant.id, &[&mutant.path])?;
     let mut as_expected = true;
     for expectation in &mutant.expectations {
         tell!("{}: sweeping {}", mutant.id, expectation.scenario.name);
@@ -126,7 +126,7 @@ fn examine(yard: &Yard, mutant: &Mutant, corpus: &[Kept]) -> Result<bool> {
 }
 
 /// Shrinks the first failure of a mutant in the first scenario that is to catch it; `false` when nothing catches it.
-fn shrink(yard: &Yard, mutant: &Mutant, directory: &Path) -> Result<bool> {
+fn shrink(copy: &WorkspaceCopy, mutant: &Mutant, directory: &Path) -> Result<bool> {
     let caught = mutant.expectations.iter().find_map(|expectation| match &expectation.outcome {
         Expected::Caught { first, .. } => Some((expectation.scenario.name, first.join(","))),
         Expected::Pass(_) => None,
@@ -134,7 +134,7 @@ fn shrink(yard: &Yard, mutant: &Mutant, directory: &Path) -> Result<bool> {
     let Some((scenario, by)) = caught else {
         return Ok(true); // nothing is to
     };
-    let program = yard.build(&mutant.id, &[&mutant.path])?;
+    let program = copy.build(&mutant.id, &[&mutant.path])?;
     let path = directory.join(format!("{}.json", mutant.id));
     let (seeds, start) = ((RANGES * SEEDS_MAX).to_string(), Instant::now());
     let shrunk = [scenario, "--by", &by, "--seeds", &seeds, "--shrink", &path.to_string_lossy()];
@@ -228,8 +228,8 @@ fn caught(detection: &Detection, median_max: Option<u64>) -> Row {
 
 /// Merges a patch with the engine of today and rewrites it.
 fn rebase(root: &Path, mutant: &Mutant) -> Result<()> {
-    let yard = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
-    let work = yard.path().join("work");
+    let directory = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
+    let work = directory.path().join("work");
     let patch = absolute(&mutant.path)?;
     let must = |command: &mut Command| -> Result<Output> {
         let ran = output(command)?;

@@ -4,10 +4,10 @@
 use super::progress::Progress;
 use super::{STOP, Selection};
 use crate::error::{Error, Result};
+use crate::patched_build::last_line;
 use crate::report::grouped;
 use crate::say;
 use crate::scenario::Scenario;
-use crate::yard::last_line;
 use segment_sim::sweep::Range;
 use segment_sim::verdict::Verdict;
 use segment_sim::world::{Mode, Worker};

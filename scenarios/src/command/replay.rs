@@ -7,8 +7,8 @@ use crate::output::{say, take_stdout};
 use crate::plan_file::{Expected, PlanFile};
 use crate::plan_words;
 use crate::scenario::Scenario;
-use crate::story;
 use crate::tell;
+use crate::trace_text;
 use crate::workload::Workload;
 use segment_sim::plan::Plan;
 use segment_sim::verdict::Verdict;
@@ -116,7 +116,7 @@ pub fn replay(
     let second = scenario.run(&mut worker, plan, Mode { madsim_seed: 1, ..Mode::default() })?;
     let mut text = plan_words::plan(plan);
     if let (true, Some(story)) = (trace, &first.story) {
-        text += &story::tell(story, &plan.workload.contents());
+        text += &trace_text::tell(story, &plan.workload.contents());
     }
     let record = &first.record;
     let repeats = record == &second.record;

@@ -10,9 +10,9 @@ use crate::plan_file::{Expected, PlanFile};
 use crate::report::counted;
 use crate::scenario::Scenario;
 use crate::sentence;
-use crate::smaller::{size, smaller};
+use crate::shrink_workload::{size, smaller};
 use crate::workload::{Operation, Workload};
-use crate::{plan_words, say, shell, whole};
+use crate::{atomic_file, plan_words, say, shell};
 use segment_sim::plan::{Action, Injection, Plan, Schedule};
 use segment_sim::shrink::{self, Passed, RUNS_MAX, Ran, Shrinkable, Shrunk, Smaller};
 use segment_sim::site::SiteName;
@@ -52,10 +52,10 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let file = PlanFile::read(&arguments.plan)?;
     let path = arguments.output.clone().unwrap_or_else(|| beside(&arguments.plan));
-    if whole::is_same(&path, &arguments.plan) {
+    if atomic_file::is_same(&path, &arguments.plan) {
         return Err(Error::SamePlan { path });
     }
-    whole::check_place(&path).map_err(Error::io("write", &path))?;
+    atomic_file::check_place(&path).map_err(Error::io("write", &path))?;
     take_stdout([path.as_path()]);
     let started = std::time::Instant::now();
     let bar = Progress::new("shrink", RUNS_MAX, "runs at most");
@@ -83,7 +83,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let sentence = expected.sentence.clone().unwrap_or_default();
     say!("{sentence}");
     PlanFile { mutant: file.mutant, ..PlanFile::new(plan, expected) }.write(&path)?;
-    if !whole::is_device(&path) {
+    if !atomic_file::is_device(&path) {
         let program = shell::program();
         say!("{program} replay {}", shell::quoted(&path));
         say!("{program} explain {} --html {}", shell::quoted(&path), shell::quoted(&path.with_extension("html")));

@@ -7,9 +7,9 @@
 use super::detect::Failure;
 use crate::error::{Error, Result};
 use crate::mutant::{patches, read_all};
+use crate::patched_build::{WorkspaceCopy, workspace};
 use crate::report::percent;
 use crate::say;
-use crate::yard::{Yard, workspace};
 use segment_sim::verdict::Verdict;
 
 /// The mutant whose failing seeds are compared.
@@ -39,15 +39,15 @@ pub fn run(_: &Arguments) -> Result<Verdict> {
     let Some(mutant) = mutants.iter().find(|mutant| mutant.id == MUTANT) else {
         return Err(Error::UnknownMutant { name: MUTANT.to_string(), directory, known: String::new() });
     };
-    let yard = Yard::new(&root)?;
-    let before = yard.build(MUTANT, &[&mutant.path])?.detect(&[SCENARIO, "--list", SEEDS])?.list;
+    let copy = WorkspaceCopy::new(&root)?;
+    let before = copy.build(MUTANT, &[&mutant.path])?.detect(&[SCENARIO, "--list", SEEDS])?.list;
     let failing = before.get(..FAILURES).unwrap_or(&before);
     say!("of {} seeds that fail on {MUTANT}, with one no-op point more:", failing.len());
     say!("{:<12}{:>14}{:>14}{:>14}", "point in", "still fail", "same oracle", "same race too");
     let mut verdict = if failing.len() == FAILURES { Verdict::Pass } else { Verdict::Void };
     for point in patches(&root.join("scenarios/drift"))? {
         let name = point.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let after = yard.build(&name, &[&mutant.path, &point])?.detect(&[SCENARIO, "--list", SEEDS])?.list;
+        let after = copy.build(&name, &[&mutant.path, &point])?.detect(&[SCENARIO, "--list", SEEDS])?.list;
         let twins: Vec<(&Failure, &Failure)> = failing
             .iter()
             .filter_map(|failure| Some((failure, after.iter().find(|other| other.seed == failure.seed)?)))

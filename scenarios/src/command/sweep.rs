@@ -9,7 +9,7 @@ use crate::output::{say, take_stdout};
 use crate::plan_file::{Expected, PlanFile};
 use crate::report::{Failure, Measured, Repeat, Report, SweepRecord, SweepResult, counted, grouped, plan_path};
 use crate::scenario::Scenario;
-use crate::{say, shell, whole};
+use crate::{atomic_file, say, shell};
 use rustix::time::{ClockId, clock_gettime};
 use segment_sim::record::Group;
 use segment_sim::strategy::Strategy;
@@ -66,7 +66,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let outputs = Outputs { report: arguments.report.as_deref(), junit: arguments.junit.as_deref() };
     outputs.check()?;
     // now: only a failure writes there
-    whole::check_directory(&arguments.plans).map_err(Error::io("use", &arguments.plans))?;
+    atomic_file::check_directory(&arguments.plans).map_err(Error::io("use", &arguments.plans))?;
     take_stdout([outputs.report, outputs.junit].into_iter().flatten());
     let mut report = Report::new();
     let unfinished = |done: usize| {
@@ -126,7 +126,7 @@ impl Outputs<'_> {
     /// Sees that they are two files.
     fn check(&self) -> Result<()> {
         match (self.report, self.junit) {
-            (Some(report), Some(junit)) if whole::is_same(report, junit) => {
+            (Some(report), Some(junit)) if atomic_file::is_same(report, junit) => {
                 Err(Error::SameOutput { path: junit.to_path_buf() })
             }
             _ => Ok(()),
@@ -135,9 +135,9 @@ impl Outputs<'_> {
 
     /// Writes them while the sweep is not over. A device or a pipe gets the last ones alone.
     fn keep(&self, report: &Report) -> Result<()> {
-        let lasts = |path: &&Path| !whole::is_device(path);
-        let sent = [self.report, self.junit].into_iter().flatten().filter(|path| whole::is_device(path));
-        let places = sent.map(|path| whole::check_place(path).map_err(Error::io("write", path)));
+        let lasts = |path: &&Path| !atomic_file::is_device(path);
+        let sent = [self.report, self.junit].into_iter().flatten().filter(|path| atomic_file::is_device(path));
+        let places = sent.map(|path| atomic_file::check_place(path).map_err(Error::io("write", path)));
         let kept = Outputs { report: self.report.filter(lasts), junit: self.junit.filter(lasts) }.write(report);
         places.fold(kept, Result::and)
     }
@@ -145,7 +145,7 @@ impl Outputs<'_> {
     /// Writes each where it is asked for, also where the other cannot be.
     fn write(&self, report: &Report) -> Result<()> {
         let write = |path: Option<&Path>, text: &dyn Fn() -> String| match path {
-            Some(path) => whole::write_or_send(path, text().as_bytes()).map_err(Error::io("write", path)),
+            Some(path) => atomic_file::write_or_send(path, text().as_bytes()).map_err(Error::io("write", path)),
             None => Ok(()),
         };
         let json = write(self.report, &|| serde_json::to_string_pretty(report).expect("a report is plain data") + "\n");

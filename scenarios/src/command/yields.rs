@@ -3,8 +3,8 @@
 use super::mutants::select;
 use crate::error::{Error, Result};
 use crate::mutant::{Expectation, Expected};
+use crate::patched_build::{Program, WorkspaceCopy, workspace};
 use crate::report::grouped;
-use crate::yard::{Program, Yard, workspace};
 use crate::{say, tell};
 use segment_sim::strategy::Strategy;
 use segment_sim::verdict::Verdict;
@@ -38,12 +38,12 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let root = workspace()?;
     let directory = arguments.dir.clone().unwrap_or_else(|| root.join("scenarios/mutants"));
     let mutants = select(directory, &arguments.only)?;
-    let yard = Yard::new(&root)?;
+    let copy = WorkspaceCopy::new(&root)?;
     let [keyed, priority, holds] = Strategy::ALL.map(Strategy::name);
     say!("{:<32}{:<28}{keyed:>9}{priority:>10}{holds:>9}{:>11}{:>8}", "mutant", "scenario", "portfolio", "times");
     let mut verdict = Verdict::Pass;
     for mutant in &mutants {
-        let program = yard.build(&mutant.id, &[&mutant.path])?;
+        let program = copy.build(&mutant.id, &[&mutant.path])?;
         for expectation in &mutant.expectations {
             let Expected::Caught { first, .. } = &expectation.outcome else {
                 continue;

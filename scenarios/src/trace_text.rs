@@ -1,4 +1,4 @@
-//! A run told step by step.
+//! The trace of a run as text, step by step.
 
 use crate::plan_words;
 use segment_engine::Repair;

@@ -24,13 +24,13 @@ const LOCK_POLL: Duration = Duration::from_millis(50);
 
 /// A copy of a workspace and its target directory.
 #[derive(Debug)]
-pub struct Yard {
+pub struct WorkspaceCopy {
     root: PathBuf,
     work: PathBuf,
     target: PathBuf,
     /// The directory of RocksDB's archive, where the caller's cargo has not been told of one.
     archive: Option<PathBuf>,
-    /// Held as long as the yard: two runs in one checkout would build each other's patches.
+    /// Held as long as the copy: two runs in one checkout would build each other's patches.
     _lock: fs::File,
 }
 
@@ -45,22 +45,22 @@ pub struct Program {
     engine: String,
 }
 
-impl Yard {
-    /// The yard of the workspace at `root`.
+impl WorkspaceCopy {
+    /// A copy of the workspace at `root`.
     ///
     /// # Errors
     /// When its directory cannot be made.
-    pub fn new(root: &Path) -> Result<Yard> {
-        let yard = root.join("target/mutants");
-        fs::create_dir_all(yard.join("work")).map_err(Error::io("create", &yard))?;
-        let path = yard.join("LOCK");
+    pub fn new(root: &Path) -> Result<WorkspaceCopy> {
+        let directory = root.join("target/mutants");
+        fs::create_dir_all(directory.join("work")).map_err(Error::io("create", &directory))?;
+        let path = directory.join("LOCK");
         let lock = fs::File::create(&path).map_err(Error::io("create", &path))?;
         wait_for(&lock, &path)?;
         let archive = archive(root)?;
-        Ok(Yard {
+        Ok(WorkspaceCopy {
             root: root.to_path_buf(),
-            work: yard.join("work"),
-            target: yard.join("target"),
+            work: directory.join("work"),
+            target: directory.join("target"),
             archive,
             _lock: lock,
         })
@@ -275,8 +275,8 @@ mod tests {
 
     #[test]
     fn mirror_copies_removes_and_leaves_equal_files_alone() {
-        let yard = tempfile::tempdir().unwrap();
-        let (from, to) = (yard.path().join("from"), yard.path().join("to"));
+        let directory = tempfile::tempdir().unwrap();
+        let (from, to) = (directory.path().join("from"), directory.path().join("to"));
         fs::create_dir_all(from.join("sub")).unwrap();
         fs::create_dir_all(to.join("old")).unwrap();
         fs::write(from.join("sub/a"), "new").unwrap();
