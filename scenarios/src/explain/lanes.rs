@@ -29,7 +29,7 @@ pub struct Lane {
 }
 
 /// One thing that happened in a lane.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moment {
     /// The step.
     pub step: u64,
@@ -58,7 +58,7 @@ pub struct Moment {
 }
 
 /// What happened at a site.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Happened {
     /// A task came here, and the plan holds it. Not in the trace: it goes on later.
@@ -66,6 +66,7 @@ pub enum Happened {
     /// A task cloned the ring here, and saved the clone after another save. Not in the trace.
     Cloned,
     /// A parked task went on.
+    #[default]
     Passed,
     /// A task went by.
     Noted,
@@ -205,14 +206,8 @@ fn plain(story: &Story, site: Site, step: u64) -> Moment {
         lane: usize::from(site.task.0),
         site: if site.point == "end" { task.clone() } else { name.to_string() },
         point: site.point.to_string(),
-        what: Happened::Passed,
-        since: None,
         segments,
-        says: String::new(),
-        save: None,
-        is_race: false,
-        is_brief: false,
-        found: Vec::new(),
+        ..Moment::default()
     }
 }
 

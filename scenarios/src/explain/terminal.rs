@@ -280,20 +280,7 @@ mod tests {
 
     fn moment(step: u64, is_brief: bool) -> Moment {
         let [site, point] = ["put#1@Start", "Start"].map(str::to_string);
-        Moment {
-            step,
-            lane: 0,
-            site,
-            point,
-            what: Happened::Passed,
-            since: None,
-            segments: Vec::new(),
-            says: String::new(),
-            save: None,
-            is_race: false,
-            is_brief,
-            found: Vec::new(),
-        }
+        Moment { step, site, point, is_brief, ..Moment::default() }
     }
 
     #[test]

@@ -64,24 +64,16 @@ fn nearest(places: &BTreeMap<usize, usize>, place: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::super::FORMAT;
-    use super::super::lanes::Happened;
     use super::*;
     use segment_sim::verdict::Verdict;
 
     fn moment(step: u64) -> Moment {
         Moment {
             step,
-            lane: 0,
             site: format!("put#1@RingWanted:{step}"),
             point: "RingWanted".to_string(),
-            what: Happened::Passed,
-            since: None,
-            segments: Vec::new(),
-            says: String::new(),
-            save: None,
             is_race: step == 30_000,
-            is_brief: false,
-            found: Vec::new(),
+            ..Moment::default()
         }
     }
 

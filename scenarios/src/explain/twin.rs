@@ -166,20 +166,7 @@ mod tests {
 
     #[test]
     fn runs_part_at_the_first_moment_that_is_not_the_same() {
-        let moment = |site: &str, what| Moment {
-            step: 1,
-            lane: 0,
-            site: site.to_string(),
-            point: String::new(),
-            what,
-            since: None,
-            segments: Vec::new(),
-            says: String::new(),
-            save: None,
-            is_race: false,
-            is_brief: false,
-            found: Vec::new(),
-        };
+        let moment = |site: &str, what| Moment { step: 1, site: site.to_string(), what, ..Moment::default() };
         use Happened::{Held, Landed, Passed};
         let told = |moments| Told { moments, ..Told::default() };
         let run = told(vec![moment("a", Passed), moment("b", Held), moment("b", Passed), moment("c", Passed)]);
