@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "plans are files")]
 
 use super::STOP;
+use super::mutants::{ids, select};
 use crate::ci::{Case, Outcome, Suite, annotations, junit};
 use crate::corpus::{DIRECTORY, Judged, Kept, judge, read_all};
 use crate::error::{Error, Result};
@@ -211,10 +212,6 @@ fn known(plans: &[Kept], mutants: &[Mutant]) -> Result<()> {
     Ok(())
 }
 
-fn ids(mutants: &[Mutant]) -> String {
-    mutants.iter().map(|mutant| mutant.id.as_str()).collect::<Vec<_>>().join(", ")
-}
-
 /// Whether a plan fails on its mutant as it is kept for, and a line that says so.
 ///
 /// # Errors
@@ -254,16 +251,6 @@ pub fn come_to(program: &Program, path: &Path, file: &PlanFile) -> Result<CameTo
     })
 }
 
-/// Sees that a mutant is there.
-fn check_mutant(id: &str) -> Result<()> {
-    let directory = workspace()?.join("scenarios/mutants");
-    let mutants = mutant::read_all(&directory)?;
-    if mutants.iter().any(|mutant| mutant.id == id) {
-        return Ok(());
-    }
-    Err(Error::UnknownMutant { name: id.to_string(), directory, known: ids(&mutants) })
-}
-
 fn add(plan: &Path, name: Option<&str>, mutant: Option<&str>) -> Result<Verdict> {
     let mut file = PlanFile::read(plan)?;
     if file.expected.verdict != Verdict::Fail {
@@ -271,7 +258,7 @@ fn add(plan: &Path, name: Option<&str>, mutant: Option<&str>) -> Result<Verdict>
     }
     file.mutant = mutant.map(str::to_string).or(file.mutant);
     if let Some(id) = &file.mutant {
-        check_mutant(id)?;
+        select(workspace()?.join("scenarios/mutants"), std::slice::from_ref(id))?;
     }
     let stem = || plan.file_stem().unwrap_or_default().to_string_lossy().replace(".shrunk", "");
     let name = name.map_or_else(stem, str::to_string);

@@ -97,14 +97,15 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
 pub(super) fn select(directory: PathBuf, only: &[String]) -> Result<Vec<Mutant>> {
     let mut mutants = read_all(&directory)?;
     if let Some(unknown) = only.iter().find(|id| !mutants.iter().any(|mutant| mutant.id == **id)) {
-        return Err(Error::UnknownMutant {
-            name: unknown.clone(),
-            directory,
-            known: mutants.iter().map(|mutant| mutant.id.as_str()).collect::<Vec<_>>().join(", "),
-        });
+        return Err(Error::UnknownMutant { name: unknown.clone(), directory, known: ids(&mutants) });
     }
     mutants.retain(|mutant| only.is_empty() || only.contains(&mutant.id));
     Ok(mutants)
+}
+
+/// The ids of mutants, for a message.
+pub(super) fn ids(mutants: &[Mutant]) -> String {
+    mutants.iter().map(|mutant| mutant.id.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// Builds a mutant, prints a row for each scenario, and says whether all are as expected.

@@ -5,8 +5,9 @@
 //! Each patch in scenarios/drift puts one somewhere else.
 
 use super::detect::Failure;
-use crate::error::{Error, Result};
-use crate::mutant::{patches, read_all};
+use super::mutants::select;
+use crate::error::Result;
+use crate::mutant::patches;
 use crate::patched_build::{WorkspaceCopy, workspace};
 use crate::report::percent;
 use crate::say;
@@ -34,11 +35,7 @@ pub struct Arguments {}
 /// A patch that does not apply or does not build, and the like.
 pub fn run(_: &Arguments) -> Result<Verdict> {
     let root = workspace()?;
-    let directory = root.join("scenarios/mutants");
-    let mutants = read_all(&directory)?;
-    let Some(mutant) = mutants.iter().find(|mutant| mutant.id == MUTANT) else {
-        return Err(Error::UnknownMutant { name: MUTANT.to_string(), directory, known: String::new() });
-    };
+    let mutant = &select(root.join("scenarios/mutants"), &[MUTANT.to_string()])?[0];
     let copy = WorkspaceCopy::new(&root)?;
     let before = copy.build(MUTANT, &[&mutant.path])?.detect(&[SCENARIO, "--list", SEEDS])?.list;
     let failing = before.get(..FAILURES).unwrap_or(&before);
