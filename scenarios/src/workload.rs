@@ -115,7 +115,7 @@ pub enum Operation {
     Contains(Key),
 }
 
-/// A part of a plan in the words of its file: `rotate`, `evict-place 3`, `put [1,17]`, `power-loss`.
+/// A part of a plan in the words of its file: `rotate`, `evict-place 3`, `put [1,17]`.
 pub fn words(part: &impl Serialize) -> String {
     match serde_json::to_value(part).expect("a plan is plain data") {
         Value::String(name) => name,
