@@ -48,7 +48,7 @@ impl Point {
     pub const LOOK_UP_RETRIED: Point = Point("LookUpRetried");
     /// A put has stored anew what a read had found damaged. Noted.
     pub const ROW_MENDED: Point = Point("RowMended");
-    /// A read goes on elsewhere, or begins again: its file was gone. Noted.
+    /// A read goes on elsewhere, or begins again: its file was gone, or half of what it read was of one that is. Noted.
     pub const READ_RETRIED: Point = Point("ReadRetried");
     /// A refresh wants the refresh lock.
     pub const REFRESH_WANTED: Point = Point("RefreshWanted");

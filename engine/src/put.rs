@@ -28,10 +28,9 @@ pub(crate) const STRIPE_LOCK: LockPoints =
 /// What a put came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {
-    /// The artifact is stored, and durable.
+    /// The artifact is stored, and durable. Also where it was there, and a read has found it damaged since the open.
     Stored,
-    /// The key had this very artifact already; it is durable. Its bytes were not read again; where a read has found them
-    /// damaged since the open, they are stored anew.
+    /// The key had this very artifact already; it is durable. Its bytes were not read again.
     AlreadyHere,
 }
 

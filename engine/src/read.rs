@@ -53,6 +53,11 @@ impl<E: Env> Engine<E> {
                         self.shared.env.note(Point::READ_RETRIED);
                         continue 'again;
                     }
+                    // some of them are of a place that is gone
+                    Err(Error::DamagedArtifact { .. }) if reader.has_moved => {
+                        self.shared.env.note(Point::READ_RETRIED);
+                        continue 'again;
+                    }
                     Err(error) => return Err(error),
                     Ok(None) => return Ok(Some(whole.into())),
                     Ok(Some(piece)) => whole.extend_from_slice(&piece),
@@ -128,10 +133,11 @@ impl<E: Env> Reader<E> {
         self.hash.update(&piece);
         if self.position == self.manifest.length {
             self.is_damaged = self.hash.digest() != self.manifest.checksum;
-            if self.is_damaged && !self.has_moved {
-                self.shared.found_damaged(&self.manifest);
-            }
             if self.is_damaged {
+                // of two places: which of them is damaged only a look at this one tells
+                if !self.has_moved || self.shared.is_other(&self.key, &self.manifest).await? {
+                    self.shared.found_damaged(&self.manifest);
+                }
                 return Err(self.shared.damaged(&self.key, &self.manifest));
             }
             self.shared.was_read(&self.wake, &self.key, &self.manifest);
@@ -193,6 +199,20 @@ impl<E: Env> Shared<E> {
             }
             error => error,
         })
+    }
+
+    /// Whether the bytes that the manifest names are there, and not those that were stored.
+    async fn is_other(&self, key: &[u8], manifest: &Manifest) -> Result<bool> {
+        let (mut position, mut hash) = (0, Xxh3::new());
+        while position < manifest.length {
+            let piece = match self.read_piece(key, manifest, position).await {
+                Err(error) if error.is_lost_file() => return Ok(false),
+                piece => piece?,
+            };
+            hash.update(&piece);
+            position += piece.len() as u64;
+        }
+        Ok(hash.digest() != manifest.checksum)
     }
 
     /// The bytes of the artifact are not those that were stored: a put of the same ones is to store them anew.

@@ -148,7 +148,6 @@ impl<E: Env> Shared<E> {
             position += length;
         }
         if hash.digest() != manifest.checksum {
-            self.found_damaged(manifest);
             return Err(self.damaged(key, manifest));
         }
         // trusted next: the copy survives a power loss; the row that names it may become durable at any moment

@@ -117,10 +117,7 @@ pub(crate) fn read_vs_refresh(decisions: &Decisions) -> Workload {
             _ => Operation::EvictPlace(0),
         }]);
     }
-    // most of them take two pieces
-    let is_long = decisions.between("long", 0, 3) > 0;
-    let content = |key| if is_long { LONG[key as usize - 1] } else { before(key) };
-    let stored = (1..=keys).map(|key| (key as u8, content(key as u8), 1)).collect();
+    let stored = (1..=keys).map(|key| (key as u8, long_or_not(decisions, key as u8), 1)).collect();
     Workload { generations, segments: room, stored, limits: small(decisions), callers, ..Workload::default() }
 }
 
@@ -236,7 +233,17 @@ pub(crate) fn bit_rot(decisions: &Decisions) -> Workload {
     let keys = decisions.between("keys", 1, 3);
     let has_empty = has_empty(decisions);
     let mut callers: Vec<Vec<Operation>> = (0..3).map(|reader| reads(decisions, reader, 3, keys)).collect();
-    callers.extend((0..2).map(|putter| puts(decisions, putter, 2, keys, 64)));
+    let content = |key| match long_or_not(decisions, key) {
+        _ if has_empty && key == 1 => 0,
+        content => content,
+    };
+    // of what was stored before, the same bytes again: they are to be mended
+    let again = |put| match put {
+        Operation::Put(key, number) if number == before(key) => Operation::Put(key, content(key)),
+        Operation::PutStream(key, number) if number == before(key) => Operation::PutStream(key, content(key)),
+        other => other,
+    };
+    callers.extend((0..2).map(|putter| puts(decisions, putter, 2, keys, 64).into_iter().map(again).collect()));
     if decisions.between("evicts", 0, 1) == 1 {
         callers.push(vec![Operation::EvictPlace(decisions.between("place", 0, 5) as u32)]);
     }
@@ -244,9 +251,7 @@ pub(crate) fn bit_rot(decisions: &Decisions) -> Workload {
     Workload {
         generations,
         segments: room,
-        stored: (1..=keys)
-            .map(|key| (key as u8, if has_empty && key == 1 { 0 } else { before(key as u8) }, 1))
-            .collect(),
+        stored: (1..=keys).map(|key| (key as u8, content(key as u8), 1)).collect(),
         limits: Small { doomed: decisions.between("doomed", 0, 2) as u32, ..small(decisions) },
         callers,
         lives: (1..=2).map(|life| after_a_crash(decisions, life, keys)).collect(),
@@ -346,6 +351,11 @@ fn reads(decisions: &Decisions, reader: u64, count: u64, keys: u64) -> Vec<Opera
 
 /// Contents of 94, 95 and 20 bytes: of what a segment holds, as much as there can be that is read in two pieces.
 const LONG: [u16; 3] = [103, 116, 101];
+
+/// The content that is stored under one of three keys before the run, in most seeds a long one.
+fn long_or_not(decisions: &Decisions, key: u8) -> u16 {
+    if decisions.between("long", 0, 3) > 0 { LONG[usize::from(key) - 1] } else { before(key) }
+}
 
 /// The content that is stored under a key before the run, unless the disk is full of others.
 fn before(key: u8) -> u16 {

@@ -106,13 +106,18 @@ fn directed_by(callers: Vec<Vec<Operation>>, injections: &[(&str, Action)]) -> O
 
 /// A workload on the sequential base.
 fn directed_on(workload: Workload, injections: &[(&str, Action)]) -> Outcome {
+    seeded(0, workload, injections)
+}
+
+/// The seed says which reads have opened their file before it is unlinked.
+fn seeded(seed: u64, workload: Workload, injections: &[(&str, Action)]) -> Outcome {
     let scenario = Scenario::named("rotation-vs-eviction").unwrap();
     let injections = injections
         .iter()
         .map(|(site, action)| Injection { site: site.parse().unwrap(), action: action.clone() })
         .collect();
     let schedule =
-        Schedule { seed: 0, base: Base::Sequential, knobs: Default::default(), injections, crashes: Vec::new() };
+        Schedule { seed, base: Base::Sequential, knobs: Default::default(), injections, crashes: Vec::new() };
     let plan = Plan { scenario: scenario.name.to_string(), schedule, workload };
     let mode = Mode { keep_trace: true, ..Mode::default() };
     scenario.run(&mut Worker::new().unwrap(), &plan, mode).unwrap()
@@ -231,6 +236,41 @@ fn an_artifact_that_is_evicted_while_it_is_copied_stays_evicted() {
     let outcome = directed_on(workload, &held);
     assert_eq!((outcome.record.violations, outcome.record.departed), (Vec::new(), 1));
     assert_eq!(passes(outcome.story.as_ref(), "read#1/refresh#1", "CopyLost"), 1);
+}
+
+/// A read of an artifact in two pieces, of which the first is read where it was before and the second where a refresh has
+/// moved it; then a put of the same bytes.
+fn read_in_two_places(read: Operation, injected: &[(&str, Action)]) -> Outcome {
+    let callers =
+        vec![vec![read], vec![Operation::Get(1)], vec![Operation::EvictSegment(1)], vec![Operation::Put(1, 103)]];
+    let moved = [
+        ("read#1@RowLookedUp", until("read#2/refresh#1@RowMoved")),
+        ("evict#1@Start", until("read#1@DiskRead")),
+        ("read#1@DiskRead:2", until("evictor@DiskUnlink")),
+        ("put#1@Start", Action::Hold(Until::Idle)),
+    ];
+    let (stored, limits) = (vec![(1, 103, 1)], Small::default());
+    let workload = Workload { generations: [1, 1, 1], segments: 3, stored, limits, callers, ..Workload::default() };
+    seeded(1, workload, &[&moved, injected].concat())
+}
+
+#[test]
+fn a_read_in_two_places_that_is_damaged_in_the_new_one_has_it_stored_anew() {
+    for read in [Operation::Get(1), Operation::GetStream(1)] {
+        let outcome = read_in_two_places(read, &[("read#1@DiskRead:3", Action::Rot)]);
+        assert_eq!((outcome.record.violations, outcome.record.departed), (Vec::new(), 1), "{read:?}");
+        assert_eq!(passes(outcome.story.as_ref(), "put#1", "RowMended"), 1, "{read:?}");
+    }
+}
+
+#[test]
+fn a_read_in_two_places_that_is_damaged_in_the_old_one_blames_nothing_and_a_get_begins_again() {
+    for (read, begins_again) in [(Operation::Get(1), 1), (Operation::GetStream(1), 0)] {
+        let outcome = read_in_two_places(read, &[("read#1@DiskRead", Action::Rot)]);
+        assert_eq!((outcome.record.violations, outcome.record.departed), (Vec::new(), 1), "{read:?}");
+        assert_eq!(passes(outcome.story.as_ref(), "read#1", "ReadRetried"), 1 + begins_again, "{read:?}");
+        assert_eq!(passes(outcome.story.as_ref(), "put#1", "RowMended"), 0, "{read:?}");
+    }
 }
 
 /// How often a task passed a point.

@@ -230,7 +230,7 @@ impl Disk for SimDisk {
             let file = history.files.contents(inode).expect("an open file is there");
             read(file, offset, length).map_err(|source| failed("read", Some(segment), source))
         };
-        self.on_file("DiskRead", OperationTraits { rots: true, ..USUAL }, segment, effect).await
+        self.on_file("DiskRead", OperationTraits { rots: length > 0, ..USUAL }, segment, effect).await
     }
 
     async fn len(&self, segment: SegmentId) -> Result<u64> {

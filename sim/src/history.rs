@@ -158,6 +158,8 @@ pub struct History {
     pub reads_retried: u64,
     /// Reads of a file that was not there.
     pub reads_lost: u64,
+    /// Reads of bytes of which one had flipped.
+    pub reads_rotten: u64,
     /// Rows of artifacts that were written or deleted so far, and how many they were when each task last found one.
     pub row_changes: u64,
     /// See [`History::row_changes`].
@@ -300,7 +302,9 @@ impl History {
     /// A task reads these bytes: takes down which of them have flipped.
     pub fn meet_rot(&mut self, task: TaskId, segment: SegmentId, offset: u64, length: u64) {
         let is_read = |(other, at): &&Rotten| *other == segment && (offset..offset + length).contains(at);
+        let before = self.rot_met.len();
         self.rot_met.extend(self.rotten.iter().filter(is_read).map(|rotten| (task, *rotten)));
+        self.reads_rotten += u64::from(self.rot_met.len() > before);
     }
 
     /// Whether a bit of what the manifest names has flipped.

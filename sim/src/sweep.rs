@@ -30,8 +30,8 @@ pub struct Range {
 pub struct Ends<'a> {
     /// An interruption: once it is set, at once.
     pub stop: &'a AtomicBool,
-    /// Once it says so, no more seeds are begun. Some are, whatever it says.
-    pub is_enough: Option<&'a (dyn Fn() -> bool + Sync)>,
+    /// Once it says so of how many seeds have been begun, no more are. The first ones are begun whatever it says.
+    pub is_enough: Option<&'a (dyn Fn(u64) -> bool + Sync)>,
     /// With this failure, counted in the order of seeds; the first is 1.
     pub failures_max: Option<u64>,
 }
@@ -72,7 +72,7 @@ pub fn sweep<W, E: Send>(
         for _ in 0..range.jobs {
             scope.spawn(|| {
                 // also when it panics: the scope passes that on as soon as nobody waits for this thread any more
-                let _leaving = Leaving(&live);
+                let _leaving = Leaving { live: &live, stop: ends.stop };
                 let part = work(&seeds, &worker, &run);
                 let mut parts = parts.lock().unwrap_or_else(PoisonError::into_inner);
                 match (part, &mut *parts) {
@@ -97,12 +97,18 @@ pub fn sweep<W, E: Send>(
     Ok(Swept { tally: sum(range.from, end, parts), seeds: end })
 }
 
-/// Counts a thread out.
-struct Leaving<'a>(&'a AtomicU64);
+/// Counts a thread out; the others stop where it panics.
+struct Leaving<'a> {
+    live: &'a AtomicU64,
+    stop: &'a AtomicBool,
+}
 
 impl Drop for Leaving<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Release);
+        if std::thread::panicking() {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+        self.live.fetch_sub(1, Ordering::Release);
     }
 }
 
@@ -214,7 +220,7 @@ mod tests {
     }
 
     /// Every 97th seed fails, and the second run of every 1,000th differs.
-    fn sweep_some(range: Range, is_enough: Option<&(dyn Fn() -> bool + Sync)>, failures_max: Option<u64>) -> Swept {
+    fn sweep_some(range: Range, is_enough: Option<&(dyn Fn(u64) -> bool + Sync)>, failures_max: Option<u64>) -> Swept {
         let run = |(): &mut (), seed: u64, again| {
             let violation = || Violation {
                 oracle: "oracle".to_string(),
@@ -256,7 +262,7 @@ mod tests {
             // asked before each chunk but the first
             for (chunks, seeds) in [(1, 32), (10, 320), (700, 22_400), (1400, 44_800)] {
                 let left = AtomicU64::new(chunks);
-                let is_enough = || left.fetch_sub(1, Ordering::Relaxed) <= 1;
+                let is_enough = |_| left.fetch_sub(1, Ordering::Relaxed) <= 1;
                 let open = Range { from: 3000, seeds: u64::MAX - 3000, jobs };
                 let swept = sweep_some(open, Some(&is_enough), None);
                 assert_eq!(swept.seeds, seeds, "{chunks} on {jobs}");
@@ -319,7 +325,7 @@ mod tests {
                 stop.store(seed == first, Ordering::Relaxed);
                 Ok::<_, String>(record(seed))
             };
-            let ends = Ends { is_enough: Some(&|| false), ..Ends::on(&stop) };
+            let ends = Ends { is_enough: Some(&|_| false), ..Ends::on(&stop) };
             let swept = sweep(range, ends, |_| {}, || Ok(()), run).unwrap();
             assert_eq!((swept.tally.runs, swept.seeds), (if first == 0 { 0 } else { first + 1 }, seeds));
         }

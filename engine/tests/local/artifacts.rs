@@ -178,7 +178,7 @@ async fn what_a_read_has_found_damaged_is_stored_anew_by_a_put_of_the_same_bytes
     let engine = open(directory.path()).await;
     engine.put(b"a", artifact(1_000)).await.unwrap();
     let path = directory.path().join("segments").join(engine.active().file_name());
-    std::fs::File::options().write(true).open(path).unwrap().write_all_at(b"x", 10).unwrap();
+    std::fs::File::options().write(true).open(&path).unwrap().write_all_at(b"x", 10).unwrap();
     assert_eq!(engine.put(b"a", artifact(1_000)).await.unwrap(), Put::AlreadyHere, "nobody has read it");
     assert!(matches!(engine.get(b"a").await, Err(Error::DamagedArtifact { .. })));
     assert_eq!(engine.put(b"a", artifact(1_000)).await.unwrap(), Put::Stored);
@@ -186,6 +186,11 @@ async fn what_a_read_has_found_damaged_is_stored_anew_by_a_put_of_the_same_bytes
     assert_eq!(engine.put(b"a", artifact(1_000)).await.unwrap(), Put::AlreadyHere);
     let owners = engine.usage().owners;
     assert_eq!((owners.live, owners.superseded), (1_000, 1_000));
+
+    std::fs::File::options().write(true).open(path).unwrap().set_len(1_500).unwrap();
+    assert!(matches!(engine.get(b"a").await, Err(Error::DamagedArtifact { .. })), "its end is gone");
+    assert_eq!(engine.put(b"a", artifact(1_000)).await.unwrap(), Put::Stored);
+    assert_eq!(engine.get(b"a").await.unwrap(), Some(artifact(1_000)));
     engine.close().await.unwrap();
     assert_eq!(verify(directory.path()).await, []);
 }

@@ -7,7 +7,9 @@ use crate::ci::{Suite, annotations, junit};
 use crate::error::{Error, Result};
 use crate::output::{say, take_stdout};
 use crate::plan_file::{Expected, PlanFile};
-use crate::report::{Failure, Measured, Repeat, Report, SweepRecord, SweepResult, counted, grouped, plan_path};
+use crate::report::{
+    FLOOR_SEEDS_MIN, Failure, Measured, Repeat, Report, SweepRecord, SweepResult, counted, grouped, plan_path,
+};
 use crate::scenario::Scenario;
 use crate::{atomic_file, say, shell};
 use rustix::time::{ClockId, clock_gettime};
@@ -32,7 +34,8 @@ const OTHER_MADSIM_SEED: u64 = 0x5e95;
 pub struct Arguments {
     #[command(flatten)]
     selection: Selection,
-    /// Sweep for so long, such as 90s, 10m or 2h, in equal parts for each scenario, and not a number of seeds
+    /// Sweep for so long, such as 90s, 10m or 2h, in equal parts for each scenario, and not a number of seeds; each runs
+    /// 200 all the same, fewer say nothing
     #[arg(long = "for", value_name = "DURATION", conflicts_with = "seeds", value_parser = duration)]
     time: Option<Duration>,
     /// End with the Nth seed that fails, counted over all scenarios [default: end with the last seed]
@@ -195,8 +198,9 @@ pub fn sweep_one(
         Some(_) => Progress::of_share(scenario.name),
         None => Progress::new(scenario.name, range.seeds, "seeds"),
     };
-    let is_over = || until.time.is_some_and(|time| wall.elapsed() >= time);
-    let is_enough = until.time.map(|_| &is_over as &(dyn Fn() -> bool + Sync));
+    // a sweep of fewer would not be judged by its floors
+    let is_over = |begun: u64| begun >= FLOOR_SEEDS_MIN && until.time.is_some_and(|time| wall.elapsed() >= time);
+    let is_enough = until.time.map(|_| &is_over as &(dyn Fn(u64) -> bool + Sync));
     let Swept { tally, seeds } = sweep(
         range,
         Ends { stop: &STOP, is_enough, failures_max: until.failures },
@@ -232,7 +236,8 @@ fn cpu_time() -> Duration {
 /// Reads a duration: a number, and s, m or h.
 fn duration(text: &str) -> std::result::Result<Duration, String> {
     let units = [("s", 1), ("m", 60), ("h", 3600)];
-    let read = |(unit, seconds)| Some(u64::from(text.strip_suffix(unit)?.parse::<u32>().ok()?) * seconds);
+    let number = |digits: &str| digits.parse::<u32>().ok().filter(|_| !digits.starts_with('+'));
+    let read = |(unit, seconds)| Some(u64::from(number(text.strip_suffix(unit)?)?) * seconds);
     let seconds = units.into_iter().find_map(read).filter(|seconds| *seconds > 0);
     let fault = || format!("expected a number from 1 to {} and s, m or h, such as 90s", u32::MAX);
     seconds.map(Duration::from_secs).ok_or_else(fault)
@@ -247,7 +252,8 @@ mod tests {
         let seconds = |text| duration(text).map(|duration| duration.as_secs());
         assert_eq!(["90s", "10m", "2h"].map(seconds), [90, 600, 7200].map(Ok));
         assert_eq!(seconds("4294967295h"), Ok(4_294_967_295 * 3600));
-        for text in ["", "s", "90", "0s", "00m", "1.5h", "-1s", "1h30m", "90 s", "90S", "4294967296s", "1d", "1\u{308}"]
+        for text in
+            ["", "s", "90", "0s", "00m", "1.5h", "-1s", "+5s", "1h30m", "90 s", "90S", "4294967296s", "1d", "1\u{308}"]
         {
             assert!(duration(text).is_err(), "{text}");
         }

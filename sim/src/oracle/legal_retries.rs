@@ -1,5 +1,5 @@
 //! legal-retries: the engine tries again only what failed: an unlink that the disk refused, a put whose segment was
-//! evicted or whose write met a full disk, a read whose file was gone, a look-up whose row was no longer the one that it
+//! evicted or whose write met a full disk, a read whose file was gone or that met a flipped bit, a look-up whose row was no longer the one that it
 //! had found, the storing of an artifact of which a bit has flipped.
 //!
 //! Asked after each step. Legal meanwhile: as many retries as reasons. A retry that nobody needed would hide what
@@ -27,7 +27,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let retries = [
         ("unlinks", "tries again", history.unlinks_reported, history.unlinks_failed),
         ("puts", "tries again", history.puts_retried, history.puts_too_late + history.writes_refused),
-        ("reads", "tries again", history.reads_retried, history.reads_lost),
+        ("reads", "tries again", history.reads_retried, history.reads_lost + history.reads_rotten),
         ("look-ups", "tries again", history.look_ups_retried, history.look_ups_overtaken),
         ("artifacts", "stores anew", history.rows_mended, history.rotten_replaced),
     ];

@@ -55,7 +55,7 @@ impl<'a> Seeds<'a> {
     /// Takes a chunk. All of it is run, but for an interruption: so those that have been taken have no gap.
     pub fn take(&self) -> Option<std::ops::Range<u64>> {
         let mut handed = self.lock();
-        let is_enough = self.ends.is_enough.map(|is_enough| handed.next > 0 && is_enough());
+        let is_enough = self.ends.is_enough.map(|is_enough| handed.next > 0 && is_enough(handed.next));
         let is_over = self.is_stopped() || is_enough == Some(true);
         if is_over && is_enough.is_some() {
             // how many were asked for nobody knows; where none has been begun, one was
