@@ -279,7 +279,12 @@ pub const SCENARIOS: [Scenario; 18] = [
         summary: "reads find flipped bits; that is told, never answered and never copied, and what is put anew is whole",
         cancels: true,
         rots: true,
-        crashes: Some(Crashes { kinds: &[CrashKind::Kill, CrashKind::PowerLoss], at_most: 2, ..CRASHES }),
+        crashes: Some(Crashes {
+            kinds: &[CrashKind::Kill, CrashKind::PowerLoss],
+            at_most: 2,
+            own_sites: &[("evictor@Sleep", 5)],
+            ..CRASHES
+        }),
         must_happen: &["joined", "departed", "holds", "cancels", "kills", "power losses", "rotten bits"],
         windows: &["clone-to-save", "write-locked"],
         landings: &["row-to-read"],
