@@ -216,7 +216,7 @@ impl<E: Env> Shared<E> {
     }
 
     /// The bytes of the artifact are not those that were stored: a put of the same ones is to store them anew.
-    pub(crate) fn found_damaged(&self, manifest: &Manifest) {
+    fn found_damaged(&self, manifest: &Manifest) {
         if let Some(book) = self.books.of(manifest.segment) {
             book.set_damaged(manifest.offset);
         }

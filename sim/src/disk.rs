@@ -222,10 +222,10 @@ impl Disk for SimDisk {
                 return Err(failed("read", Some(segment), io::ErrorKind::NotFound.into()));
             };
             if let Landing::Rotten(draw) = landing {
-                history.rot(segment, inode, offset, length as u64, draw);
+                history.flip_bit(segment, inode, offset, length as u64, draw);
             }
             if let Some(task) = task {
-                history.meet_rot(task, segment, offset, length as u64);
+                history.rot.read(task, segment, offset, length as u64);
             }
             let file = history.files.contents(inode).expect("an open file is there");
             read(file, offset, length).map_err(|source| failed("read", Some(segment), source))

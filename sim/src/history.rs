@@ -3,26 +3,22 @@
 mod facts;
 mod image;
 mod number;
+mod rot;
 
 pub use facts::{
     Answer, Begun, Cause, Change, Copying, Errors, Key, Measured, Pass, Putting, Rotated, Row, Save, Sight, Told,
 };
 pub use image::Image;
+pub use rot::{Rot, Rotten};
 
-use crate::decision::below;
-use crate::files::{Files, Inode};
-use crate::interference::{Interference, Kind};
+use crate::files::Files;
+use crate::interference::Interference;
 use crate::lineage::Lineage;
 use crate::site::TaskId;
 use segment_engine::SegmentId;
 use segment_engine::manifest::Manifest;
 use segment_engine::ring_state::RingRecord;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Whether the byte is one of those that the manifest names.
-fn is_of(manifest: &Manifest, (segment, at): &Rotten) -> bool {
-    *segment == manifest.segment && (manifest.offset..manifest.offset + manifest.length).contains(at)
-}
 
 /// The run so far.
 #[derive(Clone, Debug, Default)]
@@ -121,22 +117,8 @@ pub struct History {
     pub image: Image,
     /// Segments whose files the plan has removed while nothing had them open.
     pub files_lost: BTreeSet<SegmentId>,
-    /// Bytes of segments in which a bit has flipped on the disk.
-    pub rotten: Vec<Rotten>,
-    /// Who has read such a byte since it began what it does.
-    pub rot_met: Vec<(TaskId, Rotten)>,
-    /// Those of which a caller was told in this life of the process.
-    pub rot_told: Vec<Rotten>,
-    /// Puts that the engine says have stored anew what was damaged.
-    pub rows_mended: u64,
-    /// Commits that replaced an artifact by the same bytes elsewhere, one of which had flipped.
-    pub rotten_replaced: u64,
-    /// Of these, those that were in the ring.
-    pub rotten_in_ring_replaced: u64,
-    /// The same of artifacts in the ring that were sound.
-    pub sound_in_ring_replaced: u64,
-    /// The keys of both, until they are seen.
-    stored_anew: Vec<Key>,
+    /// Bits that have flipped on the disk.
+    pub rot: Rot,
     /// For each key the commit that no crash may take back: of the last put that was answered, or of what was shown when
     /// the run or this life of the process began.
     pub acked: BTreeMap<Key, u64>,
@@ -158,8 +140,6 @@ pub struct History {
     pub reads_retried: u64,
     /// Reads of a file that was not there.
     pub reads_lost: u64,
-    /// Reads of bytes of which one had flipped.
-    pub reads_rotten: u64,
     /// Rows of artifacts that were written or deleted so far, and how many they were when each task last found one.
     pub row_changes: u64,
     /// See [`History::row_changes`].
@@ -177,9 +157,6 @@ pub struct History {
     /// Kept with the trace: what befell each segment. No oracle looks at it.
     pub lineage: Option<Lineage>,
 }
-
-/// A byte of a segment in which a bit has flipped.
-pub type Rotten = (SegmentId, u64);
 
 impl History {
     /// The ring in the catalog.
@@ -290,33 +267,6 @@ impl History {
         if manifest.length == 0 { Some(&[]) } else { file.get(start..end) }
     }
 
-    /// A bit of these `length` bytes flips on the disk, as `draw` says.
-    pub fn rot(&mut self, segment: SegmentId, inode: Inode, offset: u64, length: u64, draw: u64) {
-        let at = offset + below(draw, length.max(1));
-        if length > 0 && self.files.flip(inode, at as usize, (draw & 7) as u8) {
-            self.rotten.push((segment, at));
-            self.interference.add(Kind::RottenBit, 1);
-        }
-    }
-
-    /// A task reads these bytes: takes down which of them have flipped.
-    pub fn meet_rot(&mut self, task: TaskId, segment: SegmentId, offset: u64, length: u64) {
-        let is_read = |(other, at): &&Rotten| *other == segment && (offset..offset + length).contains(at);
-        let before = self.rot_met.len();
-        self.rot_met.extend(self.rotten.iter().filter(is_read).map(|rotten| (task, *rotten)));
-        self.reads_rotten += u64::from(self.rot_met.len() > before);
-    }
-
-    /// Whether a bit of what the manifest names has flipped.
-    pub fn is_rotten(&self, manifest: &Manifest) -> bool {
-        self.rotten.iter().any(|rotten| is_of(manifest, rotten))
-    }
-
-    /// Whether so many callers, the first ones who were told of such bits, were told of one there.
-    pub fn is_known_rotten(&self, manifest: &Manifest, told: usize) -> bool {
-        self.rot_told.iter().take(told).any(|rotten| is_of(manifest, rotten))
-    }
-
     /// A caller is told something, after so many events.
     pub fn answer(&mut self, task: TaskId, answer: Answer, after: usize) {
         match &answer {
@@ -332,10 +282,7 @@ impl History {
                 }
             }
             Answer::Failed(Cause::Fence, _) => self.is_fenced = true,
-            Answer::Failed(Cause::Rot, _) => {
-                let met = self.rot_met.iter().filter(|(met, _)| *met == task);
-                self.rot_told.extend(met.map(|(_, rotten)| *rotten));
-            }
+            Answer::Failed(Cause::Rot, _) => self.rot.tell(task),
             _ => {}
         }
         // a put that failed may have been stored all the same, and be seen after the next open
@@ -396,25 +343,6 @@ impl History {
         }
     }
 
-    /// Takes down whether the row of `key` gives way to one of the same bytes, put elsewhere.
-    fn replace(&mut self, key: Key, next: Option<Manifest>) {
-        let before = self.rows.iter().find(|row| row.key == key).map(|row| row.manifest);
-        let is_anew = |before: &Manifest, next: &Manifest| {
-            (before.checksum, before.length) == (next.checksum, next.length) && before.version != next.version
-        };
-        let Some((before, _)) = before.zip(next).filter(|(before, next)| is_anew(before, next)) else {
-            return;
-        };
-        let is_in_ring = self.saved().is_some_and(|saved| saved.ring.generation_of(before.segment).is_some());
-        if self.is_rotten(&before) {
-            self.rotten_replaced += 1;
-            self.rotten_in_ring_replaced += u64::from(is_in_ring);
-            self.stored_anew.push(key);
-        } else {
-            self.sound_in_ring_replaced += u64::from(is_in_ring);
-        }
-    }
-
     /// Takes in what readers can see from this step on: a row whose segment is in the ring. `task` made it so.
     pub fn see(&mut self, step: u64, task: Option<TaskId>) {
         let Some(Save { record, .. }) = self.saves.last() else {
@@ -429,13 +357,13 @@ impl History {
             let seen = row.filter(|row| record.ring.generation_of(row.manifest.segment).is_some());
             let content = seen.map(|row| row.manifest.checksum);
             let segment = seen.map(|row| row.manifest.segment).or_else(|| sights.last()?.segment);
-            if sights.last().and_then(|last| last.content) != content || self.stored_anew.contains(key) {
+            if sights.last().and_then(|last| last.content) != content || self.rot.unseen.contains(key) {
                 sights.push(Sight { step, content, commit, task, segment });
             } else if let Some(last) = sights.last_mut() {
                 last.segment = segment; // a refresh may have moved it
             }
         }
-        self.stored_anew.clear();
+        self.rot.unseen.clear();
     }
 
     /// What readers could see of a key since that step, what they could see when it began included.

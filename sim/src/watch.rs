@@ -197,7 +197,7 @@ impl Watch {
             Point::PUT_RETRIED => |history| &mut history.puts_retried,
             Point::READ_RETRIED => |history| &mut history.reads_retried,
             Point::LOOK_UP_RETRIED => |history| &mut history.look_ups_retried,
-            Point::ROW_MENDED => |history| &mut history.rows_mended,
+            Point::ROW_MENDED => |history| &mut history.rot.mended,
             _ => return,
         };
         let mut history = self.history.borrow_mut();

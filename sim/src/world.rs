@@ -365,9 +365,11 @@ impl Teller {
     pub fn begins(&self) {
         let task = self.conductor.current();
         let mut history = self.watch.history().borrow_mut();
-        let (errors, rows_moved, rot_told) = (history.errors, history.rows_moved, history.rot_told.len());
+        let (errors, rows_moved, rot_told) = (history.errors, history.rows_moved, history.rot.told.len());
         let begun = Begun { errors, rows_moved, rot_told, ..Begun::default() };
-        history.rot_met.retain(|(met, _)| Some(*met) != task);
+        if let Some(task) = task {
+            history.rot.begin(task);
+        }
         history.begun.extend(task.map(|task| (task, begun)));
     }
 

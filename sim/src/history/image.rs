@@ -43,7 +43,7 @@ impl History {
         self.overwritten.clear();
         self.is_recovering = true;
         self.errors = Errors::default();
-        self.rot_told.clear();
+        self.rot.told.clear();
         (self.pass, self.passes_in_vain, self.is_closing) = (Pass::default(), 0, false);
         self.unsynced.clear();
         self.strays_left.clear();

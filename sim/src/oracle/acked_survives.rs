@@ -64,7 +64,7 @@ fn survives(view: &View<'_>) -> Option<Finding> {
         let what = match row {
             _ if is_doomed_late => return None,
             _ if !is_sight && !is_unanswered => "does not show the put that was answered last, or a later one",
-            Some(manifest) if history.artifact(&manifest).map(xxh3_64) != shown && !history.is_rotten(&manifest) => {
+            Some(manifest) if history.artifact(&manifest).map(xxh3_64) != shown && !history.rot.is_in(&manifest) => {
                 "has lost the bytes of a put that was answered"
             }
             _ => return None,

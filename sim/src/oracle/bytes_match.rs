@@ -25,7 +25,7 @@ pub const ORACLE: Oracle = Oracle {
 fn check(view: &View<'_>) -> Option<Finding> {
     let history = view.history;
     let is_new = |row: &&Row| row.commit == history.commits || history.overwritten.contains(&row.key);
-    let is_sound = |row: &&Row| !history.is_rotten(&row.manifest);
+    let is_sound = |row: &&Row| !history.rot.is_in(&row.manifest);
     history.rows.iter().filter(is_new).filter(is_sound).find_map(|row| {
         let manifest = row.manifest;
         let bytes = history.artifact(&manifest)?;

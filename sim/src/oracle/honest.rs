@@ -40,7 +40,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let rot_told = view.history.begun.get(&task).map_or(0, |begun| begun.rot_told);
     let is_known_rotten = |key: Key| {
         let mut rows = view.history.rows.iter().filter(|row| row.key == key);
-        rows.any(|row| view.history.is_known_rotten(&row.manifest, rot_told))
+        rows.any(|row| view.history.rot.is_known_in(&row.manifest, rot_told))
     };
     let lie = match answer {
         Answer::Evicted(segment) if is_member(*segment) => {
@@ -107,7 +107,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
         Answer::Failed(Cause::Unlinks, _) if view.history.passes_in_vain() >= PASSES_IN_VAIN_MAX && is_crowded => {
             return None;
         }
-        Answer::Failed(Cause::Rot, _) if view.history.rot_met.iter().any(|(met, _)| *met == task) => return None,
+        Answer::Failed(Cause::Rot, _) if view.history.rot.has_met(task) => return None,
         Answer::Failed(Cause::Other, _) if view.history.errors.all > before.all => return None,
         Answer::Failed(Cause::Catalog, _) if view.history.errors.reads > before.reads => return None,
         Answer::Failed(Cause::Catalog | Cause::Fence, _) if view.history.errors.catalog > 0 || has_ended => {
@@ -168,7 +168,7 @@ mod tests {
             let change = |scene: &mut Scene| {
                 let Row { manifest, .. } = scene.history.rows[0];
                 scene.history.durable_commits = scene.history.commits;
-                scene.history.rot_told.push((manifest.segment, manifest.offset));
+                scene.history.rot.told.push((manifest.segment, manifest.offset));
                 scene.history.begun.insert(ACTOR, Begun { rot_told, ..Begun::default() });
                 let answer = Answer::Put { is_new: false, key: 1, content: manifest.checksum, since: 4 };
                 scene.answer = (ACTOR, answer);
@@ -229,7 +229,7 @@ mod tests {
         assert!(!failed(Cause::Damage, catalog), "an error damages nothing");
         let met_rot = |scene: &mut Scene| {
             scene.answer = (ACTOR, Answer::Failed(Cause::Rot, "no".to_string()));
-            scene.history.rot_met.push((ACTOR, (segment(3), 0)));
+            scene.history.rot.met.push((ACTOR, (segment(3), 0)));
         };
         assert!(!failed(Cause::Rot, disk) && Scene::with(met_rot).ask(&ORACLE).is_none());
         let later = |scene: &mut Scene| {

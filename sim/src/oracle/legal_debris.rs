@@ -37,7 +37,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
         let what = match history.artifact(&row.manifest) {
             None if !history.files.contains(segment) => "which has no file",
             None => "whose file does not have its bytes",
-            Some(bytes) if xxh3_64(bytes) != row.manifest.checksum && !history.is_rotten(&row.manifest) => {
+            Some(bytes) if xxh3_64(bytes) != row.manifest.checksum && !history.rot.is_in(&row.manifest) => {
                 "where its bytes are others"
             }
             Some(_) if saved.ring.generation_of(segment).is_none() && !is_doomed(saved, segment) => {

@@ -27,9 +27,9 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let retries = [
         ("unlinks", "tries again", history.unlinks_reported, history.unlinks_failed),
         ("puts", "tries again", history.puts_retried, history.puts_too_late + history.writes_refused),
-        ("reads", "tries again", history.reads_retried, history.reads_lost + history.reads_rotten),
+        ("reads", "tries again", history.reads_retried, history.reads_lost + history.rot.reads),
         ("look-ups", "tries again", history.look_ups_retried, history.look_ups_overtaken),
-        ("artifacts", "stores anew", history.rows_mended, history.rotten_replaced),
+        ("artifacts", "stores anew", history.rot.mended, history.rot.replaced),
     ];
     let found = |race: String, sentence| Some(Finding { race, sentence });
     if let Some((what, does, told, reasons)) = retries.into_iter().find(|(.., told, reasons)| told > reasons) {
@@ -41,8 +41,8 @@ fn check(view: &View<'_>) -> Option<Finding> {
         let sentence = format!("{failed} unlinks of doomed segments have failed, and the engine tells of {told}");
         return found("unlinks: not told".to_string(), sentence);
     }
-    if history.rotten_in_ring_replaced > history.rows_mended {
-        let (mended, told) = (history.rotten_in_ring_replaced, history.rows_mended);
+    if history.rot.replaced_in_ring > history.rot.mended {
+        let (mended, told) = (history.rot.replaced_in_ring, history.rot.mended);
         let sentence =
             format!("{mended} artifacts of which a bit had flipped were stored anew, and the engine tells of {told}");
         return found("artifacts: not told".to_string(), sentence);
@@ -84,7 +84,7 @@ mod tests {
         assert_eq!(passes_at_once(GONE, 5, false), 0, "that was another");
         assert_eq!(passes_at_once(ACTOR, 5, true), 0, "nobody is to wait for a close");
         assert!(asked(|history| history.dooms_failed = 1).is_some(), "nobody was told");
-        assert!(asked(|history| history.rotten_in_ring_replaced = 1).is_some(), "nor of this");
+        assert!(asked(|history| history.rot.replaced_in_ring = 1).is_some(), "nor of this");
         assert!(asked(|history| history.passes_at_once = 1).is_some());
         assert!(asked(|history| history.commits_after_a_failed = 1).is_some());
     }
@@ -96,7 +96,7 @@ mod tests {
             |history| (&mut history.puts_retried, &mut history.puts_too_late),
             |history| (&mut history.reads_retried, &mut history.reads_lost),
             |history| (&mut history.look_ups_retried, &mut history.look_ups_overtaken),
-            |history| (&mut history.rows_mended, &mut history.rotten_replaced),
+            |history| (&mut history.rot.mended, &mut history.rot.replaced),
         ];
         for (at, kind) in kinds.iter().enumerate() {
             let told = |reason: usize| {

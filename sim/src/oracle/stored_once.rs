@@ -45,7 +45,7 @@ pub const OF_WHAT_IS_SOUND: Oracle = Oracle {
 
 fn is_sound(view: &View<'_>) -> Option<Finding> {
     let sentence = "an artifact in the ring gave way to the same bytes elsewhere, and it was sound".to_string();
-    (view.history.sound_in_ring_replaced > 0).then(|| Finding { race: "row: stored anew".to_string(), sentence })
+    (view.history.rot.sound_replaced > 0).then(|| Finding { race: "row: stored anew".to_string(), sentence })
 }
 
 fn check(view: &View<'_>) -> Option<Finding> {

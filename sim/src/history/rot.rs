@@ -1,0 +1,105 @@
+//! Bits that have flipped on the disk: where, who has read them, who was told, and what was stored anew for it.
+
+use super::{History, Key};
+use crate::decision::below;
+use crate::files::Inode;
+use crate::interference::Kind;
+use crate::site::TaskId;
+use segment_engine::SegmentId;
+use segment_engine::manifest::Manifest;
+
+/// A byte of a segment in which a bit has flipped.
+pub type Rotten = (SegmentId, u64);
+
+/// The flipped bits of a run, and what came of them.
+#[derive(Clone, Debug, Default)]
+pub struct Rot {
+    /// Where they are.
+    pub bytes: Vec<Rotten>,
+    /// Who has read them since it began what it does.
+    pub met: Vec<(TaskId, Rotten)>,
+    /// Those of which a caller was told in this life of the process.
+    pub told: Vec<Rotten>,
+    /// Reads that have met one.
+    pub reads: u64,
+    /// Puts that the engine says have stored anew what was damaged.
+    pub mended: u64,
+    /// Commits that replaced an artifact with one by the same bytes elsewhere.
+    pub replaced: u64,
+    /// Of these, those of artifacts that were in the ring.
+    pub replaced_in_ring: u64,
+    /// The same of artifacts in the ring that were sound.
+    pub sound_replaced: u64,
+    /// The keys of what was replaced, until that is seen.
+    pub(super) unseen: Vec<Key>,
+}
+
+impl Rot {
+    /// Whether one is in what the manifest names.
+    pub fn is_in(&self, manifest: &Manifest) -> bool {
+        self.bytes.iter().any(|rotten| is_of(manifest, rotten))
+    }
+
+    /// Whether one is there of which callers were told, of the first so many that they were told of.
+    pub fn is_known_in(&self, manifest: &Manifest, told: usize) -> bool {
+        self.told.iter().take(told).any(|rotten| is_of(manifest, rotten))
+    }
+
+    /// Whether the task has read one since it began what it does.
+    pub fn has_met(&self, task: TaskId) -> bool {
+        self.met.iter().any(|(met, _)| *met == task)
+    }
+
+    /// The task begins something: what it has read before does not count.
+    pub fn begin(&mut self, task: TaskId) {
+        self.met.retain(|(met, _)| *met != task);
+    }
+
+    /// The task reads these bytes.
+    pub fn read(&mut self, task: TaskId, segment: SegmentId, offset: u64, length: u64) {
+        let before = self.met.len();
+        let is_read = |(other, at): &&Rotten| *other == segment && (offset..offset + length).contains(at);
+        self.met.extend(self.bytes.iter().filter(is_read).map(|rotten| (task, *rotten)));
+        self.reads += u64::from(self.met.len() > before);
+    }
+
+    /// The task was told of damage.
+    pub(super) fn tell(&mut self, task: TaskId) {
+        self.told.extend(self.met.iter().filter(|(met, _)| *met == task).map(|(_, rotten)| *rotten));
+    }
+}
+
+impl History {
+    /// A bit of these `length` bytes of a file flips, as `draw` says.
+    pub fn flip_bit(&mut self, segment: SegmentId, inode: Inode, offset: u64, length: u64, draw: u64) {
+        let at = offset + below(draw, length.max(1));
+        if length > 0 && self.files.flip(inode, at as usize, (draw & 7) as u8) {
+            self.rot.bytes.push((segment, at));
+            self.interference.add(Kind::RottenBit, 1);
+        }
+    }
+
+    /// Takes down whether the row of `key` gives way to one of the same bytes, put elsewhere.
+    pub(super) fn replace(&mut self, key: Key, next: Option<Manifest>) {
+        let before = self.rows.iter().find(|row| row.key == key).map(|row| row.manifest);
+        let is_anew = |before: &Manifest, next: &Manifest| {
+            (before.checksum, before.length) == (next.checksum, next.length) && before.version != next.version
+        };
+        let Some((before, _)) = before.zip(next).filter(|(before, next)| is_anew(before, next)) else {
+            return;
+        };
+        let is_in_ring = self.saved().is_some_and(|saved| saved.ring.generation_of(before.segment).is_some());
+        if self.rot.is_in(&before) {
+            self.rot.replaced += 1;
+            self.rot.replaced_in_ring += u64::from(is_in_ring);
+            self.rot.unseen.push(key);
+        } else {
+            self.rot.sound_replaced += u64::from(is_in_ring);
+        }
+    }
+}
+
+/// Whether the byte is one of those that the manifest names.
+fn is_of(manifest: &Manifest, (segment, at): &Rotten) -> bool {
+    *segment == manifest.segment && (manifest.offset..manifest.offset + manifest.length).contains(at)
+}
