@@ -33,7 +33,8 @@ pub trait Disk: Send + Sync + 'static {
     /// Writes `bytes` into the segment's file at `offset`. What was written is durable after `sync_file`.
     ///
     /// # Errors
-    /// When the disk refuses, with what it took before it did.
+    /// When the disk refuses, with what it took before it did. It is full, of the kind `StorageFull`, when nothing is left but
+    /// what the catalog needs.
     fn write_at(
         &self,
         segment: SegmentId,
@@ -64,7 +65,7 @@ pub trait Disk: Send + Sync + 'static {
     /// When the disk refuses; which bytes are durable is then unknown, whatever a later sync says.
     fn sync_file(&self, segment: SegmentId) -> impl Future<Output = Result<()>> + Send;
 
-    /// Bytes that can still be written before the disk is full.
+    /// Bytes that can still be written before the disk is full; what the catalog needs is not among them.
     ///
     /// # Errors
     /// When the disk refuses.

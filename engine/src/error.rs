@@ -108,8 +108,8 @@ pub enum Error {
         /// The artifact.
         key: Vec<u8>,
     },
-    /// The disk has no room for the artifact, and evicting would not make any.
-    #[error("the disk has no room for {length} more bytes, whatever is evicted")]
+    /// The disk has no room for the artifact beside what is kept for the catalog, and evicting would not make any.
+    #[error("the disk has no room for {length} more bytes beside the catalog's, whatever is evicted")]
     DiskFull {
         /// Its bytes.
         length: u64,
@@ -145,7 +145,7 @@ pub enum Error {
 
 impl Error {
     /// Whether the disk was full, or the quota used up.
-    pub(crate) fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         let is_full = |kind| matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
         matches!(self, Error::Io { source, .. } if is_full(source.kind()))
     }

@@ -8,7 +8,7 @@
 use crate::disk::{Disk, ShortWrite};
 use crate::env::Env;
 use crate::error::{Error, Result};
-use crate::limits::{GATHER_MS, GATHERED_BYTES_MIN};
+use crate::limits::{CATALOG_RESERVE_BYTES_MAX, CATALOG_SHARE_DIVISOR, GATHER_MS, GATHERED_BYTES_MIN};
 use crate::point::Point;
 use crate::rocks::RocksCatalog;
 use crate::segment::SegmentId;
@@ -75,7 +75,8 @@ impl LocalEnv {
                 _ => sync(Path::new("."))?,
             }
         }
-        let disk = LocalDisk { directory: Arc::new(segments), files: Arc::default(), _lock: lock };
+        let disk =
+            LocalDisk { directory: Arc::new(segments), files: Arc::default(), writing: Arc::default(), _lock: lock };
         Ok(LocalEnv { disk, catalog: opened })
     }
 }
@@ -119,6 +120,8 @@ pub struct LocalDisk {
     directory: Arc<PathBuf>,
     /// Segments that were opened, until they are unlinked.
     files: Arc<Mutex<BTreeMap<SegmentId, Arc<Open>>>>,
+    /// Bytes of writes that are under way, to any of them.
+    writing: Arc<AtomicU64>,
     /// Held by every operation under way: one that outlives its caller must not land in another's directory.
     _lock: Arc<File>,
 }
@@ -173,12 +176,27 @@ impl LocalDisk {
         &self,
         segment: SegmentId,
         verb: &'static str,
-        operation: impl FnOnce(&Open) -> io::Result<T> + Send + 'static,
+        operation: impl FnOnce(&LocalDisk, &Open) -> io::Result<T> + Send + 'static,
     ) -> Result<T> {
         let done = move |disk: &LocalDisk| {
-            operation(&*disk.file(segment)?).map_err(|source| io_error(verb, &disk.path(segment), source))
+            operation(disk, &*disk.file(segment)?).map_err(|source| io_error(verb, &disk.path(segment), source))
         };
         self.blocking(done).await
+    }
+
+    /// Writes, unless that would take of what is kept for the catalog. Writes that are under way may have taken their room
+    /// or not: they count in full.
+    fn write(&self, open: &Open, bytes: &[u8], offset: u64, taken: &AtomicU64) -> io::Result<()> {
+        let length = bytes.len() as u64;
+        // before the look: of two writes at once one sees the other
+        let others = self.writing.fetch_add(length, Ordering::SeqCst);
+        let written = match free_bytes(&self.directory) {
+            Ok(free) if free < others + length => Err(io::ErrorKind::StorageFull.into()),
+            Ok(_) => open.write(bytes, offset, taken),
+            Err(error) => Err(error),
+        };
+        self.writing.fetch_sub(length, Ordering::SeqCst);
+        written
     }
 }
 
@@ -200,12 +218,12 @@ impl Disk for LocalDisk {
         let taken = Arc::new(AtomicU64::new(0));
         let written = taken.clone();
         // may be torn here, at any byte. Trusted next: nothing, until a sync_file that starts after it
-        let done = self.on_file(segment, "write", move |open| open.write(&bytes, offset, &taken)).await;
+        let done = self.on_file(segment, "write", move |disk, open| disk.write(open, &bytes, offset, &taken)).await;
         done.map_err(|error| ShortWrite { written: written.load(Ordering::Relaxed), error })
     }
 
     async fn read_at(&self, segment: SegmentId, offset: u64, length: usize) -> Result<Bytes> {
-        self.on_file(segment, "read", move |open| {
+        self.on_file(segment, "read", move |_, open| {
             let mut bytes = BytesMut::zeroed(length);
             open.file.read_exact_at(&mut bytes, offset)?;
             Ok(bytes.freeze())
@@ -230,16 +248,12 @@ impl Disk for LocalDisk {
 
     async fn sync_file(&self, segment: SegmentId) -> Result<()> {
         // trusted next: every byte that was written before this call, and the length that they gave the file
-        self.on_file(segment, "sync", |open| open.file.sync_data()).await
+        self.on_file(segment, "sync", |_, open| open.file.sync_data()).await
     }
 
     async fn free_bytes(&self) -> Result<u64> {
-        self.blocking(|disk| {
-            let space = rustix::fs::statvfs(disk.directory.as_path());
-            let space = space.map_err(|errno| io_error("stat", &disk.directory, errno.into()))?;
-            Ok(space.f_bavail.saturating_mul(space.f_frsize))
-        })
-        .await
+        self.blocking(|disk| free_bytes(&disk.directory).map_err(|source| io_error("stat", &disk.directory, source)))
+            .await
     }
 
     async fn sync_directory(&self) -> Result<()> {
@@ -274,6 +288,17 @@ impl Disk for LocalDisk {
         })
         .await
     }
+}
+
+/// What segments can still take of the disk that holds this directory: what is free, beside what is kept for the catalog.
+///
+/// # Errors
+/// What the system says.
+pub fn free_bytes(directory: &Path) -> io::Result<u64> {
+    let space = rustix::fs::statvfs(directory)?;
+    let bytes = |blocks: u64| blocks.saturating_mul(space.f_frsize);
+    let kept = (bytes(space.f_blocks) / CATALOG_SHARE_DIVISOR).min(CATALOG_RESERVE_BYTES_MAX);
+    Ok(bytes(space.f_bavail).saturating_sub(kept))
 }
 
 /// Whether a sync waits for others while so many bytes are being written.
@@ -365,6 +390,24 @@ mod tests {
         env.disk().create(segment).await.unwrap();
         assert!(env.disk().create(segment).await.unwrap_err().is_taken_name());
         assert!(!env.disk().len(env.segment_id()).await.unwrap_err().is_taken_name());
+    }
+
+    #[tokio::test]
+    async fn a_write_that_would_take_what_the_catalog_needs_is_refused_before_its_first_byte() {
+        let directory = tempfile::tempdir().unwrap();
+        let env = LocalEnv::open(directory.path()).unwrap();
+        let segment = env.segment_id();
+        env.disk().create(segment).await.unwrap();
+        let write = |offset| env.disk().write_at(segment, offset, Bytes::from_static(b"abc"));
+        write(0).await.unwrap();
+        // as if others were writing all that is free
+        env.disk().writing.fetch_add(1 << 60, Ordering::SeqCst);
+        let short = write(3).await.unwrap_err();
+        assert!(short.error.is_full() && short.written == 0);
+        assert_eq!(env.disk().len(segment).await.unwrap(), 3);
+        env.disk().writing.fetch_sub(1 << 60, Ordering::SeqCst);
+        write(3).await.unwrap();
+        assert_eq!(env.disk().writing.load(Ordering::SeqCst), 0, "what is written is not being written");
     }
 
     #[test]

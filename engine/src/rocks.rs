@@ -44,7 +44,7 @@ impl RocksCatalog {
     /// # Errors
     /// [`Error::Catalog`] when RocksDB refuses.
     pub fn open(directory: &Path) -> Result<RocksCatalog> {
-        RocksCatalog::open_with(&mut on_disk(), directory, None, None)
+        RocksCatalog::open_with(&mut on_disk()?, directory, None, None)
     }
 
     /// The same, holding `lock` until the database is closed, whatever is still under way then.
@@ -52,7 +52,7 @@ impl RocksCatalog {
     /// # Errors
     /// [`Error::Catalog`] when RocksDB refuses.
     pub fn open_locked(directory: &Path, lock: Arc<File>) -> Result<RocksCatalog> {
-        RocksCatalog::open_with(&mut on_disk(), directory, None, Some(lock))
+        RocksCatalog::open_with(&mut on_disk()?, directory, None, Some(lock))
     }
 
     /// A new, empty catalog in memory.
@@ -98,10 +98,12 @@ impl RocksCatalog {
     }
 }
 
-fn on_disk() -> Options {
+fn on_disk() -> Result<Options> {
     let mut options = Options::default();
     options.set_max_total_wal_size(LOG_BYTES_MAX);
-    options
+    // by default each log claims LOG_BYTES_MAX when it begins, and where less is free, all of it: segments would go for
+    // room that nothing is ever written to
+    options.get_options_from_string("allow_fallocate=false").map_err(failed("open"))
 }
 
 impl Catalog for RocksCatalog {
@@ -159,6 +161,7 @@ fn failed(operation: &'static str) -> impl Fn(rocksdb::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::MetadataExt;
 
     fn put(key: &str, value: &str) -> Write {
         Write::Put { table: Table::Store, key: key.into(), value: value.into() }
@@ -230,6 +233,17 @@ mod tests {
         let catalog = RocksCatalog::open(directory.path()).unwrap();
         assert_eq!(catalog.get(Table::Store, b"a").unwrap(), Some(b"1".to_vec()));
         assert_eq!(catalog.get(Table::Store, b"b").unwrap(), None);
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "looks at real files")]
+    fn the_log_takes_no_room_before_it_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let catalog = RocksCatalog::open(directory.path()).unwrap();
+        assert_eq!(catalog.commit(vec![put("a", "1")], &[]).unwrap(), Commit::Buffered);
+        let files = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap());
+        let bytes: u64 = files.map(|file| 512 * file.blocks()).sum();
+        assert!(bytes < 1 << 20, "{bytes} bytes for a row");
     }
 
     #[test]

@@ -15,6 +15,9 @@ pub trait Observer: Clone + Send + Sync + 'static {
     /// A segment is about to be created.
     fn create(&self, _segment: SegmentId) {}
 
+    /// A write has met a full disk.
+    fn met_full_disk(&self) {}
+
     /// A segment's bytes are about to be synced.
     fn sync_file(&self, _segment: SegmentId) {}
 
@@ -93,13 +96,12 @@ impl<O: Observer> Disk for Observed<O> {
         self.inner.disk().sync_directory()
     }
 
-    fn write_at(
-        &self,
-        segment: SegmentId,
-        offset: u64,
-        bytes: Bytes,
-    ) -> impl Future<Output = std::result::Result<(), ShortWrite>> + Send {
-        self.inner.disk().write_at(segment, offset, bytes)
+    async fn write_at(&self, segment: SegmentId, offset: u64, bytes: Bytes) -> std::result::Result<(), ShortWrite> {
+        let written = self.inner.disk().write_at(segment, offset, bytes).await;
+        if written.as_ref().is_err_and(|short| short.error.is_full()) {
+            self.observer.met_full_disk();
+        }
+        written
     }
 
     fn read_at(&self, segment: SegmentId, offset: u64, length: usize) -> impl Future<Output = Result<Bytes>> + Send {

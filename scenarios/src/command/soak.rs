@@ -57,12 +57,13 @@ const TOLD: &str = "told";
 /// With --power-loss the directory is on an ext4 file system of its own, on a loop device whose file the soak itself serves
 /// (FUSE). Three lives in four end with the power: of the writes that the device has not been told to flush the seed keeps
 /// some, drops others and tears the rest at a sector, and what only the kernel had is gone. The file system is mounted again
-/// from what is left. It needs root, /dev/fuse, loop devices and mkfs.ext4; where they are missing the exit code is 3.
+/// from what is left. In half of the lives others fill the disk up, so that puts have to evict, or are refused, while the
+/// catalog has to find room. It needs root, /dev/fuse, loop devices and mkfs.ext4; where they are missing the exit code is 3.
 ///
 /// DIR must not exist, or be empty, or be of an earlier soak. It is not removed at the end, and holds some MiB (with
 /// --power-loss up to 128). Nothing stays mounted. The seed draws moments, keys and contents; threads do the rest, so a seed
 /// does not repeat a run exactly. From 200 rounds on, puts, rotations, evictions and recoveries must each be hit by 5 kills,
-/// or 5 power losses, and as many writes be dropped and torn.
+/// or 5 power losses, as many writes be dropped and torn, and as many meet a full disk.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The directory; made if it is not there
@@ -151,7 +152,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     }
     let verdict = match &failed {
         Err(_) if violations.is_empty() => Verdict::Error,
-        _ => tally.verdict(arguments, violations.is_empty()),
+        _ => tally.verdict(arguments, model.full(), violations.is_empty()),
     };
     let is_interrupted = tally.rounds < arguments.rounds && violations.is_empty() && failed.is_ok();
     let end = if is_interrupted { "; interrupted" } else { "" };
@@ -176,6 +177,8 @@ fn round(
     let mut draws = Draws::new(home.seed, "round", &[tally.rounds]);
     for _ in 0..LIVES_MAX {
         let moment = Moment::draw(&mut draws);
+        let left = machine.as_deref().map_or(Ok(None), |machine| machine.crowd(&mut draws))?;
+        lines.extend(left.map(|bytes| format!("others leave {bytes} bytes of the disk to segments")));
         let cut = machine.as_deref_mut().filter(|_| draws.below(KILLED_IN) > 0);
         let death = if cut.is_some() { Death::PowerLost } else { Death::Killed };
         let life = tally.kills.lives + tally.losses.lives + 1;
@@ -279,11 +282,11 @@ impl Tally {
         }
     }
 
-    fn verdict(&self, arguments: &Arguments, is_clean: bool) -> Verdict {
+    fn verdict(&self, arguments: &Arguments, full: u64, is_clean: bool) -> Verdict {
         let ends = if arguments.power_loss { self.losses } else { self.kills };
         let mut floors = vec![ends.puts, ends.rotations, ends.evictions, ends.recoveries];
         if arguments.power_loss {
-            floors.extend([self.lost.dropped, self.lost.torn]);
+            floors.extend([self.lost.dropped, self.lost.torn, full]);
         }
         let is_thin = floors.iter().any(|hits| *hits < HITS_MIN);
         if !is_clean {
@@ -298,6 +301,7 @@ impl Tally {
     fn print(&self, has_losses: bool, model: &Model, violations: usize) {
         line("rounds", self.rounds);
         line("puts acked", model.acked());
+        line("writes that met a full disk", model.full());
         if has_losses {
             self.losses.print("power losses");
             line("unflushed writes kept", self.lost.kept);

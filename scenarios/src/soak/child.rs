@@ -160,6 +160,7 @@ impl Worker {
             Some(Ok(Put::Stored)) => Answer::Stored,
             Some(Ok(Put::AlreadyHere)) => Answer::Here,
             Some(Err(segment_engine::Error::Evicted { .. })) => Answer::Evicted,
+            Some(Err(segment_engine::Error::DiskFull { .. })) => Answer::Full,
             Some(Err(error)) => return Err(error),
             None => Answer::Dropped,
         };

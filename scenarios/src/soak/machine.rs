@@ -10,7 +10,7 @@ use crate::soak::device::Loss;
 use crate::soak::fuse::DEVICE;
 use crate::soak::mount::{self, Places};
 use crate::soak::serve::Order;
-use rustix::fs::Advice;
+use rustix::fs::{Advice, FallocateFlags};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
@@ -20,6 +20,13 @@ use std::time::{Duration, Instant};
 
 /// While time passes, some file is written back again and again, after a pause of up to so many microseconds.
 const WRITE_BACK_MICROS: u64 = 6_000;
+
+/// What others have on the disk, a file of theirs.
+const OTHERS: &str = "others";
+
+/// In one life of so many others fill the disk up, but for fewer bytes than a ring takes.
+const CROWDED_IN: u64 = 2;
+const LEFT_BYTES_MAX: u64 = 1 << 20;
 
 /// What a server says when the device is there.
 const READY: &str = "ready";
@@ -82,6 +89,26 @@ impl Machine {
     /// What was done to writes so far.
     pub fn lost(&self) -> Loss {
         self.lost
+    }
+
+    /// Has others fill the disk, or take away what they had there, as the draws have it: how many bytes they leave to the
+    /// engine's segments, if they do.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn crowd(&self, draws: &mut Draws) -> Result<Option<u64>> {
+        let path = self.places.mounted.join(OTHERS);
+        let others = File::create(&path).map_err(Error::io("write", &path))?;
+        let leave = draws.below(LEFT_BYTES_MAX);
+        if draws.below(CROWDED_IN) > 0 {
+            return Ok(None);
+        }
+        let free = segment_engine::local::free_bytes(&self.places.mounted).map_err(Error::io("stat", &path))?;
+        if let Some(taken) = free.checked_sub(leave).filter(|taken| *taken > 0) {
+            let claimed = rustix::fs::fallocate(&others, FallocateFlags::empty(), 0, taken);
+            claimed.map_err(|errno| Error::io("write", &path)(errno.into()))?;
+        }
+        Ok(Some(leave.min(free)))
     }
 
     /// Lets time pass. Meanwhile the kernel writes files back, one now and then and as the draws have it, with no flush: it

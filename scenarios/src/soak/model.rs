@@ -28,6 +28,7 @@ pub struct Model {
     /// Whether the power was lost since the last settled state.
     is_power_lost: bool,
     acked: u64,
+    full: u64,
     mended: BTreeMap<Mend, u64>,
     violations: Vec<String>,
 }
@@ -44,6 +45,7 @@ impl Model {
             had: BTreeSet::new(),
             is_power_lost: false,
             acked: 0,
+            full: 0,
             mended: BTreeMap::new(),
             violations: Vec::new(),
         };
@@ -68,6 +70,11 @@ impl Model {
     /// Puts that were answered, of all rounds.
     pub fn acked(&self) -> u64 {
         self.acked
+    }
+
+    /// Writes that met a full disk.
+    pub fn full(&self) -> u64 {
+        self.full
     }
 
     /// What children have mended, by kind.
@@ -117,7 +124,7 @@ impl Model {
             Told::Answered { operation, answer } => {
                 let end = match answer {
                     Answer::Stored | Answer::Here => End::Durable,
-                    Answer::Evicted => End::Nothing,
+                    Answer::Evicted | Answer::Full => End::Nothing,
                     Answer::Dropped => End::Unknown,
                 };
                 self.acked += u64::from(end == End::Durable);
@@ -154,6 +161,7 @@ impl Model {
                 self.had.insert(segment);
             }
             Told::Evicting => self.life.is_evicting = true,
+            Told::MetFullDisk => self.full += 1,
             Told::Failed(how) => self.violations.push(format!("in a child, {how}")),
         }
     }

@@ -80,6 +80,10 @@ impl Observer for Teller {
         self.tell(&Told::Creating(segment));
     }
 
+    fn met_full_disk(&self) {
+        self.tell(&Told::MetFullDisk);
+    }
+
     fn commit(&self, batch: Batch, commit: impl FnOnce(Batch) -> Result<Commit>) -> Result<Commit> {
         let began = self.begin(&batch);
         // after an error nothing is told: it may have been written

@@ -79,6 +79,8 @@ pub enum Told {
     Creating(SegmentId),
     /// The evictor begins with what is doomed.
     Evicting,
+    /// A write met a full disk.
+    MetFullDisk,
     /// Something ended in an error that it must not end in.
     Failed(String),
 }
@@ -92,6 +94,8 @@ pub enum Answer {
     Here,
     /// Its segments were evicted one after the other.
     Evicted,
+    /// The disk had no room for it.
+    Full,
     /// The caller stopped waiting.
     Dropped,
 }
@@ -163,13 +167,14 @@ impl From<&segment_engine::Repair> for Mend {
 }
 
 impl Answer {
-    const ALL: [Answer; 4] = [Answer::Stored, Answer::Here, Answer::Evicted, Answer::Dropped];
+    const ALL: [Answer; 5] = [Answer::Stored, Answer::Here, Answer::Evicted, Answer::Full, Answer::Dropped];
 
     fn word(self) -> &'static str {
         match self {
             Answer::Stored => "stored",
             Answer::Here => "here",
             Answer::Evicted => "evicted",
+            Answer::Full => "full",
             Answer::Dropped => "dropped",
         }
     }
@@ -198,6 +203,7 @@ impl fmt::Display for Told {
             Told::Synced { operation } => write!(f, "synced {operation}"),
             Told::Creating(segment) => write!(f, "creating {segment}"),
             Told::Evicting => f.write_str("evicting"),
+            Told::MetFullDisk => f.write_str("full"),
             Told::Failed(how) => write!(f, "failed {}", how.replace('\n', " ")),
         }
     }
@@ -242,6 +248,7 @@ impl FromStr for Told {
             "synced" => Told::Synced { operation: words.number()? },
             "creating" => Told::Creating(segment(words.next()?)?),
             "evicting" => Told::Evicting,
+            "full" => Told::MetFullDisk,
             _ => return Err(Garbled),
         };
         if words.0.next().is_some() { Err(Garbled) } else { Ok(told) }
@@ -312,6 +319,7 @@ mod tests {
             Told::Synced { operation: 9 },
             Told::Creating(second),
             Told::Evicting,
+            Told::MetFullDisk,
             Told::Failed("put: the disk is on fire".to_string()),
         ];
         for told in told {
