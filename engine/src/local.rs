@@ -23,6 +23,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+/// What is done to a segment that is only read.
+const READ: &str = "read";
+
 /// The file by which the directory of the segments is known.
 const MARKER: &str = "SEGMENTS";
 
@@ -129,6 +132,7 @@ pub struct LocalDisk {
 /// The file of a segment.
 struct Open {
     file: File,
+    is_writable: bool,
     /// Bytes of writes that are under way.
     writing: AtomicU64,
 }
@@ -152,16 +156,19 @@ impl LocalDisk {
         self.directory.join(segment.file_name())
     }
 
-    /// The segment's file, open.
-    fn file(&self, segment: SegmentId) -> Result<Arc<Open>> {
+    /// The segment's file, open for no more than is needed: a file system that has met an error can still be read, and its
+    /// files cannot be opened for writing.
+    fn file(&self, segment: SegmentId, is_to_be_read: bool) -> Result<Arc<Open>> {
         // opened under the lock: an unlink forgets the file after it has removed it, so none is kept open for ever
         let mut files = self.files();
-        if let Some(file) = files.get(&segment) {
+        if let Some(file) = files.get(&segment).filter(|open| is_to_be_read || open.is_writable) {
             return Ok(file.clone());
         }
         let path = self.path(segment);
-        let opened = File::options().read(true).write(true).open(&path);
-        let file = Arc::new(Open::new(opened.map_err(|source| io_error("open", &path, source))?));
+        let opened = File::options().read(true).write(!is_to_be_read).open(&path);
+        let opened = opened.map_err(|source| io_error("open", &path, source))?;
+        // in the place of one that can only be read: whoever reads it now goes on
+        let file = Arc::new(Open::new(opened, !is_to_be_read));
         files.insert(segment, file.clone());
         Ok(file)
     }
@@ -179,7 +186,8 @@ impl LocalDisk {
         operation: impl FnOnce(&LocalDisk, &Open) -> io::Result<T> + Send + 'static,
     ) -> Result<T> {
         let done = move |disk: &LocalDisk| {
-            operation(disk, &*disk.file(segment)?).map_err(|source| io_error(verb, &disk.path(segment), source))
+            operation(disk, &*disk.file(segment, verb == READ)?)
+                .map_err(|source| io_error(verb, &disk.path(segment), source))
         };
         self.blocking(done).await
     }
@@ -208,7 +216,7 @@ impl Disk for LocalDisk {
             let file = created.map_err(|source| io_error("create", &path, source))?;
             // trusted next: the inode; its directory entry only after sync_directory
             file.sync_all().map_err(|source| io_error("sync", &path, source))?;
-            disk.files().insert(segment, Arc::new(Open::new(file)));
+            disk.files().insert(segment, Arc::new(Open::new(file, true)));
             Ok(())
         })
         .await
@@ -223,7 +231,7 @@ impl Disk for LocalDisk {
     }
 
     async fn read_at(&self, segment: SegmentId, offset: u64, length: usize) -> Result<Bytes> {
-        self.on_file(segment, "read", move |_, open| {
+        self.on_file(segment, READ, move |_, open| {
             let mut bytes = BytesMut::zeroed(length);
             open.file.read_exact_at(&mut bytes, offset)?;
             Ok(bytes.freeze())
@@ -307,8 +315,8 @@ fn is_put_off(writing: u64) -> bool {
 }
 
 impl Open {
-    fn new(file: File) -> Open {
-        Open { file, writing: AtomicU64::new(0) }
+    fn new(file: File, is_writable: bool) -> Open {
+        Open { file, is_writable, writing: AtomicU64::new(0) }
     }
 
     /// Counts in `taken` what the file has taken.
@@ -393,6 +401,35 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_sync_that_the_system_refuses_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let env = LocalEnv::open(directory.path()).unwrap();
+        let segment = env.segment_id();
+        env.disk().create(segment).await.unwrap();
+        env.disk().sync_file(segment).await.unwrap();
+        // of which Linux syncs nothing
+        let null = File::options().write(true).open("/dev/null").unwrap();
+        env.disk().files().insert(segment, Arc::new(Open::new(null, true)));
+        assert!(matches!(env.disk().sync_file(segment).await, Err(Error::Io { operation: "sync", .. })));
+    }
+
+    #[tokio::test]
+    async fn a_segment_that_is_only_read_is_not_opened_for_writing_before_it_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let segment = LocalEnv::open(directory.path()).unwrap().segment_id();
+        let create = async |env: LocalEnv| env.disk().create(segment).await.unwrap();
+        create(LocalEnv::open(directory.path()).unwrap()).await;
+        let env = LocalEnv::open(directory.path()).unwrap();
+        let is_writable = || env.disk().files()[&segment].is_writable;
+        env.disk().read_at(segment, 0, 0).await.unwrap();
+        assert!(!is_writable());
+        env.disk().write_at(segment, 0, Bytes::from_static(b"abc")).await.unwrap();
+        assert!(is_writable());
+        assert_eq!(env.disk().read_at(segment, 0, 3).await.unwrap(), "abc");
+        assert!(is_writable(), "one file is enough");
+    }
+
+    #[tokio::test]
     async fn a_write_that_would_take_what_the_catalog_needs_is_refused_before_its_first_byte() {
         let directory = tempfile::tempdir().unwrap();
         let env = LocalEnv::open(directory.path()).unwrap();
@@ -412,7 +449,7 @@ mod tests {
 
     #[test]
     fn a_sync_is_put_off_only_while_much_is_being_written() {
-        let open = Open::new(tempfile::tempfile().unwrap());
+        let open = Open::new(tempfile::tempfile().unwrap(), true);
         let taken = AtomicU64::new(0);
         open.write(&[7; 1000], 0, &taken).unwrap();
         assert_eq!(taken.into_inner(), 1000);
