@@ -2,7 +2,8 @@
 //!
 //! Whoever has written something asks for a sync that starts from now on. All who ask while one is under way share the
 //! next. The sync is owned by a task of its own, so that a waiter who is dropped takes nobody's sync away. A sync that
-//! failed is never tried again: it could succeed with the pages gone. From then on everyone is refused.
+//! failed is never tried again: it could succeed with the pages gone. From then on everyone is refused; and no two syncs
+//! of one thing are under way at once, as the second would be such a try.
 //!
 //! A disk that is being written much may put a sync off for a moment, so that it covers more (PostgreSQL's `commit_delay`).
 
@@ -64,16 +65,28 @@ impl GroupCommit {
         outcome.map_err(Error::Unsynced)
     }
 
-    /// The same for a task that nobody drops: it syncs by itself, at once.
+    /// The same for a task that nobody drops: where no sync is under way it makes one by itself, at once.
     ///
     /// # Errors
     /// Those of [`GroupCommit::covered`].
-    pub(crate) async fn covered_alone<E: Env>(&self, env: &E) -> Result<()> {
+    pub(crate) async fn covered_alone<E: Env>(self: &Arc<Self>, env: &E) -> Result<()> {
+        // never beside another: if that one fails, this one has tried it again
+        if std::mem::replace(&mut self.lock().is_running, true) {
+            return self.covered(env).await;
+        }
         let outcome = match self.failure() {
             Some(failed) => Err(failed),
             None => self.sync(env).await,
         };
         self.settle(Vec::new(), outcome.clone());
+        let is_awaited = {
+            let mut queue = self.lock();
+            queue.is_running = false;
+            queue.is_wanted || !queue.waiters.is_empty()
+        };
+        if is_awaited {
+            self.start(env); // for those who came meanwhile
+        }
         outcome.map_err(Error::Unsynced)
     }
 

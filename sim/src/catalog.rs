@@ -97,6 +97,8 @@ pub struct Written {
     sums: Vec<(u64, u128)>,
     /// A commit or a sync has failed; nothing is written any more.
     is_broken: bool,
+    /// A sync has.
+    has_sync_failed: bool,
     /// A commit has.
     has_failed: bool,
 }
@@ -149,7 +151,7 @@ impl SimCatalog {
     /// When RocksDB refuses.
     pub fn crash(&self, kind: CrashKind, draw: u64) -> Result<Survived> {
         let mut written = self.written.borrow_mut();
-        (written.is_broken, written.has_failed) = (false, false);
+        (written.is_broken, written.has_failed, written.has_sync_failed) = (false, false, false);
         let mut history = self.watch.history().borrow_mut();
         let mut log = written.log.take().unwrap_or_default();
         let made = log.len();
@@ -288,14 +290,23 @@ impl Catalog for SimCatalog {
     async fn sync(&self) -> Result<()> {
         let history = self.watch.history().clone();
         // fixed before it lands: what is committed meanwhile may miss it
-        let covers = history.borrow_mut().commits;
+        let covers = {
+            let mut history = history.borrow_mut();
+            history.begin_sync(None);
+            history.commits
+        };
         let catalog = self.clone();
+        let was_broken = self.written.borrow_mut().is_broken;
         // whoever syncs by himself knows in the same step; those who share a sync are told by the task that does it
         let is_shared = self.is_by("sync");
         let effect = move |landing: Landing| {
+            history.borrow_mut().end_sync(None);
             let is_broken = catalog.written.borrow_mut().is_broken;
             let covered = match landing.failure() {
                 None if !is_broken => covers,
+                // under way beside one that failed, it is that one's second try: the kernel takes an error down once, and
+                // RocksDB remembers some. It makes nothing durable, and says that it has
+                None if !was_broken && catalog.written.borrow_mut().has_sync_failed => return Ok(()),
                 None => {
                     history.borrow_mut().is_fenced |= !is_shared;
                     return Err(catalog.refused("sync"));
@@ -316,7 +327,10 @@ impl Catalog for SimCatalog {
             if landing == Landing::Done {
                 return Ok(());
             }
-            catalog.written.borrow_mut().is_broken = true;
+            {
+                let mut written = catalog.written.borrow_mut();
+                (written.is_broken, written.has_sync_failed) = (true, true);
+            }
             history.borrow_mut().is_fenced |= !is_shared;
             Err(catalog.refused("sync"))
         };

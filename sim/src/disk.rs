@@ -245,8 +245,13 @@ impl Disk for SimDisk {
     async fn gather(&self, _segment: SegmentId) {}
 
     async fn sync_file(&self, segment: SegmentId) -> Result<()> {
-        let mark = self.history.borrow_mut().files.mark();
+        let mark = {
+            let mut history = self.history.borrow_mut();
+            history.begin_sync(Some(segment));
+            history.files.mark()
+        };
         let effect = move |history: &mut History, inode: Option<Inode>, landing| {
+            history.end_sync(Some(segment));
             let Some(inode) = inode else {
                 // a put of no bytes has written nothing, and waits for the sync all the same
                 let empty = history.putting.iter().filter(|put| put.bytes == 0).count() as u64;

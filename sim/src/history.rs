@@ -92,6 +92,10 @@ pub struct History {
     pub commits: u64,
     /// Commits that were tried after one, or a sync of the catalog, had failed in the same life of the process.
     pub commits_after_a_failed: u64,
+    /// What is being synced now: the bytes of a segment, or the catalog.
+    pub syncing: Vec<Option<SegmentId>>,
+    /// Syncs that began while one of the same thing was under way.
+    pub syncs_beside_another: u64,
     /// Of all commits, those that a sync of the catalog has covered.
     pub durable_commits: u64,
     /// Puts that the engine says began again.
@@ -240,6 +244,19 @@ impl History {
     fn is_in_vain(&self) -> bool {
         let Pass { doomed, unlinks_reported, .. } = self.pass;
         doomed > 0 && self.unlinks_reported - unlinks_reported == doomed
+    }
+
+    /// A sync begins, of a segment's bytes or the catalog.
+    pub fn begin_sync(&mut self, target: Option<SegmentId>) {
+        self.syncs_beside_another += u64::from(self.syncing.contains(&target));
+        self.syncing.push(target);
+    }
+
+    /// It has ended.
+    pub fn end_sync(&mut self, target: Option<SegmentId>) {
+        if let Some(at) = self.syncing.iter().position(|syncing| *syncing == target) {
+            self.syncing.swap_remove(at);
+        }
     }
 
     /// Whether a file may be there that no list names: its unlink has failed, or what is saved is unknown, or writing was

@@ -266,6 +266,7 @@ pub const CRASH_SITES: &[(&str, u64)] = &[
     ("evictor@EvictorWoken", 1),
     ("evictor@RowsScanned", 1),
     ("evictor@CatalogSync", 6),
+    ("evictor@SyncJoined", 16),
     ("evictor@DiskUnlink", 5),
     ("evictor@RingWanted", 1),
     ("evictor@RingCloned", 3),

@@ -48,6 +48,7 @@ impl History {
         self.unsynced.clear();
         self.strays_left.clear();
         self.writing.clear();
+        self.syncing.clear();
         self.gone_unheard.clear();
         self.is_fenced = false;
         if let Some(record) = saved.filter(|record| self.saved() != Some(record)) {
