@@ -72,6 +72,7 @@ impl GroupCommit {
     pub(crate) async fn covered_alone<E: Env>(self: &Arc<Self>, env: &E) -> Result<()> {
         // never beside another: if that one fails, this one has tried it again
         if std::mem::replace(&mut self.lock().is_running, true) {
+            env.reach(Point::SYNC_WANTED).await;
             return self.covered(env).await;
         }
         let outcome = match self.failure() {

@@ -30,6 +30,8 @@ impl Point {
     pub const STRIPE_LOCKED: Point = Point("StripeLocked");
     /// The stripe is free again. Noted.
     pub const STRIPE_RELEASED: Point = Point("StripeReleased");
+    /// A task that would sync by itself finds a sync under way, and waits for the next.
+    pub const SYNC_WANTED: Point = Point("SyncWanted");
     /// Whoever waited for a sync has its answer.
     pub const SYNC_JOINED: Point = Point("SyncJoined");
     /// The row that a commit will require is read.

@@ -104,6 +104,7 @@ fn doing(point: &str) -> String {
         "WriteLocked" => "holding the write lock",
         "StripeWanted" => "about to take its stripe lock",
         "StripeLocked" => "holding its stripe lock",
+        "SyncWanted" => "about to wait for a sync",
         "SyncJoined" => "back from its sync",
         "RowRead" => "with the row that it read",
         "RowFound" => "with the row, about to look for its segment in the ring",

@@ -161,18 +161,28 @@ pub static TOUCHES: Footprints = Footprints {
         stretch(EVICTS, "EvictorWoken", BLOCKED, FORGETS.and(empties(EVICTOR))),
         stretch(EVICTS, "EvictorWoken", "EvictorWoken", FORGETS.and(empties(EVICTOR))),
         stretch(EVICTS, "EvictorWoken", "RowsScanned", FORGETS.and(reads(DOOMED | ROWS))),
-        stretch(EVICTS, "EvictorWoken", "CatalogSync", FORGETS.and(reads(DOOMED))),
+        stretch(EVICTS, "EvictorWoken", "CatalogSync", FORGETS.and(reads(DOOMED)).and(SYNCS_ALONE)),
         stretch(EVICTS, "RowsScanned", "RowsScanned", reads(ROWS)),
-        stretch(EVICTS, "RowsScanned", "CatalogSync", reads(ROWS)),
-        stretch(EVICTS, "CatalogSync", "DiskUnlink", NOTHING),
+        stretch(EVICTS, "RowsScanned", "CatalogSync", reads(ROWS).and(SYNCS_ALONE)),
+        stretch(EVICTS, "CatalogSync", "DiskUnlink", SYNCS_ALONE),
+        // one is under way: it waits with the others
+        stretch(EVICTS, "EvictorWoken", "SyncWanted", FORGETS.and(reads(DOOMED | CATALOG_SYNCS))),
+        stretch(EVICTS, "RowsScanned", "SyncWanted", reads(ROWS | CATALOG_SYNCS)),
+        stretch(EVICTS, "RingCloned", "SyncWanted", FORGETS.and(reads(DOOMED | CATALOG_SYNCS)).and(adds(OWNERS))),
+        stretch(EVICTS, "SyncWanted", BLOCKED, adds(CATALOG_SYNCS)),
+        stretch(EVICTS, BLOCKED, "SyncJoined", HEARS),
+        stretch(EVICTS, "SyncJoined", "DiskUnlink", NOTHING),
         stretch(EVICTS, "DiskUnlink", "DiskUnlink", adds(OWNERS)),
         stretch(EVICTS, "DiskUnlink", "RingWanted", adds(OWNERS)),
         stretch(EVICTS, "RingCloned", BLOCKED, FORGETS.and(adds(OWNERS)).and(empties(EVICTOR))),
         stretch(EVICTS, "RingCloned", "EvictorWoken", FORGETS.and(adds(OWNERS)).and(empties(EVICTOR))),
         stretch(EVICTS, "RingCloned", "RowsScanned", FORGETS.and(reads(DOOMED | ROWS)).and(adds(OWNERS))),
-        stretch(EVICTS, "RingCloned", "CatalogSync", FORGETS.and(reads(DOOMED)).and(adds(OWNERS))),
+        stretch(EVICTS, "RingCloned", "CatalogSync", FORGETS.and(reads(DOOMED)).and(adds(OWNERS)).and(SYNCS_ALONE)),
     ],
 };
+
+/// The evictor takes it on itself to sync the catalog, or has done so: who comes meanwhile waits until it has.
+const SYNCS_ALONE: Footprint = reads(CATALOG_SYNCS).and(derives(CATALOG_SYNCS));
 
 /// A put that commits its row, lets its stripe go, and asks for a sync of the catalog. All that is left to it is an answer.
 const COMMITS: Footprint = FORGETS.and(adds(OWNERS | CATALOG_SYNCS));

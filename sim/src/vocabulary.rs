@@ -218,6 +218,7 @@ pub const CRASH_POINTS: &[&str] = &[
     Point::WRITE_LOCKED.name(),
     Point::STRIPE_WANTED.name(),
     Point::STRIPE_LOCKED.name(),
+    Point::SYNC_WANTED.name(),
     Point::SYNC_JOINED.name(),
     Point::ROW_READ.name(),
     Point::ROW_FOUND.name(),
@@ -235,7 +236,7 @@ pub const CRASH_SITES: &[(&str, u64)] = &[
     ("put@DiskFree", 3),
     ("put@RingWanted", 16),
     ("put@RingCloned", 16),
-    ("put@EvictorAwaited", 8),
+    ("put@EvictorAwaited", 9),
     ("put@Start", 1),
     ("put@StripeWanted", 1),
     ("put@StripeLocked", 1),
@@ -264,9 +265,10 @@ pub const CRASH_SITES: &[(&str, u64)] = &[
     ("evict@RingCloned", 1),
     ("evictor@Start", 1),
     ("evictor@EvictorWoken", 1),
-    ("evictor@RowsScanned", 1),
+    ("evictor@RowsScanned", 2),
     ("evictor@CatalogSync", 6),
-    ("evictor@SyncJoined", 16),
+    ("evictor@SyncWanted", 7),
+    ("evictor@SyncJoined", 7),
     ("evictor@DiskUnlink", 5),
     ("evictor@RingWanted", 1),
     ("evictor@RingCloned", 3),
@@ -287,7 +289,7 @@ pub const CRASH_SITES: &[(&str, u64)] = &[
     ("refresh@WriteWanted", 2),
     ("refresh@WriteLocked", 2),
     ("refresh@DiskWrite", 4),
-    ("refresh@SyncJoined", 4),
+    ("refresh@SyncJoined", 5),
 ];
 
 /// Those of a disk that fails.

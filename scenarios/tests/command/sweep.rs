@@ -9,11 +9,11 @@ use std::process::{Command, Stdio};
 fn a_sweep_prints_its_verdict_and_writes_what_it_printed() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("report.json");
-    let arguments = ["sweep", "--seeds", "200", "--jobs", "2", "--report", path.to_str().unwrap()];
+    let arguments = ["sweep", "--seeds", "300", "--jobs", "2", "--report", path.to_str().unwrap()];
     let output = segsim(&arguments);
     assert_eq!(code(&output), 0, "{}", stdout(&output));
     let scenarios = segsim::scenario::SCENARIOS.len();
-    let end = format!("PASS  {} runs, 0 failed", segsim::report::grouped(200 * scenarios as u64));
+    let end = format!("PASS  {} runs, 0 failed", segsim::report::grouped(300 * scenarios as u64));
     assert!(stdout(&output).contains(&end), "{}", stdout(&output));
     let report: Report = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
     assert_eq!((report.format, report.sweeps.len()), (2, scenarios));
