@@ -7,8 +7,8 @@ pub const BUDGET_SEGMENTS_MIN: u64 = 4;
 /// Share of a disk budget that is left to the catalog (its tables and write-ahead log): 1/16.
 pub const CATALOG_SHARE_DIVISOR: u64 = 16;
 
-/// Segments leave that share of their disk to the catalog, too, and no more than so many bytes: a few times what its log
-/// is flushed at. A commit that a full disk refuses would fence writes, and eviction with them.
+/// Segments leave that share of their disk to the catalog, too, and no more than so many bytes: on a disk of 4 GiB or more
+/// a few times what its log is flushed at. A commit that a full disk refuses would fence writes, and eviction with them.
 pub const CATALOG_RESERVE_BYTES_MAX: u64 = 256 << 20;
 
 /// What a segment may grow to where nobody has a reason for another size.

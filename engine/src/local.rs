@@ -305,8 +305,12 @@ impl Disk for LocalDisk {
 pub fn free_bytes(directory: &Path) -> io::Result<u64> {
     let space = rustix::fs::statvfs(directory)?;
     let bytes = |blocks: u64| blocks.saturating_mul(space.f_frsize);
-    let kept = (bytes(space.f_blocks) / CATALOG_SHARE_DIVISOR).min(CATALOG_RESERVE_BYTES_MAX);
-    Ok(bytes(space.f_bavail).saturating_sub(kept))
+    Ok(bytes(space.f_bavail).saturating_sub(kept_bytes(bytes(space.f_blocks))))
+}
+
+/// What is kept for the catalog of a disk of so many bytes.
+fn kept_bytes(disk_bytes: u64) -> u64 {
+    (disk_bytes / CATALOG_SHARE_DIVISOR).min(CATALOG_RESERVE_BYTES_MAX)
 }
 
 /// Whether a sync waits for others while so many bytes are being written.
@@ -427,6 +431,12 @@ mod tests {
         assert!(is_writable());
         assert_eq!(env.disk().read_at(segment, 0, 3).await.unwrap(), "abc");
         assert!(is_writable(), "one file is enough");
+    }
+
+    #[test]
+    fn a_sixteenth_of_a_disk_is_kept_for_the_catalog_and_256_mib_at_most() {
+        let kept = [0, 1 << 30, 4 << 30, 1 << 40].map(kept_bytes);
+        assert_eq!(kept, [0, 64 << 20, 256 << 20, 256 << 20]);
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ use rocksdb::{
     ColumnFamily, DB, Direction, Env, IteratorMode, Options, PrefixRange, ReadOptions, WriteBatch, WriteOptions,
 };
 use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -33,9 +34,26 @@ struct Store {
     database: DB,
     /// Held from the check of a commit's requirements to its write.
     commit: Mutex<()>,
+    /// Held while the log is synced; whether that has ever failed. RocksDB does not remember each failure.
+    sync: Mutex<bool>,
     // an Env must outlive its database, and the lock of the directory both: fields drop in order
     _env: Option<Env>,
     _lock: Option<Arc<File>>,
+}
+
+impl Store {
+    /// Syncs the log, unless that has failed before: a second try could succeed with nothing made durable. One at a time,
+    /// whoever asks, an open that was given up with them.
+    fn sync(&self) -> Result<()> {
+        let mut has_failed = self.sync.lock().unwrap_or_else(PoisonError::into_inner);
+        if *has_failed {
+            let source = io::Error::other("a sync before this one failed; open it again").into();
+            return Err(Error::Catalog { operation: "sync", source });
+        }
+        let synced = self.database.flush_wal(true).map_err(failed("sync"));
+        *has_failed = synced.is_err();
+        synced
+    }
 }
 
 impl RocksCatalog {
@@ -82,7 +100,15 @@ impl RocksCatalog {
         options.set_keep_log_file_num(INFO_LOGS_KEPT);
         let families = Table::ALL.map(|table| (table.name(), options.clone()));
         let database = DB::open_cf_with_opts(options, directory, families).map_err(failed("open"))?;
-        Ok(RocksCatalog { store: Arc::new(Store { database, commit: Mutex::new(()), _env: env, _lock: lock }) })
+        Ok(RocksCatalog {
+            store: Arc::new(Store {
+                database,
+                commit: Mutex::default(),
+                sync: Mutex::default(),
+                _env: env,
+                _lock: lock,
+            }),
+        })
     }
 
     fn family(&self, table: Table) -> &ColumnFamily {
@@ -149,8 +175,8 @@ impl Catalog for RocksCatalog {
         let store = self.store.clone();
         #[allow(clippy::disallowed_methods, reason = "the production catalog; a simulated one has a sync of its own")]
         // trusted next: every commit that returned before this call survives a power loss
-        let synced = tokio::task::spawn_blocking(move || store.database.flush_wal(true));
-        synced.await.map_err(|_| Error::Closed)?.map_err(failed("sync"))
+        let synced = tokio::task::spawn_blocking(move || store.sync());
+        synced.await.map_err(|_| Error::Closed)?
     }
 }
 

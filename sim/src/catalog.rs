@@ -293,6 +293,9 @@ impl Catalog for SimCatalog {
         let covers = {
             let mut history = history.borrow_mut();
             history.begin_sync(None);
+            if self.written.borrow_mut().has_sync_failed {
+                history.sync_again();
+            }
             history.commits
         };
         let catalog = self.clone();

@@ -94,8 +94,8 @@ pub struct History {
     pub commits_after_a_failed: u64,
     /// What is being synced now: the bytes of a segment, or the catalog.
     pub syncing: Vec<Option<SegmentId>>,
-    /// Syncs that began while one of the same thing was under way.
-    pub syncs_beside_another: u64,
+    /// Syncs that began while one of the same thing was under way, or after one of the catalog had failed.
+    pub syncs_again: u64,
     /// Of all commits, those that a sync of the catalog has covered.
     pub durable_commits: u64,
     /// Puts that the engine says began again.
@@ -248,8 +248,16 @@ impl History {
 
     /// A sync begins, of a segment's bytes or the catalog.
     pub fn begin_sync(&mut self, target: Option<SegmentId>) {
-        self.syncs_beside_another += u64::from(self.syncing.contains(&target));
+        if self.syncing.contains(&target) {
+            self.sync_again();
+        }
         self.syncing.push(target);
+    }
+
+    /// What a sync does has been tried before, and the other has failed or may fail yet.
+    pub fn sync_again(&mut self) {
+        self.syncs_again += 1;
+        self.changes += 1;
     }
 
     /// It has ended.

@@ -63,7 +63,7 @@ const TOLD: &str = "told";
 /// DIR must not exist, or be empty, or be of an earlier soak. It is not removed at the end, and holds some MiB (with
 /// --power-loss up to 128). Nothing stays mounted. The seed draws moments, keys and contents; threads do the rest, so a seed
 /// does not repeat a run exactly. From 200 rounds on, puts, rotations, evictions and recoveries must each be hit by 5 kills,
-/// or 5 power losses, as many writes be dropped and torn, and as many meet a full disk.
+/// or 5 power losses, as many writes be dropped and torn, and as many puts be answered on a disk that was full.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The directory; made if it is not there
@@ -152,7 +152,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     }
     let verdict = match &failed {
         Err(_) if violations.is_empty() => Verdict::Error,
-        _ => tally.verdict(arguments, model.full(), violations.is_empty()),
+        _ => tally.verdict(arguments, model.made_room(), violations.is_empty()),
     };
     let is_interrupted = tally.rounds < arguments.rounds && violations.is_empty() && failed.is_ok();
     let end = if is_interrupted { "; interrupted" } else { "" };
@@ -178,7 +178,10 @@ fn round(
     for _ in 0..LIVES_MAX {
         let moment = Moment::draw(&mut draws);
         let left = machine.as_deref().map_or(Ok(None), |machine| machine.crowd(&mut draws))?;
-        lines.extend(left.map(|bytes| format!("others leave {bytes} bytes of the disk to segments")));
+        if let Some(bytes) = left {
+            model.crowd();
+            lines.push(format!("others leave {bytes} bytes of the disk to segments"));
+        }
         let cut = machine.as_deref_mut().filter(|_| draws.below(KILLED_IN) > 0);
         let death = if cut.is_some() { Death::PowerLost } else { Death::Killed };
         let life = tally.kills.lives + tally.losses.lives + 1;
@@ -282,11 +285,11 @@ impl Tally {
         }
     }
 
-    fn verdict(&self, arguments: &Arguments, full: u64, is_clean: bool) -> Verdict {
+    fn verdict(&self, arguments: &Arguments, made_room: u64, is_clean: bool) -> Verdict {
         let ends = if arguments.power_loss { self.losses } else { self.kills };
         let mut floors = vec![ends.puts, ends.rotations, ends.evictions, ends.recoveries];
         if arguments.power_loss {
-            floors.extend([self.lost.dropped, self.lost.torn, full]);
+            floors.extend([self.lost.dropped, self.lost.torn, made_room]);
         }
         let is_thin = floors.iter().any(|hits| *hits < HITS_MIN);
         if !is_clean {
@@ -301,7 +304,7 @@ impl Tally {
     fn print(&self, has_losses: bool, model: &Model, violations: usize) {
         line("rounds", self.rounds);
         line("puts acked", model.acked());
-        line("writes that met a full disk", model.full());
+        line("puts acked on a disk that was full", model.made_room());
         if has_losses {
             self.losses.print("power losses");
             line("unflushed writes kept", self.lost.kept);

@@ -28,7 +28,7 @@ pub struct Model {
     /// Whether the power was lost since the last settled state.
     is_power_lost: bool,
     acked: u64,
-    full: u64,
+    made_room: u64,
     mended: BTreeMap<Mend, u64>,
     violations: Vec<String>,
 }
@@ -45,7 +45,7 @@ impl Model {
             had: BTreeSet::new(),
             is_power_lost: false,
             acked: 0,
-            full: 0,
+            made_room: 0,
             mended: BTreeMap::new(),
             violations: Vec::new(),
         };
@@ -72,9 +72,14 @@ impl Model {
         self.acked
     }
 
-    /// Writes that met a full disk.
-    pub fn full(&self) -> u64 {
-        self.full
+    /// Puts that were answered after a write of the same life had met a full disk.
+    pub fn made_room(&self) -> u64 {
+        self.made_room
+    }
+
+    /// In the life that comes others have filled the disk.
+    pub fn crowd(&mut self) {
+        self.life.is_crowded = true;
     }
 
     /// What children have mended, by kind.
@@ -122,12 +127,16 @@ impl Model {
                 self.keys.entry(key).and_modify(|key| key.puts.begin(operation, Some(content), now));
             }
             Told::Answered { operation, answer } => {
+                if answer == Answer::Full && !self.life.is_crowded {
+                    self.violations.push("a put was refused by a full disk that nobody has filled".to_string());
+                }
                 let end = match answer {
                     Answer::Stored | Answer::Here => End::Durable,
                     Answer::Evicted | Answer::Full => End::Nothing,
                     Answer::Dropped => End::Unknown,
                 };
                 self.acked += u64::from(end == End::Durable);
+                self.made_room += u64::from(end == End::Durable && self.life.has_met_full_disk);
                 let key = self.life.puts.remove(&operation).and_then(|key| self.keys.get_mut(&key));
                 key.into_iter().for_each(|key| key.puts.end(operation, end, now));
             }
@@ -161,7 +170,7 @@ impl Model {
                 self.had.insert(segment);
             }
             Told::Evicting => self.life.is_evicting = true,
-            Told::MetFullDisk => self.full += 1,
+            Told::MetFullDisk => self.life.has_met_full_disk = true,
             Told::Failed(how) => self.violations.push(format!("in a child, {how}")),
         }
     }
@@ -379,6 +388,25 @@ mod tests {
         assert_eq!(after(ring(1, &[1, 2], &[])), 2, "its doom was durable, and the row is gone");
         assert_eq!((after(ring(2, &[2], &[1])), after(ring(3, &[2], &[]))), (0, 0));
         assert!(model.may_be_stray(segment(1)) && !model.may_be_stray(segment(9)));
+    }
+
+    #[test]
+    fn a_full_disk_refuses_a_put_only_where_others_have_filled_it() {
+        for is_crowded in [true, false] {
+            let mut model = model();
+            if is_crowded {
+                model.crowd();
+            }
+            model.hear(Told::Put { operation: 2, key: KEY, content: content(2) });
+            model.hear(Told::MetFullDisk);
+            model.hear(Told::Answered { operation: 2, answer: Answer::Full });
+            assert_eq!((model.violations().len(), model.made_room()), (usize::from(!is_crowded), 0));
+            put(&mut model, 3, 2);
+            assert_eq!(model.made_room(), 1);
+            model.died(Death::Killed);
+            put(&mut model, 4, 2);
+            assert_eq!(model.made_room(), 1, "that was another life");
+        }
     }
 
     #[test]

@@ -57,6 +57,10 @@ pub struct Life {
     pub saving: Option<Ring>,
     /// Segments whose file is begun and that no ring names.
     pub rotating: BTreeSet<SegmentId>,
+    /// Whether others have filled the disk.
+    pub is_crowded: bool,
+    /// Whether a write has met that.
+    pub has_met_full_disk: bool,
     /// Whether the evictor is between a first row and the end of a doom.
     pub is_evicting: bool,
 }

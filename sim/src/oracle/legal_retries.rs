@@ -6,8 +6,8 @@
 //! called for it. Where none of the doomed could be unlinked they are tried again after a pause, but for a close.
 //! After a commit that failed there is no other, until the process has begun anew; nor after a sync of the catalog
 //! that failed, from when the engine knows on: at once where a task syncs by itself, or with the first caller who is
-//! told. Nor is there a sync of a segment, or of the catalog, beside another one of the same: where that fails, this one has
-//! tried it again, and may tell of success. An unlink of a doomed segment that fails is told in the same step, and so is that a damaged
+//! told. Nor is there a sync of the catalog after one that failed, nor one of a segment, or of the catalog, beside another of
+//! the same: where that fails, this one has tried it again, and may tell of success. An unlink of a doomed segment that fails is told in the same step, and so is that a damaged
 //! artifact was stored anew. Does not verify that something is
 //! tried again; no-orphan, progress and honest do.
 
@@ -17,7 +17,7 @@ use super::{Finding, Oracle, View, When};
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "legal-retries",
-    claim: "an unlink, put or read is tried again only for a reason, after a pause where no unlink succeeded; behind a failed commit or sync of the catalog there is no commit, and beside a sync no other of the same",
+    claim: "an unlink, put or read is tried again only for a reason, after a pause where no unlink succeeded; behind a failed commit or sync of the catalog there is no commit and no sync, and beside a sync no other of the same",
     when: When::Step,
     check,
     bad_scene: || Scene::with(|scene| scene.history.unlinks_reported = 1),
@@ -56,9 +56,9 @@ fn check(view: &View<'_>) -> Option<Finding> {
         let sentence = "the engine commits after a commit or a sync of the catalog has failed, and nobody knows what that one wrote".to_string();
         return found("commits: after one that failed".to_string(), sentence);
     }
-    if history.syncs_beside_another > 0 {
-        let sentence = "two syncs of the same are under way at once: where one of them fails, the other has tried it again, and may tell that it has succeeded".to_string();
-        return found("syncs: beside another".to_string(), sentence);
+    if history.syncs_again > 0 {
+        let sentence = "a sync begins after one of the same has failed, or beside one that may: a second try may tell of success, and has made nothing durable".to_string();
+        return found("syncs: tried again".to_string(), sentence);
     }
     None
 }
@@ -98,10 +98,10 @@ mod tests {
         targets.iter().for_each(|target| history.begin_sync(*target));
         history.end_sync(None);
         history.begin_sync(None);
-        assert_eq!(history.syncs_beside_another, 0, "they are of different things, or one after the other");
+        assert_eq!(history.syncs_again, 0, "they are of different things, or one after the other");
         history.begin_sync(targets[1]);
-        assert_eq!(history.syncs_beside_another, 1);
-        assert!(asked(|history| history.syncs_beside_another = 1).is_some());
+        assert_eq!(history.syncs_again, 1);
+        assert!(asked(|history| history.syncs_again = 1).is_some());
     }
 
     #[test]
