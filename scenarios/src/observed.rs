@@ -21,6 +21,9 @@ pub trait Observer: Clone + Send + Sync + 'static {
     /// A segment's bytes are about to be synced.
     fn sync_file(&self, _segment: SegmentId) {}
 
+    /// They have been, or the sync has failed.
+    fn synced_file(&self, _segment: SegmentId, _is_synced: bool) {}
+
     /// Makes a commit.
     ///
     /// # Errors
@@ -116,9 +119,11 @@ impl<O: Observer> Disk for Observed<O> {
         self.inner.disk().gather(segment)
     }
 
-    fn sync_file(&self, segment: SegmentId) -> impl Future<Output = Result<()>> + Send {
+    async fn sync_file(&self, segment: SegmentId) -> Result<()> {
         self.observer.sync_file(segment);
-        self.inner.disk().sync_file(segment)
+        let synced = self.inner.disk().sync_file(segment).await;
+        self.observer.synced_file(segment, synced.is_ok());
+        synced
     }
 
     fn free_bytes(&self) -> impl Future<Output = Result<u64>> + Send {

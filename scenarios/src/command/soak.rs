@@ -58,12 +58,15 @@ const TOLD: &str = "told";
 /// (FUSE). Three lives in four end with the power: of the writes that the device has not been told to flush the seed keeps
 /// some, drops others and tears the rest at a sector, and what only the kernel had is gone. The file system is mounted again
 /// from what is left. In half of the lives others fill the disk up, so that puts have to evict, or are refused, while the
-/// catalog has to find room. It needs root, /dev/fuse, loop devices and mkfs.ext4; where they are missing the exit code is 3.
+/// catalog has to find room. In one of three that end with the power the device has refused a write, a flush, or everything
+/// from some moment on: callers may be told so, and what they were told before must be true. It needs root, /dev/fuse, loop
+/// devices and mkfs.ext4; where they are missing the exit code is 3.
 ///
 /// DIR must not exist, or be empty, or be of an earlier soak. It is not removed at the end, and holds some MiB (with
 /// --power-loss up to 128). Nothing stays mounted. The seed draws moments, keys and contents; threads do the rest, so a seed
 /// does not repeat a run exactly. From 200 rounds on, puts, rotations, evictions and recoveries must each be hit by 5 kills,
-/// or 5 power losses, as many writes be dropped and torn, and as many puts be answered on a disk that was full.
+/// or 5 power losses, as many writes be dropped and torn, as many puts be answered on a disk that was full, and as many lives
+/// end on a device that had failed.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The directory; made if it is not there
@@ -97,6 +100,7 @@ struct Tally {
     rounds: u64,
     kills: Ends,
     losses: Ends,
+    failures: Ends,
     lost: Loss,
     read: u64,
     absent: u64,
@@ -182,10 +186,12 @@ fn round(
             model.crowd();
             lines.push(format!("others leave {bytes} bytes of the disk to segments"));
         }
-        let cut = machine.as_deref_mut().filter(|_| draws.below(KILLED_IN) > 0);
-        let death = if cut.is_some() { Death::PowerLost } else { Death::Killed };
-        let life = tally.kills.lives + tally.losses.lives + 1;
-        tally.count(death, home.live(u32::try_from(life).unwrap_or(u32::MAX), &moment, cut, model, lines)?);
+        let mut cut = machine.as_deref_mut().filter(|_| draws.below(KILLED_IN) > 0);
+        let refusal = cut.as_mut().map_or(Ok(None), |machine| machine.fail(&mut draws))?;
+        lines.extend(refusal.map(|what| format!("the device refuses: {what:?}")));
+        let life = tally.kills.lives + tally.losses.lives + tally.failures.lives + 1;
+        let (death, hits) = home.live(u32::try_from(life).unwrap_or(u32::MAX), &moment, cut, model, lines)?;
+        tally.count(death, hits);
         if !model.violations().is_empty() || draws.below(ANOTHER_IN) == 0 {
             break;
         }
@@ -282,6 +288,7 @@ impl Tally {
         match death {
             Death::Killed => self.kills.count(hits),
             Death::PowerLost => self.losses.count(hits),
+            Death::DeviceFailed | Death::FileSystemFailed => self.failures.count(hits),
         }
     }
 
@@ -289,7 +296,7 @@ impl Tally {
         let ends = if arguments.power_loss { self.losses } else { self.kills };
         let mut floors = vec![ends.puts, ends.rotations, ends.evictions, ends.recoveries];
         if arguments.power_loss {
-            floors.extend([self.lost.dropped, self.lost.torn, made_room]);
+            floors.extend([self.lost.dropped, self.lost.torn, made_room, self.failures.lives]);
         }
         let is_thin = floors.iter().any(|hits| *hits < HITS_MIN);
         if !is_clean {
@@ -307,6 +314,8 @@ impl Tally {
         line("puts acked on a disk that was full", model.made_room());
         if has_losses {
             self.losses.print("power losses");
+            self.failures.print("power losses of a failing device");
+            line("requests that it refused", self.lost.refused);
             line("unflushed writes kept", self.lost.kept);
             line("unflushed writes dropped", self.lost.dropped);
             line("unflushed writes torn", self.lost.torn);

@@ -7,7 +7,7 @@ use crate::soak::contents::{self, Draws, KEYS, key};
 use crate::soak::telling::Teller;
 use crate::soak::wire::{Answer, Mend, Told};
 use bytes::Bytes;
-use segment_engine::{Body, Engine, Limits, LocalEnv, Put, RingLimits};
+use segment_engine::{Body, Engine, Error as Refused, Limits, LocalEnv, Put, RingLimits};
 use segment_sim::verdict::Verdict;
 use std::io;
 use std::path::PathBuf;
@@ -48,6 +48,9 @@ const DROPPED_MICROS: u64 = 5_000;
 /// Bytes that a streamed body gives at once, at most.
 const PIECE_BYTES: usize = 96 << 10;
 
+/// A caller that only reads, because the disk has refused something, waits so long before each.
+const READ_PAUSE: Duration = Duration::from_millis(1);
+
 /// Pressure shrinks the ring to this many segments.
 const RELIEVED_SEGMENTS: u64 = 3;
 
@@ -76,7 +79,9 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let first_words = teller.clone();
     let done = runtime.block_on(live(arguments, teller));
     if let Err(error) = &done {
-        first_words.tell(&Told::Failed(format!("the open ended with: {error}")));
+        let how = format!("the open ended with: {error}");
+        let is_of_disk = matches!(error, Error::Harness(error) if is_of_disk(error));
+        first_words.tell(&if is_of_disk { Told::Refused(how) } else { Told::Failed(how) });
     }
     done
 }
@@ -92,7 +97,8 @@ async fn live(arguments: &Arguments, teller: Teller) -> Result<Verdict> {
     let workers: Vec<_> = (0..WORKERS)
         .map(|worker| {
             let draws = Draws::new(arguments.seed, "worker", &[u64::from(arguments.life), worker]);
-            let worker = Worker { engine: engine.clone(), teller: teller.clone(), seed: arguments.seed, draws };
+            let (engine, teller) = (engine.clone(), teller.clone());
+            let worker = Worker { engine, teller, seed: arguments.seed, draws, is_refused: false };
             tokio::spawn(worker.work())
         })
         .collect();
@@ -110,17 +116,20 @@ struct Worker {
     teller: Teller,
     seed: u64,
     draws: Draws,
+    /// The disk has refused something: it only reads from now on.
+    is_refused: bool,
 }
 
 impl Worker {
-    /// Works until something fails.
+    /// Works until something fails that no failing device explains.
     async fn work(mut self) {
         loop {
             let operation = self.draws.below(OPERATIONS);
-            let (name, done) = if operation < PUTS {
-                ("a put", self.put().await)
-            } else if operation < PUTS + GETS {
+            let is_get = self.is_refused || (PUTS..PUTS + GETS).contains(&operation);
+            let (name, done) = if is_get {
                 ("a get", self.get().await)
+            } else if operation < PUTS {
+                ("a put", self.put().await)
             } else if operation < PUTS + GETS + ROTATIONS {
                 ("a rotation", self.engine.rotate(self.engine.active()).await.map(drop))
             } else if operation < PUTS + GETS + ROTATIONS + EVICTIONS {
@@ -128,9 +137,17 @@ impl Worker {
             } else {
                 ("a pressure pass", self.engine.relieve(RELIEVED_SEGMENTS * SEGMENT_BYTES).await.map(drop))
             };
-            if let Err(error) = done {
-                self.teller.tell(&Told::Failed(format!("{name} ended with: {error}")));
-                return;
+            match done {
+                Ok(()) => {}
+                // reads go on
+                Err(error) if !is_get && is_of_disk(&error) => {
+                    self.is_refused = true;
+                    self.teller.tell(&Told::Refused(format!("{name} ended with: {error}")));
+                }
+                Err(error) => {
+                    self.teller.tell(&Told::Failed(format!("{name} ended with: {error}")));
+                    return;
+                }
             }
         }
     }
@@ -159,16 +176,23 @@ impl Worker {
         let answer = match put {
             Some(Ok(Put::Stored)) => Answer::Stored,
             Some(Ok(Put::AlreadyHere)) => Answer::Here,
-            Some(Err(segment_engine::Error::Evicted { .. })) => Answer::Evicted,
-            Some(Err(segment_engine::Error::DiskFull { .. })) => Answer::Full,
-            Some(Err(error)) => return Err(error),
-            None => Answer::Dropped,
+            Some(Err(Refused::Evicted { .. })) => Answer::Evicted,
+            Some(Err(Refused::DiskFull { .. })) => Answer::Full,
+            Some(Err(error)) => {
+                let answer = if stores_nothing(&error) { Answer::Refused } else { Answer::Unknown };
+                self.teller.tell(&Told::Answered { operation, answer });
+                return Err(error);
+            }
+            None => Answer::Unknown,
         };
         self.teller.tell(&Told::Answered { operation, answer });
         Ok(())
     }
 
     async fn get(&mut self) -> segment_engine::Result<()> {
+        if self.is_refused {
+            tokio::time::sleep(READ_PAUSE).await;
+        }
         let key = key(self.key());
         // the checksum is the engine's to check; an answer is of some moment, and the simulation knows of which
         self.engine.get(&key).await.map(drop)
@@ -182,6 +206,23 @@ impl Worker {
             Some(victim) => self.engine.evict(victim.segment).await.map(drop),
             None => Ok(()),
         }
+    }
+}
+
+/// Whether a failing device explains the error.
+fn is_of_disk(error: &Refused) -> bool {
+    matches!(
+        error,
+        Refused::Io { .. } | Refused::Catalog { .. } | Refused::Unsynced(_) | Refused::Fenced | Refused::Crowded { .. }
+    )
+}
+
+/// Whether a put that ended so has stored nothing, as its documentation has it.
+fn stores_nothing(error: &Refused) -> bool {
+    match error {
+        Refused::Catalog { .. } => false,
+        Refused::Unsynced(first) => matches!(**first, Refused::Io { .. }),
+        _ => true,
     }
 }
 

@@ -28,7 +28,7 @@ pub struct Write {
     pub bytes: Vec<u8>,
 }
 
-/// What became of the writes that no flush had covered.
+/// What became of the writes that no flush had covered, and what was refused before that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Loss {
     /// Those that are there.
@@ -37,6 +37,8 @@ pub struct Loss {
     pub dropped: u64,
     /// Those of which a part is there.
     pub torn: u64,
+    /// Requests that the device has refused.
+    pub refused: u64,
 }
 
 /// The writes since the last flush, in order.
@@ -115,6 +117,7 @@ impl std::ops::AddAssign for Loss {
         self.kept += other.kept;
         self.dropped += other.dropped;
         self.torn += other.torn;
+        self.refused += other.refused;
     }
 }
 
@@ -236,7 +239,7 @@ mod tests {
         for sector in there {
             assert!((LOSSES / 4..LOSSES * 3 / 4).contains(&sector), "{there:?}");
         }
-        let has = |kept, dropped, torn| losses.contains(&Loss { kept, dropped, torn });
+        let has = |kept, dropped, torn| losses.contains(&Loss { kept, dropped, torn, refused: 0 });
         assert!(has(2, 0, 0) && has(0, 2, 0) && has(1, 1, 0) && has(1, 0, 1) && has(0, 1, 1));
     }
 

@@ -52,7 +52,12 @@ impl Key {
 }
 
 /// What is wrong with a ring that follows another; nothing, mostly.
-pub fn wrong_step(from: Option<&Ring>, to: &Ring, unfinished: &BTreeSet<SegmentId>) -> Option<String> {
+pub fn wrong_step(
+    from: Option<&Ring>,
+    to: &Ring,
+    unfinished: &BTreeSet<SegmentId>,
+    is_stillborn: impl Fn(SegmentId) -> bool,
+) -> Option<String> {
     let nothing = Ring { version: 0, base: 0, members: Vec::new(), doomed: Vec::new() };
     let from = from.unwrap_or(&nothing);
     let version = to.version;
@@ -63,7 +68,8 @@ pub fn wrong_step(from: Option<&Ring>, to: &Ring, unfinished: &BTreeSet<SegmentI
     if let Some(segment) = to.members.iter().find(is_new) {
         return Some(format!("segment {segment} is in ring {version}, and no rotation has made it"));
     }
-    if let Some(active) = from.members.last().filter(|active| !to.members.contains(active)) {
+    let active = from.members.last().filter(|active| !to.members.contains(active));
+    if let Some(active) = active.filter(|active| !is_stillborn(**active)) {
         return Some(format!("segment {active} was active and is not in ring {version}"));
     }
     let is_lost = |segment: &&SegmentId| !to.members.contains(segment) && !to.doomed.contains(segment);

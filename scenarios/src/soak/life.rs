@@ -86,7 +86,7 @@ impl Home<'_> {
         mut machine: Option<&mut Machine>,
         model: &mut Model,
         lines: &mut Vec<String>,
-    ) -> Result<Hits> {
+    ) -> Result<(Death, Hits)> {
         let program = std::env::current_exe().map_err(Error::io("find", "this program"))?;
         let words = File::create(self.words).map_err(Error::io("write", self.words))?;
         let child = Command::new(&program)
@@ -112,11 +112,12 @@ impl Home<'_> {
         });
         let end = if machine.is_some() { "to lose its power" } else { "to be killed" };
         lines.push(format!("life {life}: {end} {} us after {}", moment.delay.as_micros(), moment.after));
+        let mut all_told = Vec::new();
         let mut hear = |line: String| {
             let told = line.parse::<Told>();
             let is_awaited = told.as_ref().is_ok_and(|told| *told == moment.after);
             match told {
-                Ok(told) => model.hear(told),
+                Ok(told) => all_told.push(told),
                 Err(_) => model.violated(format!("a child told {line:?}, which is no line of its own")),
             }
             lines.push(line);
@@ -157,18 +158,28 @@ impl Home<'_> {
         if is_stuck {
             model.violated(format!("a child told nothing for {} s", PATIENCE.as_secs()));
         }
+        let death = match machine {
+            None => Death::Killed,
+            Some(machine) => {
+                let has_given_up = machine.has_given_up();
+                match machine.restart(self.seed, life.into())?.refused {
+                    0 => Death::PowerLost,
+                    _ if has_given_up => Death::FileSystemFailed,
+                    _ => Death::DeviceFailed,
+                }
+            }
+        };
+        let has_failed = matches!(death, Death::DeviceFailed | Death::FileSystemFailed);
+        // of a device that failed an open says so, and ends
+        let is_told = has_failed && all_told.iter().any(|told| matches!(told, Told::Refused(_)));
         // who ends everything that is called segsim, or this machine, ends the child, too: it dies as of a kill
-        if !ENDS.iter().any(|end| status.signal() == Some(end.as_raw())) {
+        if !is_told && !ENDS.iter().any(|end| status.signal() == Some(end.as_raw())) {
             model.violated(format!("a child ended by itself: {status}"));
         }
         let said = std::fs::read(self.words).map_err(Error::io("read", self.words))?;
-        if let Some(last) = String::from_utf8_lossy(&said).lines().last() {
+        if let Some(last) = String::from_utf8_lossy(&said).lines().last().filter(|_| !is_told) {
             model.violated(format!("a child's last words were: {last}"));
         }
-        let Some(machine) = machine else {
-            return Ok(model.died(Death::Killed));
-        };
-        machine.restart(self.seed, life.into())?;
-        Ok(model.died(Death::PowerLost))
+        Ok((death, model.lived(all_told, death)))
     }
 }

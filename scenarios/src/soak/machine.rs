@@ -9,7 +9,7 @@ use crate::soak::contents::Draws;
 use crate::soak::device::Loss;
 use crate::soak::fuse::DEVICE;
 use crate::soak::mount::{self, Places};
-use crate::soak::serve::Order;
+use crate::soak::serve::{Order, Refusal};
 use rustix::fs::{Advice, FallocateFlags};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -24,9 +24,17 @@ const WRITE_BACK_MICROS: u64 = 6_000;
 /// What others have on the disk, a file of theirs.
 const OTHERS: &str = "others";
 
+/// A file that can be made as long as the file system takes writes.
+const PROBE: &str = "probe";
+
 /// In one life of so many others fill the disk up, but for fewer bytes than a ring takes.
 const CROWDED_IN: u64 = 2;
 const LEFT_BYTES_MAX: u64 = 1 << 20;
+
+/// In one life of so many the device fails, after fewer flushes, or writes, than this.
+const FAILING_IN: u64 = 3;
+const DONE_FLUSHES_MAX: u64 = 40;
+const DONE_WRITES_MAX: u64 = 120;
 
 /// What a server says when the device is there.
 const READY: &str = "ready";
@@ -111,6 +119,20 @@ impl Machine {
         Ok(Some(leave.min(free)))
     }
 
+    /// Has the device refuse something in a while, until it is restarted, as the draws have it: what, if it is to.
+    ///
+    /// # Errors
+    /// A server that is gone.
+    pub fn fail(&mut self, draws: &mut Draws) -> Result<Option<Refusal>> {
+        let what = Refusal::ALL[usize::try_from(draws.below(Refusal::ALL.len() as u64)).unwrap_or(0)];
+        let after = draws.below(if what == Refusal::Flush { DONE_FLUSHES_MAX } else { DONE_WRITES_MAX });
+        if draws.below(FAILING_IN) > 0 {
+            return Ok(None);
+        }
+        self.order(Order::Refuse { what, after })?;
+        Ok(Some(what))
+    }
+
     /// Lets time pass. Meanwhile the kernel writes files back, one now and then and as the draws have it, with no flush: it
     /// may do that at any moment, and left alone it does not in a life that is short.
     pub fn wait(&self, delay: Duration, draws: &mut Draws) {
@@ -146,15 +168,23 @@ impl Machine {
         self.order(Order::Release).map(drop)
     }
 
-    /// Starts again with what the loss has left. Everyone who had a file open is gone.
+    /// Whether the file system has given up: its journal could not be written. Asked when nobody works on it any more.
+    pub fn has_given_up(&self) -> bool {
+        // what is written here, after a cut, is forgotten
+        File::create(self.places.mounted.join(PROBE)).is_err()
+    }
+
+    /// Starts again with what the loss has left. Everyone who had a file open is gone. Returns what became of the last life's
+    /// writes.
     ///
     /// # Errors
     /// What refused; a file system that cannot be mounted, above all.
-    pub fn restart(&mut self, seed: u64, number: u64) -> Result<()> {
+    pub fn restart(&mut self, seed: u64, number: u64) -> Result<Loss> {
         mount::unmount(&self.places.mounted)?;
         let lost = self.order(Order::Restore { seed, number })?;
         self.lost += lost;
-        self.mount()
+        self.mount()?;
+        Ok(lost)
     }
 
     /// Makes everything durable that was written by anyone.
@@ -186,7 +216,7 @@ impl Machine {
         let answer = self.answer()?;
         let numbers = answer.strip_prefix("done ").unwrap_or_default().split(' ').map(str::parse);
         match numbers.collect::<std::result::Result<Vec<u64>, _>>().as_deref() {
-            Ok([kept, dropped, torn]) => Ok(Loss { kept: *kept, dropped: *dropped, torn: *torn }),
+            Ok(&[kept, dropped, torn, refused]) => Ok(Loss { kept, dropped, torn, refused }),
             _ => Err(self.broken(&answer)),
         }
     }

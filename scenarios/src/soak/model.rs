@@ -107,8 +107,15 @@ impl Model {
         self.keys.get(&number)?.puts.possible().flatten().find(|known| *known == content).copied()
     }
 
-    /// A line has come.
-    pub fn hear(&mut self, told: Told) {
+    /// A child has told all of this, and died.
+    pub fn lived(&mut self, told: Vec<Told>, death: Death) -> Hits {
+        let trusts_syncs = death != Death::FileSystemFailed;
+        told.into_iter().for_each(|told| self.hear(told, trusts_syncs));
+        self.died(death)
+    }
+
+    /// A line has come. A sync that is not to be trusted has made nothing durable.
+    fn hear(&mut self, told: Told, trusts_syncs: bool) {
         self.now += 1;
         let now = self.now;
         match told {
@@ -131,12 +138,14 @@ impl Model {
                     self.violations.push("a put was refused by a full disk that nobody has filled".to_string());
                 }
                 let end = match answer {
-                    Answer::Stored | Answer::Here => End::Durable,
-                    Answer::Evicted | Answer::Full => End::Nothing,
-                    Answer::Dropped => End::Unknown,
+                    Answer::Stored | Answer::Here if trusts_syncs => End::Durable,
+                    Answer::Stored | Answer::Here => End::Done,
+                    Answer::Evicted | Answer::Full | Answer::Refused => End::Nothing,
+                    Answer::Unknown => End::Unknown,
                 };
-                self.acked += u64::from(end == End::Durable);
-                self.made_room += u64::from(end == End::Durable && self.life.has_met_full_disk);
+                let is_stored = matches!(answer, Answer::Stored | Answer::Here);
+                self.acked += u64::from(is_stored);
+                self.made_room += u64::from(is_stored && self.life.has_met_full_disk);
                 let key = self.life.puts.remove(&operation).and_then(|key| self.keys.get_mut(&key));
                 key.into_iter().for_each(|key| key.puts.end(operation, end, now));
             }
@@ -159,24 +168,30 @@ impl Model {
                 self.life.syncs.insert(operation, now);
             }
             Told::Synced { operation } => {
-                if let Some(since) = self.life.syncs.remove(&operation) {
+                if let Some(since) = self.life.syncs.remove(&operation).filter(|_| trusts_syncs) {
                     self.keys.values_mut().for_each(|key| key.rows.sync(since));
                     self.ring.sync(since);
                 }
             }
             Told::Creating(segment) => {
                 self.life.rotating.insert(segment);
+                self.life.made.insert(segment, None);
                 self.unfinished.insert(segment);
                 self.had.insert(segment);
             }
+            Told::SyncedBytes { segment, is_synced } => {
+                let made = self.life.made.get_mut(&segment);
+                made.into_iter().for_each(|made| *made = Some(is_synced || *made == Some(true)));
+            }
             Told::Evicting => self.life.is_evicting = true,
             Told::MetFullDisk => self.life.has_met_full_disk = true,
+            Told::Refused(how) => self.life.refused.push(format!("in a child, {how}")),
             Told::Failed(how) => self.violations.push(format!("in a child, {how}")),
         }
     }
 
     /// The child is dead, and everything that it told was heard.
-    pub fn died(&mut self, death: Death) -> Hits {
+    fn died(&mut self, death: Death) -> Hits {
         self.now += 1;
         let now = self.now;
         match death {
@@ -184,13 +199,17 @@ impl Model {
                 self.keys.values_mut().for_each(|Key { puts, rows }| (puts.cut(now), rows.cut(now)).0);
                 self.ring.cut(now);
             }
-            Death::PowerLost => {
+            Death::PowerLost | Death::DeviceFailed | Death::FileSystemFailed => {
                 self.keys.values_mut().for_each(|Key { puts, rows }| (puts.lose(now), rows.lose(now)).0);
                 self.ring.lose(now);
                 self.is_power_lost = true;
             }
         }
-        std::mem::take(&mut self.life).hits()
+        let life = std::mem::take(&mut self.life);
+        if matches!(death, Death::Killed | Death::PowerLost) {
+            self.violations.extend(life.refused.iter().cloned());
+        }
+        life.hits()
     }
 
     /// What is not as it must be after a kill or a power loss. The directory has not been opened by an engine since.
@@ -214,8 +233,9 @@ impl Model {
 
     /// A ring is about to follow another.
     fn follow(&mut self, ring: &Ring) {
-        let wrongs: Vec<Option<String>> =
-            self.ring.possible().map(|from| wrong_step(from.as_ref(), ring, &self.unfinished)).collect();
+        let is_stillborn = |segment| self.life.is_stillborn(segment);
+        let step = |from: &Option<Ring>| wrong_step(from.as_ref(), ring, &self.unfinished, is_stillborn);
+        let wrongs: Vec<Option<String>> = self.ring.possible().map(step).collect();
         // after a kill there may be two that it follows: one of them must do
         if wrongs.iter().all(Option::is_some) {
             self.violations.extend(wrongs.into_iter().flatten().next());
@@ -246,6 +266,12 @@ mod tests {
 
     const KEY: u32 = 7;
 
+    impl Model {
+        fn heard(&mut self, told: Told) {
+            self.hear(told, true);
+        }
+    }
+
     fn segment(number: u128) -> SegmentId {
         SegmentId::from_u128(number)
     }
@@ -273,16 +299,16 @@ mod tests {
     }
 
     fn put(model: &mut Model, number: u64, at: u128) {
-        model.hear(Told::Put { operation: number, key: KEY, content: content(number) });
-        model.hear(Told::Row { operation: number, key: KEY, place: place(number, at) });
-        model.hear(Told::Committed { operation: number, is_written: true });
-        model.hear(Told::Answered { operation: number, answer: Answer::Stored });
+        model.heard(Told::Put { operation: number, key: KEY, content: content(number) });
+        model.heard(Told::Row { operation: number, key: KEY, place: place(number, at) });
+        model.heard(Told::Committed { operation: number, is_written: true });
+        model.heard(Told::Answered { operation: number, answer: Answer::Stored });
     }
 
     fn save(model: &mut Model, ring: Ring) {
         let version = ring.version;
-        model.hear(Told::Saving(ring));
-        model.hear(Told::Saved { version });
+        model.heard(Told::Saving(ring));
+        model.heard(Told::Saved { version });
     }
 
     #[test]
@@ -300,14 +326,14 @@ mod tests {
     #[test]
     fn a_put_under_way_may_have_happened_and_an_answer_without_a_row_has_not() {
         let mut model = model();
-        model.hear(Told::Put { operation: 2, key: KEY, content: content(2) });
-        model.hear(Told::Row { operation: 2, key: KEY, place: place(2, 2) });
+        model.heard(Told::Put { operation: 2, key: KEY, content: content(2) });
+        model.heard(Told::Row { operation: 2, key: KEY, place: place(2, 2) });
         let mut answered = model.clone();
         assert!(model.died(Death::Killed).put);
         for legal in [place(1, 1), place(2, 2)] {
             assert_eq!(model.judge(&survey(ring(1, &[1, 2], &[]), Some(legal))), [""; 0]);
         }
-        answered.hear(Told::Answered { operation: 2, answer: Answer::Stored });
+        answered.heard(Told::Answered { operation: 2, answer: Answer::Stored });
         answered.died(Death::Killed);
         assert_eq!(answered.judge(&survey(ring(1, &[1, 2], &[]), Some(place(1, 1)))).len(), 1);
     }
@@ -339,11 +365,11 @@ mod tests {
             assert_eq!(model.violations().len(), 1, "{wrong:?}");
         }
         let mut model = model();
-        model.hear(Told::Creating(segment(3)));
+        model.heard(Told::Creating(segment(3)));
         assert!(model.may_be_stray(segment(3)));
         save(&mut model, ring(2, &[2, 3], &[1]));
         assert!(!model.may_be_stray(segment(3)));
-        model.hear(Told::Evicting);
+        model.heard(Told::Evicting);
         let mut killed = model.clone();
         assert!(killed.died(Death::Killed).eviction);
         save(&mut model, ring(3, &[2, 3], &[]));
@@ -355,9 +381,9 @@ mod tests {
     #[test]
     fn a_power_loss_undoes_what_was_not_answered_and_an_answer_stands() {
         let mut model = model();
-        model.hear(Told::Put { operation: 2, key: KEY, content: content(2) });
-        model.hear(Told::Row { operation: 2, key: KEY, place: place(2, 2) });
-        model.hear(Told::Committed { operation: 2, is_written: true });
+        model.heard(Told::Put { operation: 2, key: KEY, content: content(2) });
+        model.heard(Told::Row { operation: 2, key: KEY, place: place(2, 2) });
+        model.heard(Told::Committed { operation: 2, is_written: true });
         let mut answered = model.clone();
         let after = |model: &Model, row| model.judge(&survey(ring(1, &[1, 2], &[]), row)).len();
         let mut killed = model.clone();
@@ -368,9 +394,9 @@ mod tests {
             (after(&model, Some(place(1, 1))), after(&model, Some(place(2, 2))), after(&model, None)),
             (0, 0, 1)
         );
-        answered.hear(Told::Syncing { operation: 3 });
-        answered.hear(Told::Synced { operation: 3 });
-        answered.hear(Told::Answered { operation: 2, answer: Answer::Stored });
+        answered.heard(Told::Syncing { operation: 3 });
+        answered.heard(Told::Synced { operation: 3 });
+        answered.heard(Told::Answered { operation: 2, answer: Answer::Stored });
         answered.died(Death::PowerLost);
         assert_eq!((after(&answered, Some(place(1, 1))), after(&answered, Some(place(2, 2)))), (1, 0));
     }
@@ -379,9 +405,9 @@ mod tests {
     fn a_power_loss_undoes_saves_that_no_sync_has_covered_and_brings_files_back() {
         let mut model = model();
         save(&mut model, ring(2, &[2], &[1]));
-        model.hear(Told::Syncing { operation: 8 });
+        model.heard(Told::Syncing { operation: 8 });
         save(&mut model, ring(3, &[2], &[]));
-        model.hear(Told::Synced { operation: 8 });
+        model.heard(Told::Synced { operation: 8 });
         assert!(!model.may_be_stray(segment(1)));
         model.died(Death::PowerLost);
         let after = |ring| model.judge(&survey(ring, None)).len();
@@ -397,9 +423,9 @@ mod tests {
             if is_crowded {
                 model.crowd();
             }
-            model.hear(Told::Put { operation: 2, key: KEY, content: content(2) });
-            model.hear(Told::MetFullDisk);
-            model.hear(Told::Answered { operation: 2, answer: Answer::Full });
+            model.heard(Told::Put { operation: 2, key: KEY, content: content(2) });
+            model.heard(Told::MetFullDisk);
+            model.heard(Told::Answered { operation: 2, answer: Answer::Full });
             assert_eq!((model.violations().len(), model.made_room()), (usize::from(!is_crowded), 0));
             put(&mut model, 3, 2);
             assert_eq!(model.made_room(), 1);
@@ -410,12 +436,61 @@ mod tests {
     }
 
     #[test]
+    fn an_active_segment_leaves_the_ring_only_where_no_sync_of_it_has_succeeded() {
+        for (syncs, violations) in [(&[][..], 1), (&[false], 0), (&[true, false], 1), (&[false, false], 0)] {
+            let mut model = model();
+            model.heard(Told::Creating(segment(3)));
+            save(&mut model, ring(2, &[1, 2, 3], &[]));
+            let synced = |is_synced: &bool| Told::SyncedBytes { segment: segment(3), is_synced: *is_synced };
+            syncs.iter().map(synced).for_each(|told| model.heard(told));
+            model.heard(Told::Creating(segment(4)));
+            save(&mut model, ring(3, &[1, 2, 4], &[3]));
+            assert_eq!(model.violations().len(), violations, "{syncs:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_file_system_answered_that_had_given_up_may_be_gone() {
+        for (death, wrong) in [(Death::DeviceFailed, 1), (Death::FileSystemFailed, 0)] {
+            let mut model = model();
+            let told = [
+                Told::Put { operation: 2, key: KEY, content: content(2) },
+                Told::Row { operation: 2, key: KEY, place: place(2, 2) },
+                Told::Committed { operation: 2, is_written: true },
+                Told::Syncing { operation: 3 },
+                Told::Synced { operation: 3 },
+                Told::Answered { operation: 2, answer: Answer::Stored },
+            ];
+            model.lived(told.to_vec(), death);
+            let after = |row| model.judge(&survey(ring(1, &[1, 2], &[]), Some(row))).len();
+            assert_eq!((after(place(2, 2)), after(place(1, 1))), (0, wrong));
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_disk_is_legal_where_the_device_has_failed() {
+        let failed = [Death::DeviceFailed, Death::FileSystemFailed].map(|death| (death, 0));
+        for (death, violations) in [(Death::PowerLost, 1), (Death::Killed, 1)].into_iter().chain(failed) {
+            let mut model = model();
+            let told = [
+                Told::Put { operation: 2, key: KEY, content: content(2) },
+                Told::Refused("a put ended with: a sync failed".to_string()),
+                Told::Answered { operation: 2, answer: Answer::Refused },
+            ];
+            model.lived(told.to_vec(), death);
+            assert_eq!(model.violations().len(), violations);
+            // what is said to be stored nowhere is not
+            assert_eq!(model.judge(&survey(ring(1, &[1, 2], &[]), Some(place(2, 2)))).len(), 1);
+        }
+    }
+
+    #[test]
     fn what_no_kill_leaves_is_told() {
         let mut model = model();
-        model.hear(Told::Mended(Mend::StrayFile));
+        model.heard(Told::Mended(Mend::StrayFile));
         assert_eq!(model.violations().len(), 0);
-        model.hear(Told::Mended(Mend::LostArtifacts));
-        model.hear(Told::Failed("a get ended with: damage".to_string()));
+        model.heard(Told::Mended(Mend::LostArtifacts));
+        model.heard(Told::Failed("a get ended with: damage".to_string()));
         assert_eq!(model.violations().len(), 2);
     }
 }

@@ -9,12 +9,16 @@ use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Bytes of the device: room for the largest ring and what is doomed, a catalog and a journal.
 const DEVICE_BYTES: u64 = 128 << 20;
+
+/// What the device is sent at once, at most.
+const REQUEST_KIB: u64 = 64;
 
 const FUSE: &str = "/dev/fuse";
 const LOOP: &str = "/dev/loop-control";
@@ -104,7 +108,17 @@ pub fn format(places: &Places) -> Result<()> {
 /// # Errors
 /// What mount says.
 pub fn mount(device: &Path, at: &Path) -> Result<()> {
-    run(Command::new(MOUNT).args(["-t", "ext4", "-o", "loop"]).arg(device).arg(at))
+    run(Command::new(MOUNT).args(["-t", "ext4", "-o", "loop"]).arg(device).arg(at))?;
+    keep_requests_whole(at)
+}
+
+/// Has the loop device send no more at once than FUSE passes on as one request. Of a write that comes in two, a loop device
+/// of Linux 6.18 calls it a success when the second is refused, and no file system could know.
+fn keep_requests_whole(at: &Path) -> Result<()> {
+    let device = std::fs::metadata(at).map_err(Error::io("stat", at))?.dev();
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    let limit = PathBuf::from(format!("/sys/dev/block/{major}:{minor}/queue/max_sectors_kb"));
+    std::fs::write(&limit, REQUEST_KIB.to_string()).map_err(Error::io("write", &limit))
 }
 
 /// Unmounts what is mounted there, if something is. Who has something open is waited for, but not for ever.

@@ -5,7 +5,7 @@
 
 use crate::soak::contents::Draws;
 use crate::soak::device::{Log, Loss, Write};
-use crate::soak::serve::Order;
+use crate::soak::serve::{Order, Refusal};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -31,6 +31,10 @@ pub struct Device {
     power: Power,
     /// The power goes when so many writes are not flushed.
     cut_at: Option<u64>,
+    /// What it is to refuse, after how many more that it might have.
+    refusal: Option<(Refusal, u64)>,
+    /// How many it has.
+    refused: u64,
     /// How often it is open.
     handles: u64,
 }
@@ -50,7 +54,8 @@ impl Device {
     /// What the image says.
     pub fn new(image: File) -> io::Result<Device> {
         let bytes = image.metadata()?.len();
-        Ok(Device { image, bytes, log: Log::default(), power: Power::On, cut_at: None, handles: 0 })
+        let (log, power) = (Log::default(), Power::On);
+        Ok(Device { image, bytes, log, power, cut_at: None, refusal: None, refused: 0, handles: 0 })
     }
 
     /// How large it is.
@@ -90,8 +95,11 @@ impl Device {
 
     /// Does what it is asked, and answers; after a cut not before the release.
     pub fn ask(&mut self, request: Request, answer: Answer) {
+        let is_refused = matches!(self.power, Power::On) && self.refuses(&request);
         let done = match (&mut self.power, request) {
             (Power::Cut(held), request) => return held.push((request, answer)),
+            // as if it had never been asked: nothing of a write, and no more durable than before
+            _ if is_refused => Err(rustix::io::Errno::IO.into()),
             (_, Request::Write(write)) if write.offset + u64::from(write.length()) > self.bytes => {
                 Err(io::ErrorKind::StorageFull.into())
             }
@@ -141,6 +149,7 @@ impl Device {
     /// A sentence: an order that does not follow the one before it, or what the image says.
     pub fn obey(&mut self, order: Order) -> Result<Loss, String> {
         match (order, &mut self.power) {
+            (Order::Refuse { what, after }, Power::On) => self.refusal = Some((what, after)),
             (Order::Cut { .. }, Power::On) => self.cut(),
             (Order::Cut { .. }, Power::Cut(_)) => {} // by a write
             (Order::Release, Power::Cut(held)) => {
@@ -152,15 +161,37 @@ impl Device {
                 let (left, loss) = self.log.lose(&mut Draws::new(seed, "loss", &[number]));
                 self.keep(left).map_err(|error| error.to_string())?;
                 self.power = Power::On;
-                return Ok(loss);
+                return Ok(Loss { refused: std::mem::take(&mut self.refused), ..loss });
             }
             _ => return Err(format!("{order}: out of order")),
         }
         Ok(Loss::default())
     }
 
+    /// Whether this is one that it is to refuse.
+    fn refuses(&mut self, request: &Request) -> bool {
+        let is_met = |what| match (what, request) {
+            (Refusal::Write, Request::Write(_)) | (Refusal::Flush, Request::Flush) | (Refusal::All, _) => true,
+            (Refusal::Write, Request::Flush) | (Refusal::Flush, Request::Write(_)) => false,
+        };
+        match &mut self.refusal {
+            Some((what, 0)) if is_met(*what) => {
+                self.refused += 1;
+                if *what != Refusal::All {
+                    self.refusal = None; // it was one sector, or one moment
+                }
+                true
+            }
+            Some((what, after)) if is_met(*what) => {
+                *after -= 1;
+                false
+            }
+            _ => false,
+        }
+    }
+
     fn cut(&mut self) {
-        self.cut_at = None;
+        (self.cut_at, self.refusal) = (None, None);
         self.power = Power::Cut(Vec::new());
     }
 
@@ -255,6 +286,28 @@ mod tests {
         write(&mut device, 2);
         assert!(device.is_cut());
         assert!(write(&mut device, 3).try_recv().is_err());
+    }
+
+    #[test]
+    fn what_is_refused_is_not_there_and_what_is_not_flushed_may_be_lost() {
+        let (_file, mut device) = device();
+        let flush = |device: &mut Device| ask(device, Request::Flush).try_recv();
+        for (what, refuses) in [
+            (Refusal::Write, [false, true, false, false]),
+            (Refusal::Flush, [false, false, false, true]),
+            (Refusal::All, [false, true, true, true]),
+        ] {
+            device.obey(Order::Refuse { what, after: 1 }).unwrap();
+            let done = [write(&mut device, 1).try_recv(), write(&mut device, 2).try_recv()];
+            let done = [done[0], done[1], flush(&mut device), flush(&mut device)];
+            assert_eq!(done, refuses.map(|refuses| Ok(!refuses)), "{what:?}");
+            assert_eq!(first_byte(&device), if refuses[1] { 1 } else { 2 });
+            device.obey(Order::Cut { writes: 0 }).unwrap();
+            device.obey(Order::Release).unwrap();
+            let loss = device.obey(Order::Restore { seed: 0, number: 1 }).unwrap();
+            assert_eq!(loss.refused, refuses.iter().filter(|refuses| **refuses).count() as u64);
+            assert_eq!(write(&mut device, 3).try_recv(), Ok(true), "a restart mends it");
+        }
     }
 
     #[test]

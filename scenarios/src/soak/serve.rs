@@ -43,6 +43,13 @@ pub struct Arguments {
 /// What a parent tells its server, a line each. Each is answered by a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
+    /// Refuse what is asked next of this kind, after so many more.
+    Refuse {
+        /// What.
+        what: Refusal,
+        /// How many of the kind are done before.
+        after: u64,
+    },
     /// From the moment on when so many writes are not flushed, or soon, nothing is answered, and nothing that is written gets
     /// anywhere.
     Cut {
@@ -60,9 +67,34 @@ pub enum Order {
     },
 }
 
+/// What a device refuses, with an I/O error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// One write.
+    Write,
+    /// One flush.
+    Flush,
+    /// All of both, until it is restored.
+    All,
+}
+
+impl Refusal {
+    /// Every kind.
+    pub const ALL: [Refusal; 3] = [Refusal::Write, Refusal::Flush, Refusal::All];
+
+    fn word(self) -> &'static str {
+        match self {
+            Refusal::Write => "write",
+            Refusal::Flush => "flush",
+            Refusal::All => "all",
+        }
+    }
+}
+
 impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Order::Refuse { what, after } => write!(f, "refuse {} {after}", what.word()),
             Order::Cut { writes } => write!(f, "cut {writes}"),
             Order::Release => f.write_str("release"),
             Order::Restore { seed, number } => write!(f, "restore {seed} {number}"),
@@ -80,6 +112,10 @@ impl FromStr for Order {
     fn from_str(line: &str) -> std::result::Result<Order, UnknownOrder> {
         let number = |word: &str| word.parse().map_err(|_| UnknownOrder);
         match line.split(' ').collect::<Vec<_>>()[..] {
+            ["refuse", what, after] => {
+                let what = Refusal::ALL.into_iter().find(|refusal| refusal.word() == what).ok_or(UnknownOrder)?;
+                Ok(Order::Refuse { what, after: number(after)? })
+            }
             ["cut", writes] => Ok(Order::Cut { writes: number(writes)? }),
             ["release"] => Ok(Order::Release),
             ["restore", seed, loss] => Ok(Order::Restore { seed: number(seed)?, number: number(loss)? }),
@@ -111,7 +147,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     for line in std::io::stdin().lock().lines().map_while(std::result::Result::ok) {
         let obeyed = line.parse().map_err(|UnknownOrder| format!("{line}: no such order"));
         match obeyed.and_then(|order| obey(&device, order)) {
-            Ok(Loss { kept, dropped, torn }) => say!("done {kept} {dropped} {torn}"),
+            Ok(Loss { kept, dropped, torn, refused }) => say!("done {kept} {dropped} {torn} {refused}"),
             Err(why) => say!("failed {why}"),
         }
     }
@@ -137,7 +173,7 @@ fn obey(device: &Mutex<Device>, order: Order) -> std::result::Result<Loss, Strin
                 std::thread::sleep(CUT_POLL);
             }
         }
-        Order::Release => {}
+        Order::Refuse { .. } | Order::Release => {}
         Order::Restore { .. } => {
             // the loop device closes it some time after the unmount
             while lock(device).is_open() {
@@ -157,10 +193,14 @@ mod tests {
 
     #[test]
     fn every_order_is_read_back() {
-        for order in [Order::Cut { writes: 3 }, Order::Release, Order::Restore { seed: 4, number: u64::MAX }] {
+        let refusals = Refusal::ALL.map(|what| Order::Refuse { what, after: 5 });
+        let others = [Order::Cut { writes: 3 }, Order::Release, Order::Restore { seed: 4, number: u64::MAX }];
+        for order in refusals.into_iter().chain(others) {
             assert_eq!(order.to_string().parse::<Order>().ok(), Some(order));
         }
-        for line in ["", "cut", "cut -1", "restore 1", "release 1", "restore 1 2 3"] {
+        for line in
+            ["", "refuse", "refuse some 1", "refuse all", "cut", "cut -1", "restore 1", "release 1", "restore 1 2 3"]
+        {
             assert!(line.parse::<Order>().is_err(), "{line}");
         }
     }

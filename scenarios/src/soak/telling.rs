@@ -71,13 +71,17 @@ impl Observer for Teller {
         match point {
             Point::RECOVERED => self.tell(&Told::Recovered),
             Point::DOOMED_LISTED => self.tell(&Told::Evicting),
-            Point::UNLINK_FAILED => self.tell(&Told::Failed("an unlink failed".to_string())),
+            Point::UNLINK_FAILED => self.tell(&Told::Refused("an unlink failed".to_string())),
             _ => {}
         }
     }
 
     fn create(&self, segment: SegmentId) {
         self.tell(&Told::Creating(segment));
+    }
+
+    fn synced_file(&self, segment: SegmentId, is_synced: bool) {
+        self.tell(&Told::SyncedBytes { segment, is_synced });
     }
 
     fn met_full_disk(&self) {

@@ -11,6 +11,11 @@ pub enum Death {
     Killed,
     /// The machine's power was cut.
     PowerLost,
+    /// The same, after the device had refused something.
+    DeviceFailed,
+    /// The same, and the file system had given up. From then on ext4 answers a sync with success when it is not the first to
+    /// ask: its journal is not written any more, and only who waited for that was told.
+    FileSystemFailed,
 }
 
 /// What a kill or a power loss hit.
@@ -61,11 +66,20 @@ pub struct Life {
     pub is_crowded: bool,
     /// Whether a write has met that.
     pub has_met_full_disk: bool,
+    /// Segments that were made in this life, and whether a sync of their bytes has succeeded, or else failed.
+    pub made: BTreeMap<SegmentId, Option<bool>>,
+    /// What has ended in an error of the disk, a sentence each.
+    pub refused: Vec<String>,
     /// Whether the evictor is between a first row and the end of a doom.
     pub is_evicting: bool,
 }
 
 impl Life {
+    /// Whether nothing of this segment can be read, and never will: not even its first sync has succeeded.
+    pub fn is_stillborn(&self, segment: SegmentId) -> bool {
+        self.made.get(&segment) == Some(&Some(false))
+    }
+
     /// What it is in the middle of.
     pub fn hits(&self) -> Hits {
         Hits {

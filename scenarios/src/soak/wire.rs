@@ -75,12 +75,21 @@ pub enum Told {
         /// Which.
         operation: u64,
     },
+    /// A sync of a segment's bytes has ended.
+    SyncedBytes {
+        /// Whose.
+        segment: SegmentId,
+        /// Whether it succeeded.
+        is_synced: bool,
+    },
     /// A rotation is about to create this segment.
     Creating(SegmentId),
     /// The evictor begins with what is doomed.
     Evicting,
     /// A write met a full disk.
     MetFullDisk,
+    /// Something ended in an error that only a failing device explains.
+    Refused(String),
     /// Something ended in an error that it must not end in.
     Failed(String),
 }
@@ -96,8 +105,10 @@ pub enum Answer {
     Evicted,
     /// The disk had no room for it.
     Full,
-    /// The caller stopped waiting.
-    Dropped,
+    /// The disk refused something, and nothing was stored.
+    Refused,
+    /// The disk refused something, or the caller stopped waiting: it may have been stored.
+    Unknown,
 }
 
 /// Where the bytes of a key are, as its row says.
@@ -167,7 +178,8 @@ impl From<&segment_engine::Repair> for Mend {
 }
 
 impl Answer {
-    const ALL: [Answer; 5] = [Answer::Stored, Answer::Here, Answer::Evicted, Answer::Full, Answer::Dropped];
+    const ALL: [Answer; 6] =
+        [Answer::Stored, Answer::Here, Answer::Evicted, Answer::Full, Answer::Refused, Answer::Unknown];
 
     fn word(self) -> &'static str {
         match self {
@@ -175,7 +187,8 @@ impl Answer {
             Answer::Here => "here",
             Answer::Evicted => "evicted",
             Answer::Full => "full",
-            Answer::Dropped => "dropped",
+            Answer::Refused => "refused",
+            Answer::Unknown => "unknown",
         }
     }
 }
@@ -201,9 +214,11 @@ impl fmt::Display for Told {
             Told::Saved { version } => write!(f, "saved {version}"),
             Told::Syncing { operation } => write!(f, "syncing {operation}"),
             Told::Synced { operation } => write!(f, "synced {operation}"),
+            Told::SyncedBytes { segment, is_synced } => write!(f, "synced-bytes {segment} {is_synced}"),
             Told::Creating(segment) => write!(f, "creating {segment}"),
             Told::Evicting => f.write_str("evicting"),
             Told::MetFullDisk => f.write_str("full"),
+            Told::Refused(how) => write!(f, "refused {}", how.replace('\n', " ")),
             Told::Failed(how) => write!(f, "failed {}", how.replace('\n', " ")),
         }
     }
@@ -218,8 +233,10 @@ impl FromStr for Told {
 
     fn from_str(line: &str) -> Result<Told, Garbled> {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
-        if verb == "failed" {
-            return Ok(Told::Failed(rest.to_string()));
+        match verb {
+            "refused" => return Ok(Told::Refused(rest.to_string())),
+            "failed" => return Ok(Told::Failed(rest.to_string())),
+            _ => {}
         }
         let mut words = Words(rest.split_terminator(' '));
         let told = match verb {
@@ -246,6 +263,7 @@ impl FromStr for Told {
             "saved" => Told::Saved { version: words.number()? },
             "syncing" => Told::Syncing { operation: words.number()? },
             "synced" => Told::Synced { operation: words.number()? },
+            "synced-bytes" => Told::SyncedBytes { segment: segment(words.next()?)?, is_synced: words.number()? },
             "creating" => Told::Creating(segment(words.next()?)?),
             "evicting" => Told::Evicting,
             "full" => Told::MetFullDisk,
@@ -317,9 +335,11 @@ mod tests {
             Told::Saved { version: 8 },
             Told::Syncing { operation: 9 },
             Told::Synced { operation: 9 },
+            Told::SyncedBytes { segment: first, is_synced: true },
             Told::Creating(second),
             Told::Evicting,
             Told::MetFullDisk,
+            Told::Refused("a get: input/output error".to_string()),
             Told::Failed("put: the disk is on fire".to_string()),
         ];
         for told in told {
