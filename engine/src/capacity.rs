@@ -17,10 +17,10 @@ use std::sync::Arc;
 impl Limits {
     /// The limits of a node that may use `budget_bytes` of disk in segments of `segment_bytes`.
     ///
-    /// A sixteenth is left to the catalog (beside what segments leave it of any disk, [`CATALOG_RESERVE_BYTES_MAX`](crate::limits::CATALOG_RESERVE_BYTES_MAX): where the
-    /// budget is the whole of a small disk, that is full before the ring is), and one segment to the doomed one that is still on disk while its successor
-    /// is already written; so that there is never a second one, a rotation waits until nothing is doomed. The rest is
-    /// split evenly; what does not divide by three goes to the oldest generation. An artifact that is larger than a
+    /// A sixteenth is left to the catalog, and one segment to the doomed one that is still on disk while its successor is
+    /// already written; so that there is never a second one, a rotation waits until nothing is doomed. (Segments leave a
+    /// sixteenth of any disk besides, [`CATALOG_RESERVE_BYTES_MAX`](crate::limits::CATALOG_RESERVE_BYTES_MAX) at most: where
+    /// the budget is all of a small disk, that is full before the ring is.) The rest is split evenly; what does not divide by three goes to the oldest generation. An artifact that is larger than a
     /// segment gets one of its size, and the budget is exceeded by what it is larger; by more with each such artifact, as
     /// segments are counted and not their bytes. So a segment should hold the largest that is usual.
     ///

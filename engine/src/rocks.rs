@@ -17,8 +17,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// A write buffer so large that a database in memory never flushes in the background.
 const MEMORY_WRITE_BUFFER_BYTES: usize = 1 << 30;
 
-/// From this size on of the write-ahead log the tables that keep it are flushed. It is kept from the oldest row on that is in no table file yet, and the small
-/// tables hardly ever fill one: without a bound it would grow to gigabytes.
+/// From this size on of the write-ahead log the tables that keep it are flushed. It is kept from the oldest row on that is in
+/// no table file yet, and the small tables hardly ever fill one: without a bound it would grow to gigabytes.
 const LOG_BYTES_MAX: u64 = 64 << 20;
 
 /// RocksDB's own logs, one for each open, that are kept.

@@ -58,15 +58,15 @@ const TOLD: &str = "told";
 /// (FUSE). Three lives in four end with the power: of the writes that the device has not been told to flush the seed keeps
 /// some, drops others and tears the rest at a sector, and what only the kernel had is gone. The file system is mounted again
 /// from what is left. In half of the lives others fill the disk up, so that puts have to evict, or are refused, while the
-/// catalog has to find room. In one of three that end with the power the device has refused a write, a flush, or everything
-/// from some moment on: callers may be told so, and what they were told before must be true. It needs root, /dev/fuse, loop
+/// catalog has to find room. In one of three that end with the power the device is to refuse a write, a flush, or every one
+/// of both from some moment on: callers may be told so, and what they were told before must be true. It needs root, /dev/fuse, loop
 /// devices and mkfs.ext4; where they are missing the exit code is 3.
 ///
 /// DIR must not exist, or be empty, or be of an earlier soak. It is not removed at the end, and holds some MiB (with
 /// --power-loss up to 128). Nothing stays mounted. The seed draws moments, keys and contents; threads do the rest, so a seed
 /// does not repeat a run exactly. From 200 rounds on, puts, rotations, evictions and recoveries must each be hit by 5 kills,
-/// or 5 power losses, as many writes be dropped and torn, as many puts be answered on a disk that was full, and as many lives
-/// end on a device that had failed.
+/// or 5 power losses, as many writes be dropped and torn, as many puts be answered on a disk that was full, as many gets
+/// behind a fence, and as many lives end on a device that had failed, with and without ext4 giving up.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The directory; made if it is not there
@@ -101,6 +101,8 @@ struct Tally {
     kills: Ends,
     losses: Ends,
     failures: Ends,
+    /// Of these, those in which the file system had given up.
+    given_up: u64,
     lost: Loss,
     read: u64,
     absent: u64,
@@ -156,7 +158,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     }
     let verdict = match &failed {
         Err(_) if violations.is_empty() => Verdict::Error,
-        _ => tally.verdict(arguments, model.made_room(), violations.is_empty()),
+        _ => tally.verdict(arguments, &model, violations.is_empty()),
     };
     let is_interrupted = tally.rounds < arguments.rounds && violations.is_empty() && failed.is_ok();
     let end = if is_interrupted { "; interrupted" } else { "" };
@@ -288,15 +290,20 @@ impl Tally {
         match death {
             Death::Killed => self.kills.count(hits),
             Death::PowerLost => self.losses.count(hits),
-            Death::DeviceFailed | Death::FileSystemFailed => self.failures.count(hits),
+            Death::DeviceFailed => self.failures.count(hits),
+            Death::FileSystemFailed => {
+                self.failures.count(hits);
+                self.given_up += 1;
+            }
         }
     }
 
-    fn verdict(&self, arguments: &Arguments, made_room: u64, is_clean: bool) -> Verdict {
+    fn verdict(&self, arguments: &Arguments, model: &Model, is_clean: bool) -> Verdict {
         let ends = if arguments.power_loss { self.losses } else { self.kills };
         let mut floors = vec![ends.puts, ends.rotations, ends.evictions, ends.recoveries];
         if arguments.power_loss {
-            floors.extend([self.lost.dropped, self.lost.torn, made_room, self.failures.lives]);
+            floors.extend([self.lost.dropped, self.lost.torn, model.made_room(), model.read_on()]);
+            floors.extend([self.failures.lives - self.given_up, self.given_up]);
         }
         let is_thin = floors.iter().any(|hits| *hits < HITS_MIN);
         if !is_clean {
@@ -311,11 +318,13 @@ impl Tally {
     fn print(&self, has_losses: bool, model: &Model, violations: usize) {
         line("rounds", self.rounds);
         line("puts acked", model.acked());
-        line("puts acked on a disk that was full", model.made_room());
         if has_losses {
+            line("puts acked on a disk that was full", model.made_room());
+            line("gets answered behind a fence", model.read_on());
             self.losses.print("power losses");
             self.failures.print("power losses of a failing device");
-            line("requests that it refused", self.lost.refused);
+            line("  after which ext4 gave up", self.given_up);
+            line("  requests that it refused", self.lost.refused);
             line("unflushed writes kept", self.lost.kept);
             line("unflushed writes dropped", self.lost.dropped);
             line("unflushed writes torn", self.lost.torn);

@@ -48,8 +48,8 @@ const DROPPED_MICROS: u64 = 5_000;
 /// Bytes that a streamed body gives at once, at most.
 const PIECE_BYTES: usize = 96 << 10;
 
-/// A caller that only reads, because the disk has refused something, waits so long before each.
-const READ_PAUSE: Duration = Duration::from_millis(1);
+/// After an error of the disk a caller waits so long, and before each read where it only reads.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Pressure shrinks the ring to this many segments.
 const RELIEVED_SEGMENTS: u64 = 3;
@@ -73,6 +73,8 @@ pub struct Arguments {
 /// # Errors
 /// What the engine says, if it cannot be opened. Later errors are told.
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
+    // one that only reads tells nothing, and would not notice that nobody hears it
+    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_time().build();
     let runtime = runtime.map_err(Error::io("start threads for", &arguments.dir))?;
     let teller = Teller::new(arguments.life);
@@ -81,7 +83,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     if let Err(error) = &done {
         let how = format!("the open ended with: {error}");
         let is_of_disk = matches!(error, Error::Harness(error) if is_of_disk(error));
-        first_words.tell(&if is_of_disk { Told::Refused(how) } else { Told::Failed(how) });
+        first_words.tell(&if is_of_disk { Told::NotOpened(how) } else { Told::Failed(how) });
     }
     done
 }
@@ -116,7 +118,7 @@ struct Worker {
     teller: Teller,
     seed: u64,
     draws: Draws,
-    /// The disk has refused something: it only reads from now on.
+    /// Writes are fenced: it only reads from now on.
     is_refused: bool,
 }
 
@@ -138,11 +140,17 @@ impl Worker {
                 ("a pressure pass", self.engine.relieve(RELIEVED_SEGMENTS * SEGMENT_BYTES).await.map(drop))
             };
             match done {
+                Ok(()) if self.is_refused => self.teller.tell(&Told::ReadOn),
                 Ok(()) => {}
-                // reads go on
+                Err(error @ Refused::Io { .. }) if is_get => {
+                    self.teller.tell(&Told::Unread(format!("{name} ended with: {error}")));
+                    tokio::time::sleep(PAUSE).await;
+                }
                 Err(error) if !is_get && is_of_disk(&error) => {
-                    self.is_refused = true;
                     self.teller.tell(&Told::Refused(format!("{name} ended with: {error}")));
+                    // reads go on
+                    self.is_refused = is_for_good(&error);
+                    tokio::time::sleep(PAUSE).await;
                 }
                 Err(error) => {
                     self.teller.tell(&Told::Failed(format!("{name} ended with: {error}")));
@@ -191,7 +199,7 @@ impl Worker {
 
     async fn get(&mut self) -> segment_engine::Result<()> {
         if self.is_refused {
-            tokio::time::sleep(READ_PAUSE).await;
+            tokio::time::sleep(PAUSE).await;
         }
         let key = key(self.key());
         // the checksum is the engine's to check; an answer is of some moment, and the simulation knows of which
@@ -215,6 +223,15 @@ fn is_of_disk(error: &Refused) -> bool {
         error,
         Refused::Io { .. } | Refused::Catalog { .. } | Refused::Unsynced(_) | Refused::Fenced | Refused::Crowded { .. }
     )
+}
+
+/// Whether nothing is written any more after it.
+fn is_for_good(error: &Refused) -> bool {
+    match error {
+        Refused::Catalog { .. } | Refused::Fenced => true,
+        Refused::Unsynced(first) => is_for_good(first),
+        _ => false,
+    }
 }
 
 /// Whether a put that ended so has stored nothing, as its documentation has it.

@@ -8,6 +8,7 @@ use crate::soak::model::Model;
 use crate::soak::under_way::{Death, Hits};
 use crate::soak::wire::Told;
 use rustix::process::Signal;
+use segment_sim::verdict::Verdict;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -170,14 +171,15 @@ impl Home<'_> {
             }
         };
         let has_failed = matches!(death, Death::DeviceFailed | Death::FileSystemFailed);
-        // of a device that failed an open says so, and ends
-        let is_told = has_failed && all_told.iter().any(|told| matches!(told, Told::Refused(_)));
+        // on a device that fails an open may end so, in one line
+        let is_told = has_failed && matches!(all_told.last(), Some(Told::NotOpened(_)));
+        let has_ended_so = is_told && status.code() == Some(Verdict::Error.exit_code().into());
         // who ends everything that is called segsim, or this machine, ends the child, too: it dies as of a kill
-        if !is_told && !ENDS.iter().any(|end| status.signal() == Some(end.as_raw())) {
+        if !has_ended_so && !ENDS.iter().any(|end| status.signal() == Some(end.as_raw())) {
             model.violated(format!("a child ended by itself: {status}"));
         }
         let said = std::fs::read(self.words).map_err(Error::io("read", self.words))?;
-        if let Some(last) = String::from_utf8_lossy(&said).lines().last().filter(|_| !is_told) {
+        if let Some(last) = String::from_utf8_lossy(&said).lines().nth(usize::from(is_told)) {
             model.violated(format!("a child's last words were: {last}"));
         }
         Ok((death, model.lived(all_told, death)))

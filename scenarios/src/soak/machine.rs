@@ -33,6 +33,8 @@ const LEFT_BYTES_MAX: u64 = 1 << 20;
 
 /// In one life of so many the device fails, after fewer flushes, or writes, than this.
 const FAILING_IN: u64 = 3;
+/// Of so many refusals one is for good and one of a flush; the rest are of a write, and some of these ext4 survives.
+const REFUSALS: u64 = 6;
 const DONE_FLUSHES_MAX: u64 = 40;
 const DONE_WRITES_MAX: u64 = 120;
 
@@ -124,7 +126,11 @@ impl Machine {
     /// # Errors
     /// A server that is gone.
     pub fn fail(&mut self, draws: &mut Draws) -> Result<Option<Refusal>> {
-        let what = Refusal::ALL[usize::try_from(draws.below(Refusal::ALL.len() as u64)).unwrap_or(0)];
+        let what = match draws.below(REFUSALS) {
+            0 => Refusal::All,
+            1 => Refusal::Flush,
+            _ => Refusal::Write,
+        };
         let after = draws.below(if what == Refusal::Flush { DONE_FLUSHES_MAX } else { DONE_WRITES_MAX });
         if draws.below(FAILING_IN) > 0 {
             return Ok(None);

@@ -2,8 +2,9 @@
 //!
 //! A killed process loses nothing that it has written, so what is on disk after a kill is the last told state or one that
 //! was under way then. After a power loss it is that, or an earlier one that no later state was durable over; and a file
-//! that was unlinked may be back. Absent is a key whose segment has left the ring, and no other. Does not verify which segments had to
-//! leave; the simulation does.
+//! that was unlinked may be back. Errors of the disk are legal where the device has failed, and of what a file system that has
+//! given up has synced nothing is trusted. Absent is a key whose segment has left the ring, and no other. Does not verify which
+//! segments had to leave; the simulation does.
 
 use crate::soak::contents::{Content, KEYS, key, key_number};
 use crate::soak::judge::{Key, wrong_step};
@@ -29,6 +30,7 @@ pub struct Model {
     is_power_lost: bool,
     acked: u64,
     made_room: u64,
+    read_on: u64,
     mended: BTreeMap<Mend, u64>,
     violations: Vec<String>,
 }
@@ -46,6 +48,7 @@ impl Model {
             is_power_lost: false,
             acked: 0,
             made_room: 0,
+            read_on: 0,
             mended: BTreeMap::new(),
             violations: Vec::new(),
         };
@@ -75,6 +78,11 @@ impl Model {
     /// Puts that were answered after a write of the same life had met a full disk.
     pub fn made_room(&self) -> u64 {
         self.made_room
+    }
+
+    /// Gets that have ended after writes were fenced.
+    pub fn read_on(&self) -> u64 {
+        self.read_on
     }
 
     /// In the life that comes others have filled the disk.
@@ -185,7 +193,9 @@ impl Model {
             }
             Told::Evicting => self.life.is_evicting = true,
             Told::MetFullDisk => self.life.has_met_full_disk = true,
-            Told::Refused(how) => self.life.refused.push(format!("in a child, {how}")),
+            Told::Refused(how) | Told::NotOpened(how) => self.life.refused.push(format!("in a child, {how}")),
+            Told::Unread(how) => self.life.unread.push(format!("in a child, {how}")),
+            Told::ReadOn => self.read_on += 1,
             Told::Failed(how) => self.violations.push(format!("in a child, {how}")),
         }
     }
@@ -208,6 +218,9 @@ impl Model {
         let life = std::mem::take(&mut self.life);
         if matches!(death, Death::Killed | Death::PowerLost) {
             self.violations.extend(life.refused.iter().cloned());
+        }
+        if death != Death::FileSystemFailed {
+            self.violations.extend(life.unread.iter().cloned());
         }
         life.hits()
     }
@@ -476,9 +489,11 @@ mod tests {
                 Told::Put { operation: 2, key: KEY, content: content(2) },
                 Told::Refused("a put ended with: a sync failed".to_string()),
                 Told::Answered { operation: 2, answer: Answer::Refused },
+                Told::Unread("a get ended with: input/output error".to_string()),
             ];
             model.lived(told.to_vec(), death);
-            assert_eq!(model.violations().len(), violations);
+            let unread = usize::from(death != Death::FileSystemFailed);
+            assert_eq!(model.violations().len(), violations + unread, "{death:?}");
             // what is said to be stored nowhere is not
             assert_eq!(model.judge(&survey(ring(1, &[1, 2], &[]), Some(place(2, 2)))).len(), 1);
         }

@@ -24,6 +24,7 @@ const FUSE: &str = "/dev/fuse";
 const LOOP: &str = "/dev/loop-control";
 const FORMAT: &str = "mkfs.ext4";
 const MOUNT: &str = "mount";
+const SYS: &str = "/sys";
 
 /// How long an unmount waits for those who still have something open, and how often it looks.
 const BUSY_PATIENCE: Duration = Duration::from_secs(10);
@@ -53,12 +54,14 @@ pub fn lacks() -> Vec<&'static str> {
     let opens = |path: &str| File::options().read(true).write(true).open(path).is_ok();
     let path = std::env::var_os("PATH").unwrap_or_default();
     let runs = |program: &str| std::env::split_paths(&path).any(|directory| directory.join(program).is_file());
+    let is_writable = |path: &str| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok();
     let has = [
         ("root rights", rustix::process::geteuid().is_root()),
         (FUSE, opens(FUSE)),
         (LOOP, opens(LOOP)),
         (FORMAT, runs(FORMAT)),
         (MOUNT, runs(MOUNT)),
+        ("writable /sys", is_writable(SYS)),
     ];
     has.into_iter().filter(|(_, has)| !has).map(|(what, _)| what).collect()
 }

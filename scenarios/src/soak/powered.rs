@@ -168,6 +168,11 @@ impl Device {
         Ok(Loss::default())
     }
 
+    /// Refuses nothing that it has not refused yet.
+    pub fn forgive(&mut self) {
+        self.refusal = None;
+    }
+
     /// Whether this is one that it is to refuse.
     fn refuses(&mut self, request: &Request) -> bool {
         let is_met = |what| match (what, request) {
@@ -191,7 +196,8 @@ impl Device {
     }
 
     fn cut(&mut self) {
-        (self.cut_at, self.refusal) = (None, None);
+        self.cut_at = None;
+        self.forgive();
         self.power = Power::Cut(Vec::new());
     }
 

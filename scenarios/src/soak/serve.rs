@@ -151,6 +151,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
             Err(why) => say!("failed {why}"),
         }
     }
+    lock(&device).forgive();
     if lock(&device).is_cut() {
         let _ = obey(&device, Order::Release); // nothing can be unmounted that waits
     }

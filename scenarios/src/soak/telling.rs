@@ -15,7 +15,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Operations of one life: more than any life is long enough for.
 const LIFE_OPERATIONS: u64 = 1 << 32;
 
-/// Tells the parent: of creations, and of rows, rings and syncs of the catalog, before and after. Clones share one count of operations.
+/// Tells the parent: of creations, full disks and syncs of segments, and of rows, rings and syncs of the catalog, before and
+/// after. Clones share one count of operations.
 #[derive(Clone)]
 pub struct Teller {
     next: Arc<AtomicU64>,

@@ -62,6 +62,8 @@ pub struct Life {
     pub saving: Option<Ring>,
     /// Segments whose file is begun and that no ring names.
     pub rotating: BTreeSet<SegmentId>,
+    /// Gets that have, the same.
+    pub unread: Vec<String>,
     /// Whether others have filled the disk.
     pub is_crowded: bool,
     /// Whether a write has met that.

@@ -90,6 +90,12 @@ pub enum Told {
     MetFullDisk,
     /// Something ended in an error that only a failing device explains.
     Refused(String),
+    /// So did the open, and with it the child.
+    NotOpened(String),
+    /// So did a get: only a file system that has given up explains it.
+    Unread(String),
+    /// A get has ended after writes were fenced.
+    ReadOn,
     /// Something ended in an error that it must not end in.
     Failed(String),
 }
@@ -218,7 +224,10 @@ impl fmt::Display for Told {
             Told::Creating(segment) => write!(f, "creating {segment}"),
             Told::Evicting => f.write_str("evicting"),
             Told::MetFullDisk => f.write_str("full"),
+            Told::ReadOn => f.write_str("read-on"),
             Told::Refused(how) => write!(f, "refused {}", how.replace('\n', " ")),
+            Told::NotOpened(how) => write!(f, "not-opened {}", how.replace('\n', " ")),
+            Told::Unread(how) => write!(f, "unread {}", how.replace('\n', " ")),
             Told::Failed(how) => write!(f, "failed {}", how.replace('\n', " ")),
         }
     }
@@ -235,6 +244,8 @@ impl FromStr for Told {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         match verb {
             "refused" => return Ok(Told::Refused(rest.to_string())),
+            "not-opened" => return Ok(Told::NotOpened(rest.to_string())),
+            "unread" => return Ok(Told::Unread(rest.to_string())),
             "failed" => return Ok(Told::Failed(rest.to_string())),
             _ => {}
         }
@@ -267,6 +278,7 @@ impl FromStr for Told {
             "creating" => Told::Creating(segment(words.next()?)?),
             "evicting" => Told::Evicting,
             "full" => Told::MetFullDisk,
+            "read-on" => Told::ReadOn,
             _ => return Err(Garbled),
         };
         if words.0.next().is_some() { Err(Garbled) } else { Ok(told) }
@@ -339,7 +351,10 @@ mod tests {
             Told::Creating(second),
             Told::Evicting,
             Told::MetFullDisk,
-            Told::Refused("a get: input/output error".to_string()),
+            Told::ReadOn,
+            Told::Refused("a put: input/output error".to_string()),
+            Told::NotOpened("the open: input/output error".to_string()),
+            Told::Unread("a get: input/output error".to_string()),
             Told::Failed("put: the disk is on fire".to_string()),
         ];
         for told in told {

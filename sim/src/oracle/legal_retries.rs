@@ -7,8 +7,8 @@
 //! After a commit that failed there is no other, until the process has begun anew; nor after a sync of the catalog
 //! that failed, from when the engine knows on: at once where a task syncs by itself, or with the first caller who is
 //! told. Nor is there a sync of the catalog after one that failed, nor one of a segment, or of the catalog, beside another of
-//! the same: where that fails, this one has tried it again, and may tell of success. An unlink of a doomed segment that fails is told in the same step, and so is that a damaged
-//! artifact was stored anew. Does not verify that something is
+//! the same: where that fails, this one has tried it again, and may tell of success. An unlink of a doomed segment that
+//! fails is told in the same step, and so is that a damaged artifact was stored anew. Does not verify that something is
 //! tried again; no-orphan, progress and honest do.
 
 use super::scene::Scene;
@@ -17,7 +17,7 @@ use super::{Finding, Oracle, View, When};
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "legal-retries",
-    claim: "an unlink, put or read is tried again only for a reason, after a pause where no unlink succeeded; behind a failed commit or sync of the catalog there is no commit and no sync, and beside a sync no other of the same",
+    claim: "an unlink, put or read is tried again only for a reason, after a pause where no unlink succeeded; behind a failed commit or sync of the catalog there is no commit, and behind a failed sync of it, or beside any sync, no other of the same",
     when: When::Step,
     check,
     bad_scene: || Scene::with(|scene| scene.history.unlinks_reported = 1),
