@@ -115,8 +115,8 @@ pub fn mount(device: &Path, at: &Path) -> Result<()> {
     keep_requests_whole(at)
 }
 
-/// Has the loop device send no more at once than FUSE passes on as one request. Of a write that comes in two, a loop device
-/// of Linux 6.18 calls it a success when the second is refused, and no file system could know.
+/// Has the loop device send no more at once than FUSE passes on as one request, so that none is refused in part: what a loop
+/// device makes of that is not what is tested here.
 fn keep_requests_whole(at: &Path) -> Result<()> {
     let device = std::fs::metadata(at).map_err(Error::io("stat", at))?.dev();
     let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
