@@ -394,22 +394,24 @@ fn io_error(operation: &'static str, path: &Path, source: io::Error) -> Error {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_name_that_is_taken_is_told_from_other_errors() {
+    async fn with_a_segment() -> (tempfile::TempDir, LocalEnv, SegmentId) {
         let directory = tempfile::tempdir().unwrap();
         let env = LocalEnv::open(directory.path()).unwrap();
         let segment = env.segment_id();
         env.disk().create(segment).await.unwrap();
+        (directory, env, segment)
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_taken_is_told_from_other_errors() {
+        let (_directory, env, segment) = with_a_segment().await;
         assert!(env.disk().create(segment).await.unwrap_err().is_taken_name());
         assert!(!env.disk().len(env.segment_id()).await.unwrap_err().is_taken_name());
     }
 
     #[tokio::test]
     async fn a_sync_that_the_system_refuses_is_told() {
-        let directory = tempfile::tempdir().unwrap();
-        let env = LocalEnv::open(directory.path()).unwrap();
-        let segment = env.segment_id();
-        env.disk().create(segment).await.unwrap();
+        let (_directory, env, segment) = with_a_segment().await;
         env.disk().sync_file(segment).await.unwrap();
         // of which Linux syncs nothing
         let null = File::options().write(true).open("/dev/null").unwrap();
@@ -419,10 +421,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_segment_that_is_only_read_is_not_opened_for_writing_before_it_is_written() {
-        let directory = tempfile::tempdir().unwrap();
-        let segment = LocalEnv::open(directory.path()).unwrap().segment_id();
-        let create = async |env: LocalEnv| env.disk().create(segment).await.unwrap();
-        create(LocalEnv::open(directory.path()).unwrap()).await;
+        let (directory, env, segment) = with_a_segment().await;
+        drop(env);
         let env = LocalEnv::open(directory.path()).unwrap();
         let is_writable = || env.disk().files()[&segment].is_writable;
         env.disk().read_at(segment, 0, 0).await.unwrap();
@@ -441,10 +441,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_write_that_would_take_what_the_catalog_needs_is_refused_before_its_first_byte() {
-        let directory = tempfile::tempdir().unwrap();
-        let env = LocalEnv::open(directory.path()).unwrap();
-        let segment = env.segment_id();
-        env.disk().create(segment).await.unwrap();
+        let (_directory, env, segment) = with_a_segment().await;
         let write = |offset| env.disk().write_at(segment, offset, Bytes::from_static(b"abc"));
         write(0).await.unwrap();
         // as if others were writing all that is free

@@ -59,8 +59,8 @@ const TOLD: &str = "told";
 /// some, drops others and tears the rest at a sector, and what only the kernel had is gone. The file system is mounted again
 /// from what is left. In half of the lives others fill the disk up, so that puts have to evict, or are refused, while the
 /// catalog has to find room. In one of three that end with the power the device is to refuse a write, a flush, or every one
-/// of both from some moment on: callers may be told so, and what they were told before must be true. It needs root, /dev/fuse, loop
-/// devices and mkfs.ext4; where they are missing the exit code is 3.
+/// of both from some moment on: callers may be told so, and what they were told before must be true. It needs root,
+/// /dev/fuse, loop devices and mkfs.ext4; where they are missing the exit code is 3.
 ///
 /// DIR must not exist, or be empty, or be of an earlier soak. It is not removed at the end, and holds some MiB (with
 /// --power-loss up to 128). Nothing stays mounted. The seed draws moments, keys and contents; threads do the rest, so a seed

@@ -7,7 +7,7 @@ use crate::soak::contents::{self, Draws, KEYS, key};
 use crate::soak::telling::Teller;
 use crate::soak::wire::{Answer, Mend, Told};
 use bytes::Bytes;
-use segment_engine::{Body, Engine, Error as Refused, Limits, LocalEnv, Put, RingLimits};
+use segment_engine::{Body, Engine, Error as EngineError, Limits, LocalEnv, Put, RingLimits};
 use segment_sim::verdict::Verdict;
 use std::io;
 use std::path::PathBuf;
@@ -73,8 +73,6 @@ pub struct Arguments {
 /// # Errors
 /// What the engine says, if it cannot be opened. Later errors are told.
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
-    // one that only reads tells nothing, and would not notice that nobody hears it
-    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_time().build();
     let runtime = runtime.map_err(Error::io("start threads for", &arguments.dir))?;
     let teller = Teller::new(arguments.life);
@@ -100,7 +98,7 @@ async fn live(arguments: &Arguments, teller: Teller) -> Result<Verdict> {
         .map(|worker| {
             let draws = Draws::new(arguments.seed, "worker", &[u64::from(arguments.life), worker]);
             let (engine, teller) = (engine.clone(), teller.clone());
-            let worker = Worker { engine, teller, seed: arguments.seed, draws, is_refused: false };
+            let worker = Worker { engine, teller, seed: arguments.seed, draws, is_fenced: false };
             tokio::spawn(worker.work())
         })
         .collect();
@@ -119,7 +117,7 @@ struct Worker {
     seed: u64,
     draws: Draws,
     /// Writes are fenced: it only reads from now on.
-    is_refused: bool,
+    is_fenced: bool,
 }
 
 impl Worker {
@@ -127,7 +125,7 @@ impl Worker {
     async fn work(mut self) {
         loop {
             let operation = self.draws.below(OPERATIONS);
-            let is_get = self.is_refused || (PUTS..PUTS + GETS).contains(&operation);
+            let is_get = self.is_fenced || (PUTS..PUTS + GETS).contains(&operation);
             let (name, done) = if is_get {
                 ("a get", self.get().await)
             } else if operation < PUTS {
@@ -140,16 +138,16 @@ impl Worker {
                 ("a pressure pass", self.engine.relieve(RELIEVED_SEGMENTS * SEGMENT_BYTES).await.map(drop))
             };
             match done {
-                Ok(()) if self.is_refused => self.teller.tell(&Told::ReadOn),
+                Ok(()) if self.is_fenced => self.teller.tell(&Told::ReadOn),
                 Ok(()) => {}
-                Err(error @ Refused::Io { .. }) if is_get => {
+                Err(error @ EngineError::Io { .. }) if is_get => {
                     self.teller.tell(&Told::Unread(format!("{name} ended with: {error}")));
                     tokio::time::sleep(PAUSE).await;
                 }
                 Err(error) if !is_get && is_of_disk(&error) => {
                     self.teller.tell(&Told::Refused(format!("{name} ended with: {error}")));
                     // reads go on
-                    self.is_refused = is_for_good(&error);
+                    self.is_fenced = is_for_good(&error);
                     tokio::time::sleep(PAUSE).await;
                 }
                 Err(error) => {
@@ -184,8 +182,8 @@ impl Worker {
         let answer = match put {
             Some(Ok(Put::Stored)) => Answer::Stored,
             Some(Ok(Put::AlreadyHere)) => Answer::Here,
-            Some(Err(Refused::Evicted { .. })) => Answer::Evicted,
-            Some(Err(Refused::DiskFull { .. })) => Answer::Full,
+            Some(Err(EngineError::Evicted { .. })) => Answer::Evicted,
+            Some(Err(EngineError::DiskFull { .. })) => Answer::Full,
             Some(Err(error)) => {
                 let answer = if stores_nothing(&error) { Answer::Refused } else { Answer::Unknown };
                 self.teller.tell(&Told::Answered { operation, answer });
@@ -198,7 +196,7 @@ impl Worker {
     }
 
     async fn get(&mut self) -> segment_engine::Result<()> {
-        if self.is_refused {
+        if self.is_fenced {
             tokio::time::sleep(PAUSE).await;
         }
         let key = key(self.key());
@@ -218,27 +216,31 @@ impl Worker {
 }
 
 /// Whether a failing device explains the error.
-fn is_of_disk(error: &Refused) -> bool {
+fn is_of_disk(error: &EngineError) -> bool {
     matches!(
         error,
-        Refused::Io { .. } | Refused::Catalog { .. } | Refused::Unsynced(_) | Refused::Fenced | Refused::Crowded { .. }
+        EngineError::Io { .. }
+            | EngineError::Catalog { .. }
+            | EngineError::Unsynced(_)
+            | EngineError::Fenced
+            | EngineError::Crowded { .. }
     )
 }
 
 /// Whether nothing is written any more after it.
-fn is_for_good(error: &Refused) -> bool {
+fn is_for_good(error: &EngineError) -> bool {
     match error {
-        Refused::Catalog { .. } | Refused::Fenced => true,
-        Refused::Unsynced(first) => is_for_good(first),
+        EngineError::Catalog { .. } | EngineError::Fenced => true,
+        EngineError::Unsynced(first) => is_for_good(first),
         _ => false,
     }
 }
 
 /// Whether a put that ended so has stored nothing, as its documentation has it.
-fn stores_nothing(error: &Refused) -> bool {
+fn stores_nothing(error: &EngineError) -> bool {
     match error {
-        Refused::Catalog { .. } => false,
-        Refused::Unsynced(first) => matches!(**first, Refused::Io { .. }),
+        EngineError::Catalog { .. } => false,
+        EngineError::Unsynced(first) => matches!(**first, EngineError::Io { .. }),
         _ => true,
     }
 }

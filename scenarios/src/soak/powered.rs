@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_is_not_there_and_what_is_not_flushed_may_be_lost() {
+    fn what_is_refused_is_not_there_and_a_restart_mends_the_device() {
         let (_file, mut device) = device();
         let flush = |device: &mut Device| ask(device, Request::Flush).try_recv();
         for (what, refuses) in [

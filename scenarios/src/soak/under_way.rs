@@ -13,8 +13,8 @@ pub enum Death {
     PowerLost,
     /// The same, after the device had refused something.
     DeviceFailed,
-    /// The same, and the file system had given up. From then on ext4 answers a sync with success when it is not the first to
-    /// ask: its journal is not written any more, and only who waited for that was told.
+    /// The same, and the file system had given up. From then on ext4 answers some syncs with success that have made nothing
+    /// durable.
     FileSystemFailed,
 }
 
@@ -62,8 +62,6 @@ pub struct Life {
     pub saving: Option<Ring>,
     /// Segments whose file is begun and that no ring names.
     pub rotating: BTreeSet<SegmentId>,
-    /// Gets that have, the same.
-    pub unread: Vec<String>,
     /// Whether others have filled the disk.
     pub is_crowded: bool,
     /// Whether a write has met that.
@@ -72,6 +70,8 @@ pub struct Life {
     pub made: BTreeMap<SegmentId, Option<bool>>,
     /// What has ended in an error of the disk, a sentence each.
     pub refused: Vec<String>,
+    /// Gets that have, the same.
+    pub unread: Vec<String>,
     /// Whether the evictor is between a first row and the end of a doom.
     pub is_evicting: bool,
 }
