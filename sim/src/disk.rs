@@ -49,7 +49,7 @@ impl SimDisk {
         if let Some(task) = self.conductor.look(is_rotation) {
             let mut history = self.history.borrow_mut();
             let doomed = history.saved().map_or(0, |saved| saved.ring.doomed().iter().map(|doomed| doomed.bytes).sum());
-            history.doomed_looked_at.entry(task).or_insert(doomed);
+            history.room.doomed_looked_at.entry(task).or_insert(doomed);
         }
     }
 
@@ -160,12 +160,12 @@ impl Disk for SimDisk {
 
     async fn write_at(&self, segment: SegmentId, offset: u64, bytes: Bytes) -> std::result::Result<(), ShortWrite> {
         let (conductor, writer) = (self.conductor.clone(), self.conductor.current());
-        self.history.borrow_mut().writing.extend(writer.map(|writer| (writer, bytes.len() as u64)));
+        self.history.borrow_mut().room.writing.extend(writer.map(|writer| (writer, bytes.len() as u64)));
         let effect = move |history: &mut History, inode: Option<Inode>, landing| {
-            history.writing.retain(|task, _| Some(*task) != writer);
+            history.room.writing.retain(|task, _| Some(*task) != writer);
             let is_late = writer.is_some_and(|writer| conductor.look(|pulse| !pulse.is_alive(writer)));
             let Some(inode) = inode else {
-                history.puts_too_late += 1;
+                history.retries.puts_too_late += 1;
                 history.put_wrote(writer, None);
                 let error = failed("write", Some(segment), io::ErrorKind::NotFound.into());
                 return Err(ShortWrite { written: 0, error });
@@ -185,13 +185,13 @@ impl Disk for SimDisk {
                 Landing::Cut(draw) => (below(draw, whole + 1).min(free), None),
             };
             // nobody will find it there
-            history.puts_too_late += u64::from(!history.files.contains(segment));
+            history.retries.puts_too_late += u64::from(!history.files.contains(segment));
             if length > 0 {
                 history.files.write_to(inode, offset as usize, &bytes[..length as usize]);
                 history.write_over(segment, offset, length);
-                history.written_late += if is_late { length } else { 0 };
+                history.room.written_late += if is_late { length } else { 0 };
             }
-            *history.refused_late.entry(segment).or_default() += if is_late { whole - length } else { 0 };
+            *history.room.refused_late.entry(segment).or_default() += if is_late { whole - length } else { 0 };
             history.put_wrote(writer, refusal.is_none().then_some(length));
             let Some(source) = refusal else {
                 history.interference.add(Kind::CutWrite, u64::from(0 < length && length < whole));
@@ -200,7 +200,7 @@ impl Disk for SimDisk {
             };
             history.interference.add(Kind::ShortWrite, u64::from(length > 0 && length < whole));
             if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
-                history.writes_refused += 1;
+                history.room.writes_refused += 1;
                 history.interference.add(Kind::FullDisk, 1);
             } else {
                 history.errors.all += 1;
@@ -218,7 +218,7 @@ impl Disk for SimDisk {
                 return Err(refused(history, "read", Some(segment), failure));
             }
             let Some(inode) = inode else {
-                history.reads_lost += 1;
+                history.retries.reads_lost += 1;
                 return Err(failed("read", Some(segment), io::ErrorKind::NotFound.into()));
             };
             if let Landing::Rotten(draw) = landing {
@@ -255,17 +255,17 @@ impl Disk for SimDisk {
             let Some(inode) = inode else {
                 // a put of no bytes has written nothing, and waits for the sync all the same
                 let empty = history.putting.iter().filter(|put| put.bytes == 0).count() as u64;
-                history.puts_too_late += history.writes.get(&segment).copied().unwrap_or_default() + empty;
+                history.retries.puts_too_late += history.writes.get(&segment).copied().unwrap_or_default() + empty;
                 return Err(failed("sync", Some(segment), io::ErrorKind::NotFound.into()));
             };
             let Landing::Failed(failure) = landing else {
                 history.files.sync(inode, mark);
-                history.synced.insert(segment);
+                history.syncs.succeeded.insert(segment);
                 return Ok(());
             };
             let dropped = history.files.fail_sync(inode, mark, |change| failure.draw >> (change % 64));
             history.interference.add(Kind::DroppedPages, dropped);
-            history.unsynced.insert(segment);
+            history.syncs.failed.insert(segment);
             Err(refused(history, "sync", Some(segment), failure))
         };
         self.on_file("DiskSync", USUAL, segment, effect).await
@@ -276,13 +276,14 @@ impl Disk for SimDisk {
         let task = self.conductor.current();
         let effect = move |history: &mut History| {
             let measured = Measured {
-                log_bytes: history.log_bytes,
+                log_bytes: history.room.log_bytes,
                 open_bytes: history.files.used_by_unlinked(),
-                overdrawn: (history.log_bytes + history.files.used_by_all()).saturating_sub(history.disk_bytes),
-                gone_heard: history.gone_heard,
-                written_late: history.written_late,
+                overdrawn: (history.room.log_bytes + history.files.used_by_all())
+                    .saturating_sub(history.room.disk_bytes),
+                gone_heard: history.room.gone_heard,
+                written_late: history.room.written_late,
             };
-            history.measured.extend(task.map(|task| (task, measured)));
+            history.room.measured.extend(task.map(|task| (task, measured)));
             Ok(history.free_bytes())
         };
         self.submit("DiskFree", ("stat", None), effect).await
@@ -298,19 +299,19 @@ impl Disk for SimDisk {
             if failed_with.is_none_or(|failure| below(failure.draw, UNLINKED_ALL_THE_SAME) == 0) {
                 if failed_with.is_some() && history.files.contains(segment) {
                     let used = history.files.used(segment);
-                    history.gone_unheard.insert(segment, used);
+                    history.room.gone_unheard.insert(segment, used);
                 }
                 history.files.remove(segment);
                 history.unlinkers.extend(task.map(|task| (segment, task)));
             }
             let Some(Failure { errno, .. }) = failed_with else {
-                history.gone_heard += history.gone_unheard.remove(&segment).unwrap_or_default();
+                history.room.gone_heard += history.room.gone_unheard.remove(&segment).unwrap_or_default();
                 return Ok(());
             };
             let is_doomed = history.saved().is_some_and(|saved| is_doomed(saved, segment));
-            history.unlinks_failed += 1;
+            history.evictor.unlinks_failed += 1;
             let is_alive = task.is_some_and(|task| conductor.look(|pulse| pulse.is_alive(task)));
-            history.dooms_failed += u64::from(is_doomed && is_alive);
+            history.evictor.dooms_failed += u64::from(is_doomed && is_alive);
             if !is_doomed {
                 history.strays_left.insert(segment);
             }

@@ -154,7 +154,7 @@ impl Watch {
         let label = pulse.current().map_or("", |task| pulse.label(task));
         if has_kind(label, "evictor") {
             let entries = changes.iter().filter(|change| matches!(change, Change::Index(_, _, false))).count();
-            history.rows_most = history.rows_most.max(entries as u64);
+            history.evictor.rows_most = history.evictor.rows_most.max(entries as u64);
         }
         if pulse.current().is_some() && pulse.holder(STATE_LOCK) == pulse.current() {
             let sentence = format!("{label} commits rows while it holds the state lock");
@@ -175,8 +175,8 @@ impl Watch {
     /// A task has found the row of an artifact.
     pub fn found(&self, task: Option<TaskId>) {
         let mut history = self.history.borrow_mut();
-        let changes = history.row_changes;
-        history.found.extend(task.map(|task| (task, changes)));
+        let changes = history.retries.row_changes;
+        history.retries.found.extend(task.map(|task| (task, changes)));
     }
 
     /// The engine tells of a retry, or of a pass; by which task, and when, `now` knows.
@@ -193,10 +193,10 @@ impl Watch {
             return;
         }
         let told: fn(&mut History) -> &mut u64 = match point {
-            Point::UNLINK_FAILED => |history| &mut history.unlinks_reported,
-            Point::PUT_RETRIED => |history| &mut history.puts_retried,
-            Point::READ_RETRIED => |history| &mut history.reads_retried,
-            Point::LOOK_UP_RETRIED => |history| &mut history.look_ups_retried,
+            Point::UNLINK_FAILED => |history| &mut history.evictor.unlinks_reported,
+            Point::PUT_RETRIED => |history| &mut history.retries.puts,
+            Point::READ_RETRIED => |history| &mut history.retries.reads,
+            Point::LOOK_UP_RETRIED => |history| &mut history.retries.look_ups,
             Point::ROW_MENDED => |history| &mut history.rot.mended,
             _ => return,
         };
@@ -206,11 +206,12 @@ impl Watch {
             history.put_wrote(task, None);
             if let Some(begun) = task.and_then(|task| history.begun.get_mut(&task)) {
                 begun.retries += 1;
-                history.retries_most = begun.retries.max(history.retries_most);
+                history.retries.puts_most = begun.retries.max(history.retries.puts_most);
             }
         } else if point == Point::LOOK_UP_RETRIED {
-            let found = now().0.and_then(|task| history.found.get(&task).copied());
-            history.look_ups_overtaken += u64::from(found.is_some_and(|changes| changes < history.row_changes));
+            let found = now().0.and_then(|task| history.retries.found.get(&task).copied());
+            history.retries.look_ups_overtaken +=
+                u64::from(found.is_some_and(|changes| changes < history.retries.row_changes));
         }
         *told(&mut history) += 1;
         history.changes += 1;
@@ -223,7 +224,7 @@ impl Watch {
         let in_ring = |segment| ring.is_some_and(|ring| ring.generation_of(segment).is_some());
         let too_late =
             requires.iter().any(|require| matches!(require, Require::InRing { segment } if !in_ring(*segment)));
-        history.puts_too_late += u64::from(too_late);
+        history.retries.puts_too_late += u64::from(too_late);
     }
 
     /// A ring was saved that cannot be decoded.

@@ -273,9 +273,9 @@ impl Stage {
         }
         {
             let mut history = self.watch.history().borrow_mut();
-            history.disk_bytes = setting.disk_bytes;
-            history.doomed_bytes_max = setting.limits.doomed_bytes_max;
-            history.batch_rows = setting.limits.batch_rows as u64;
+            history.room.disk_bytes = setting.disk_bytes;
+            history.room.doomed_bytes_max = setting.limits.doomed_bytes_max;
+            history.evictor.batch_rows = setting.limits.batch_rows as u64;
             history.files.extend(ring.members().iter().map(|member| member.segment));
         }
         // what does not fit the limits is long gone
@@ -293,7 +293,7 @@ impl Stage {
         }
         let mut history = self.watch.history().borrow_mut();
         history.files.sync_all();
-        history.log_bytes = 0; // the disk is as large as it is beside what was there
+        history.room.log_bytes = 0; // the disk is as large as it is beside what was there
         history.durable_commits = history.commits;
         history.hold_fast();
         Ok(())

@@ -150,19 +150,6 @@ pub struct Begun {
     pub retries: u64,
 }
 
-/// A pass of the evictor over the doomed list.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pass {
-    /// Whose it is.
-    pub task: Option<TaskId>,
-    /// How many segments it is about.
-    pub doomed: u64,
-    /// Unlinks that the engine had said have failed before.
-    pub unlinks_reported: u64,
-    /// When it began.
-    pub began_ms: u64,
-}
-
 /// An active segment that was replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rotated {
@@ -274,19 +261,4 @@ pub enum Cause {
     Unlinks,
     /// The disk, or what follows from it.
     Other,
-}
-
-/// What took room on the disk, and is neither a put's nor to be had back by an eviction, when a task asked for the free bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Measured {
-    /// The catalog's log.
-    pub log_bytes: u64,
-    /// Files that were unlinked and still open.
-    pub open_bytes: u64,
-    /// What the catalog's log had taken that was not there.
-    pub overdrawn: u64,
-    /// What had been heard so far of files that went by an unlink that said it had failed.
-    pub gone_heard: u64,
-    /// What had been written so far after its writer was dropped.
-    pub written_late: u64,
 }

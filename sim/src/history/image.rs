@@ -44,12 +44,12 @@ impl History {
         self.is_recovering = true;
         self.errors = Errors::default();
         self.rot.told.clear();
-        (self.pass, self.passes_in_vain, self.is_closing) = (Pass::default(), 0, false);
-        self.unsynced.clear();
+        (self.evictor.pass, self.evictor.in_vain_before, self.evictor.is_closing) = (Pass::default(), 0, false);
+        self.syncs.failed.clear();
         self.strays_left.clear();
-        self.writing.clear();
-        self.syncing.clear();
-        self.gone_unheard.clear();
+        self.room.writing.clear();
+        self.syncs.under_way.clear();
+        self.room.gone_unheard.clear();
         self.is_fenced = false;
         if let Some(record) = saved.filter(|record| self.saved() != Some(record)) {
             // a lost save takes back what it did, a doom or the push of a segment; a late one does what it was to do
@@ -63,7 +63,7 @@ impl History {
             }
             self.saves.push(Save { step, task: None, record });
         }
-        self.synced.extend(&self.joined);
+        self.syncs.succeeded.extend(&self.joined);
         self.changes += 1;
         self.see(step, None);
         self.image = self.look();
@@ -77,7 +77,7 @@ impl History {
 
     /// What ring, rows and files are, and what of them does not belong.
     fn look(&self) -> Image {
-        let mut image = Image { unlinks_failed: self.unlinks_failed, ..Image::default() };
+        let mut image = Image { unlinks_failed: self.evictor.unlinks_failed, ..Image::default() };
         if let Some(saved) = self.saved() {
             let members = saved.ring.members().iter().map(|member| member.segment);
             (image.members, image.lost) = members.partition(|segment| self.files.contains(*segment));

@@ -54,7 +54,7 @@ fn is_needed(view: &View<'_>) -> Option<Finding> {
     let history = view.history;
     let (task, active) = history.leaving?;
     let length = history.begun.get(&task)?.puts?;
-    let measured = history.measured.get(&task).copied().unwrap_or_default();
+    let measured = history.room.measured.get(&task).copied().unwrap_or_default();
     let closed = measured.open_bytes.saturating_sub(history.files.used_by_unlinked());
     let listed = history.saved()?.ring.members().iter().map(|member| member.segment);
     let listed = listed.chain(view.saved_doomed().iter().map(|doomed| doomed.segment));
@@ -82,7 +82,7 @@ fn is_full(view: &View<'_>) -> Option<Finding> {
     // it may have grown since, and never shrinks
     let held = owners.sum();
     let is_left = view.history.left.contains(&(putter, segment));
-    if held + length > bytes || view.history.unsynced.contains(&segment) || is_left {
+    if held + length > bytes || view.history.syncs.failed.contains(&segment) || is_left {
         return None;
     }
     let (label, number) = (view.label(Some(task)), number(segment));

@@ -14,11 +14,12 @@ pub const ORACLE: Oracle = Oracle {
     claim: "a put begins again only so often, and an eviction deletes only so many rows at once",
     when: When::Step,
     check,
-    bad_scene: || Scene::with(|scene| scene.history.retries_most = u64::from(PUT_ATTEMPTS_MAX)),
+    bad_scene: || Scene::with(|scene| scene.history.retries.puts_most = u64::from(PUT_ATTEMPTS_MAX)),
 };
 
 fn check(view: &View<'_>) -> Option<Finding> {
-    let (retries, rows, rows_max) = (view.history.retries_most, view.history.rows_most, view.history.batch_rows);
+    let (retries, rows, rows_max) =
+        (view.history.retries.puts_most, view.history.evictor.rows_most, view.history.evictor.batch_rows);
     if retries >= u64::from(PUT_ATTEMPTS_MAX) {
         let sentence = format!("a put began again {retries} times, and is tried {PUT_ATTEMPTS_MAX} times at most");
         return Some(Finding { race: "put: tried for ever".to_string(), sentence });
@@ -33,7 +34,8 @@ mod tests {
 
     #[test]
     fn a_batch_is_as_large_as_the_limits_say_at_most() {
-        let asked = |rows| Scene::with(|scene| (scene.history.rows_most, scene.history.batch_rows) = (rows, 2));
+        let asked =
+            |rows| Scene::with(|scene| (scene.history.evictor.rows_most, scene.history.evictor.batch_rows) = (rows, 2));
         assert!(asked(2).ask(&ORACLE).is_none() && asked(3).ask(&ORACLE).is_some());
     }
 }

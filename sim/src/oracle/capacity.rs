@@ -35,7 +35,7 @@ pub const OF_THE_DOOMED: Oracle = Oracle {
             let mut larger = scene.published.ring.clone();
             larger.push(segment(4), 1);
             scene.saving = save(3, 2, larger);
-            scene.history.doomed_looked_at.insert(ACTOR, scene.history.doomed_bytes_max + 1);
+            scene.history.room.doomed_looked_at.insert(ACTOR, scene.history.room.doomed_bytes_max + 1);
         })
     },
 };
@@ -43,8 +43,8 @@ pub const OF_THE_DOOMED: Oracle = Oracle {
 fn is_bounded(view: &View<'_>) -> Option<Finding> {
     let saving = view.saving?;
     let is_push = saving.record.ring.active() != view.history.saved()?.ring.active();
-    let doomed = *view.history.doomed_looked_at.get(&saving.task.filter(|_| is_push)?)?;
-    let bound = view.history.doomed_bytes_max;
+    let doomed = *view.history.room.doomed_looked_at.get(&saving.task.filter(|_| is_push)?)?;
+    let bound = view.history.room.doomed_bytes_max;
     if doomed <= bound {
         return None;
     }

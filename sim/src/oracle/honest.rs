@@ -31,12 +31,12 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let (task, answer) = view.answer?;
     let is_member = |segment| ring.generation_of(segment).is_some();
     let left: u64 = ring.members().iter().map(|member| member.bytes).sum();
-    let has_unlink_failed = view.history.unlinks_failed > view.history.image.unlinks_failed;
+    let has_unlink_failed = view.history.evictor.unlinks_failed > view.history.image.unlinks_failed;
     let before = view.history.begun.get(&task).map(|begun| begun.errors).unwrap_or_default();
     let doomed: u64 = view.saved_doomed().iter().map(|doomed| doomed.bytes).sum();
-    let is_crowded = doomed > view.history.doomed_bytes_max;
+    let is_crowded = doomed > view.history.room.doomed_bytes_max;
     let has_ended = view.history.errors.evictor > 0;
-    let setbacks = view.history.puts_too_late + view.history.writes_refused;
+    let setbacks = view.history.retries.puts_too_late + view.history.room.writes_refused;
     let rot_told = view.history.begun.get(&task).map_or(0, |begun| begun.rot_told);
     let is_known_rotten = |key: Key| {
         let mut rows = view.history.rows.iter().filter(|row| row.key == key);
@@ -94,8 +94,8 @@ fn check(view: &View<'_>) -> Option<Finding> {
         Answer::NoRoom(length) => {
             // an eviction frees what is not open; other puts may take what is free before this one does
             let others = view.bytes_under_way(Some(task));
-            let open = view.history.measured.get(&task).map_or(0, |then| then.open_bytes);
-            let room = view.history.disk_bytes.saturating_sub(view.history.log_bytes + open);
+            let open = view.history.room.measured.get(&task).map_or(0, |then| then.open_bytes);
+            let room = view.history.room.disk_bytes.saturating_sub(view.history.room.log_bytes + open);
             if room < length + others || has_unlink_failed {
                 return None;
             }
@@ -104,7 +104,9 @@ fn check(view: &View<'_>) -> Option<Finding> {
         Answer::Full if view.history.errors.full > before.full => return None,
         Answer::Full => "the disk is full, and it refused nothing but writes, for which room is made".to_string(),
         Answer::GaveUp(key) => format!("key {key} was evicted {PUT_ATTEMPTS_MAX} times meanwhile, and it was not"),
-        Answer::Failed(Cause::Unlinks, _) if view.history.passes_in_vain() >= PASSES_IN_VAIN_MAX && is_crowded => {
+        Answer::Failed(Cause::Unlinks, _)
+            if view.history.evictor.passes_in_vain() >= PASSES_IN_VAIN_MAX && is_crowded =>
+        {
             return None;
         }
         Answer::Failed(Cause::Rot, _) if view.history.rot.has_met(task) => return None,
@@ -135,7 +137,7 @@ mod tests {
                 scene.history.save(save(3, 2, crowded));
                 for is_in_vain in passes {
                     scene.history.begin_pass(Some(ACTOR), 0);
-                    scene.history.unlinks_reported += u64::from(*is_in_vain);
+                    scene.history.evictor.unlinks_reported += u64::from(*is_in_vain);
                 }
                 scene.answer = (ACTOR, Answer::Failed(Cause::Unlinks, "no".to_string()));
             };

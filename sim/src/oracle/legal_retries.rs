@@ -20,16 +20,16 @@ pub const ORACLE: Oracle = Oracle {
     claim: "an unlink, put or read is tried again only for a reason, after a pause where no unlink succeeded; behind a failed commit or sync of the catalog there is no commit, and behind a failed sync of it, or beside any sync, no other of the same",
     when: When::Step,
     check,
-    bad_scene: || Scene::with(|scene| scene.history.unlinks_reported = 1),
+    bad_scene: || Scene::with(|scene| scene.history.evictor.unlinks_reported = 1),
 };
 
 fn check(view: &View<'_>) -> Option<Finding> {
     let history = view.history;
     let retries = [
-        ("unlinks", "tries again", history.unlinks_reported, history.unlinks_failed),
-        ("puts", "tries again", history.puts_retried, history.puts_too_late + history.writes_refused),
-        ("reads", "tries again", history.reads_retried, history.reads_lost + history.rot.reads),
-        ("look-ups", "tries again", history.look_ups_retried, history.look_ups_overtaken),
+        ("unlinks", "tries again", history.evictor.unlinks_reported, history.evictor.unlinks_failed),
+        ("puts", "tries again", history.retries.puts, history.retries.puts_too_late + history.room.writes_refused),
+        ("reads", "tries again", history.retries.reads, history.retries.reads_lost + history.rot.reads),
+        ("look-ups", "tries again", history.retries.look_ups, history.retries.look_ups_overtaken),
         ("artifacts", "stores anew", history.rot.mended, history.rot.replaced),
     ];
     let found = |race: String, sentence| Some(Finding { race, sentence });
@@ -37,8 +37,8 @@ fn check(view: &View<'_>) -> Option<Finding> {
         let sentence = format!("the engine tells of {told} {what} that it {does}, and has reasons for {reasons}");
         return found(format!("{what}: tried again"), sentence);
     }
-    if history.dooms_failed > history.unlinks_reported {
-        let (failed, told) = (history.dooms_failed, history.unlinks_reported);
+    if history.evictor.dooms_failed > history.evictor.unlinks_reported {
+        let (failed, told) = (history.evictor.dooms_failed, history.evictor.unlinks_reported);
         let sentence = format!("{failed} unlinks of doomed segments have failed, and the engine tells of {told}");
         return found("unlinks: not told".to_string(), sentence);
     }
@@ -48,7 +48,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
             format!("{mended} artifacts of which a bit had flipped were stored anew, and the engine tells of {told}");
         return found("artifacts: not told".to_string(), sentence);
     }
-    if history.passes_at_once > 0 {
+    if history.evictor.passes_at_once > 0 {
         let sentence = "the evictor tries again what it could not unlink, without a pause".to_string();
         return found("unlinks: no pause".to_string(), sentence);
     }
@@ -56,7 +56,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
         let sentence = "the engine commits after a commit or a sync of the catalog has failed, and nobody knows what that one wrote".to_string();
         return found("commits: after one that failed".to_string(), sentence);
     }
-    if history.syncs_again > 0 {
+    if history.syncs.again > 0 {
         let sentence = "a sync begins after one of the same has failed, or beside one that may: a second try may tell of success, and has made nothing durable".to_string();
         return found("syncs: tried again".to_string(), sentence);
     }
@@ -77,40 +77,40 @@ mod tests {
     fn what_failed_is_not_tried_again_at_once_and_nothing_is_committed_after_it() {
         let asked = |change: fn(&mut History)| Scene::with(|scene| change(&mut scene.history)).ask(&ORACLE);
         let mut history = Scene::good().history;
-        history.pass = Pass { task: Some(ACTOR), doomed: 1, unlinks_reported: 0, began_ms: 5 };
-        history.unlinks_reported = 1;
+        history.evictor.pass = Pass { task: Some(ACTOR), doomed: 1, unlinks_reported: 0, began_ms: 5 };
+        history.evictor.unlinks_reported = 1;
         let passes_at_once = |task, now_ms, is_closing| {
             let mut history = history.clone();
-            history.is_closing = is_closing;
+            history.evictor.is_closing = is_closing;
             history.begin_pass(Some(task), now_ms);
-            history.passes_at_once
+            history.evictor.passes_at_once
         };
         assert_eq!(passes_at_once(ACTOR, 5, false), 1);
         assert_eq!(passes_at_once(ACTOR, 6, false), 0, "it has waited");
         assert_eq!(passes_at_once(GONE, 5, false), 0, "that was another");
         assert_eq!(passes_at_once(ACTOR, 5, true), 0, "nobody is to wait for a close");
-        assert!(asked(|history| history.dooms_failed = 1).is_some(), "nobody was told");
+        assert!(asked(|history| history.evictor.dooms_failed = 1).is_some(), "nobody was told");
         assert!(asked(|history| history.rot.replaced_in_ring = 1).is_some(), "nor of this");
-        assert!(asked(|history| history.passes_at_once = 1).is_some());
+        assert!(asked(|history| history.evictor.passes_at_once = 1).is_some());
         assert!(asked(|history| history.commits_after_a_failed = 1).is_some());
         let mut history = Scene::good().history;
         let targets = [None, Some(SegmentId::from_u128(1)), Some(SegmentId::from_u128(2))];
         targets.iter().for_each(|target| history.begin_sync(*target));
         history.end_sync(None);
         history.begin_sync(None);
-        assert_eq!(history.syncs_again, 0, "they are of different things, or one after the other");
+        assert_eq!(history.syncs.again, 0, "they are of different things, or one after the other");
         history.begin_sync(targets[1]);
-        assert_eq!(history.syncs_again, 1);
-        assert!(asked(|history| history.syncs_again = 1).is_some());
+        assert_eq!(history.syncs.again, 1);
+        assert!(asked(|history| history.syncs.again = 1).is_some());
     }
 
     #[test]
     fn each_retry_needs_a_reason_of_its_own_kind() {
         let kinds: [Counts; 5] = [
-            |history| (&mut history.unlinks_reported, &mut history.unlinks_failed),
-            |history| (&mut history.puts_retried, &mut history.puts_too_late),
-            |history| (&mut history.reads_retried, &mut history.reads_lost),
-            |history| (&mut history.look_ups_retried, &mut history.look_ups_overtaken),
+            |history| (&mut history.evictor.unlinks_reported, &mut history.evictor.unlinks_failed),
+            |history| (&mut history.retries.puts, &mut history.retries.puts_too_late),
+            |history| (&mut history.retries.reads, &mut history.retries.reads_lost),
+            |history| (&mut history.retries.look_ups, &mut history.retries.look_ups_overtaken),
             |history| (&mut history.rot.mended, &mut history.rot.replaced),
         ];
         for (at, kind) in kinds.iter().enumerate() {

@@ -205,19 +205,20 @@ impl View<'_> {
     /// opened are not known, nor that a file is gone before an unlink has said so.
     fn room_at_most(&self, task: TaskId) -> u64 {
         let (history, files) = (self.history, &self.history.files);
-        let since = history.measured.get(&task).map_or(0, |then| {
-            (history.log_bytes - then.log_bytes)
-                + (history.written_late - then.written_late)
-                + (history.gone_heard - then.gone_heard)
+        let since = history.room.measured.get(&task).map_or(0, |then| {
+            (history.room.log_bytes - then.log_bytes)
+                + (history.room.written_late - then.written_late)
+                + (history.room.gone_heard - then.gone_heard)
                 + then.overdrawn
         });
-        let dropped = history.writing.iter().filter(|(task, _)| !self.tasks.is_alive(**task)).map(|(_, bytes)| bytes);
-        let gone = history.gone_unheard.values();
+        let dropped =
+            history.room.writing.iter().filter(|(task, _)| !self.tasks.is_alive(**task)).map(|(_, bytes)| bytes);
+        let gone = history.room.gone_unheard.values();
         let hole = |segment: &SegmentId| {
             (files.bytes(*segment).map_or(0, Vec::len) as u64).saturating_sub(files.used(*segment))
         };
         let holes = history.image.members.iter().map(hole).sum::<u64>();
-        let refused = history.refused_late.iter().filter(|(segment, _)| files.contains(**segment));
+        let refused = history.room.refused_late.iter().filter(|(segment, _)| files.contains(**segment));
         let refused = refused.map(|(_, bytes)| bytes).sum::<u64>();
         history.free_bytes() + since + refused + dropped.chain(gone).sum::<u64>() + holes
     }

@@ -38,7 +38,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
             |members: &[_]| members.iter().map(|segment| number(*segment).to_string()).collect::<Vec<_>>().join(" ");
         format!("left the ring [{}], and [{}] had their files", numbers(&members), numbers(&image.members))
     } else if let Some(doomed) = saved.ring.doomed().first()
-        && history.unlinks_failed == image.unlinks_failed
+        && history.evictor.unlinks_failed == image.unlinks_failed
     {
         format!("left segment {} doomed, and no unlink has failed", number(doomed.segment))
     } else if let Some(stray) = history.files.iter().find(|file| !members.contains(file) && !is_doomed(saved, *file)) {

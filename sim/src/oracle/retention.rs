@@ -86,7 +86,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let history = view.history;
     let doomed: u64 = before.doomed().iter().map(|doomed| history.files.used(doomed.segment)).sum();
     // a file that was unlinked and open when the put measured, and is closed now, is room that it could not know of
-    let open = saving.task.and_then(|task| history.measured.get(&task)).map_or(0, |then| then.open_bytes);
+    let open = saving.task.and_then(|task| history.room.measured.get(&task)).map_or(0, |then| then.open_bytes);
     let closed = open.saturating_sub(history.files.used_by_unlinked());
     let room = (history.free_bytes() + doomed).saturating_sub(closed);
     let needed = view.bytes_under_way(None);
@@ -157,7 +157,7 @@ mod tests {
             let change = |scene: &mut Scene| {
                 (4..=6).for_each(|number| scene.published.ring.push(segment(number), 1));
                 scene.history.save(save(3, 2, scene.published.ring.clone()));
-                scene.history.unsynced.insert(segment(6));
+                scene.history.syncs.failed.insert(segment(6));
                 let mut ring = scene.published.ring.clone();
                 if is_replaced {
                     ring.replace_active(segment(7), 1)

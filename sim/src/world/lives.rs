@@ -56,7 +56,7 @@ impl Stage {
         let engine = self.engine.borrow_mut().take();
         // a caller that has not ended keeps it open, and progress has told of that
         if let Some(engine) = engine.and_then(Arc::into_inner) {
-            self.watch.history().borrow_mut().is_closing = true;
+            self.watch.history().borrow_mut().evictor.is_closing = true;
             let teller = self.teller();
             let label = numbered(None, CLOSE, number as u32 + 1);
             self.env.parts.conductor.adopt(label, Role::Worker, async move {
@@ -114,7 +114,8 @@ impl Stage {
         self.watch.set_limits(limits.ring);
         {
             let mut history = self.watch.history().borrow_mut();
-            (history.doomed_bytes_max, history.batch_rows) = (limits.doomed_bytes_max, limits.batch_rows as u64);
+            (history.room.doomed_bytes_max, history.evictor.batch_rows) =
+                (limits.doomed_bytes_max, limits.batch_rows as u64);
         }
         let survived = parts.catalog.crash(kind, decisions.draw(Question::Outlive, life as u64))?;
         if let Some(Ok(record)) = &survived.saved {

@@ -20,7 +20,7 @@ const DISK_BYTES: u64 = 1 << 40;
 /// An empty simulated directory.
 pub fn sim_disk() -> SimDisk {
     let watch = watch();
-    watch.history().borrow_mut().disk_bytes = DISK_BYTES;
+    watch.history().borrow_mut().room.disk_bytes = DISK_BYTES;
     SimDisk::new(conductor(), watch.history().clone())
 }
 
