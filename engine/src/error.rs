@@ -163,6 +163,14 @@ impl Error {
             _ => false,
         }
     }
+
+    /// Whether the disk has the bytes and cannot give them: a bad sector, or one whose checksum is wrong.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        // EIO; ENODATA and EILSEQ, which the block layer makes of a medium error and of wrong protection data; EBADMSG and
+        // EUCLEAN, which file systems say of what they find damaged
+        const UNREADABLE: [i32; 5] = [5, 61, 74, 84, 117];
+        matches!(self, Error::Io { source, .. } if source.raw_os_error().is_some_and(|errno| UNREADABLE.contains(&errno)))
+    }
 }
 
 /// Why a manifest cannot be decoded.
@@ -220,5 +228,17 @@ mod tests {
         };
         // ENOSPC, EDQUOT, EIO
         assert_eq!([28, 122, 5].map(refused), [true, true, false]);
+    }
+
+    #[test]
+    fn what_the_disk_has_and_cannot_give_is_unreadable() {
+        let refused = |errno| {
+            let source = io::Error::from_raw_os_error(errno);
+            Error::Io { operation: "read", path: PathBuf::new(), source }.is_unreadable()
+        };
+        // EIO, ENODATA, EBADMSG, EILSEQ, EUCLEAN
+        assert_eq!([5, 61, 74, 84, 117].map(refused), [true; 5]);
+        // ENOENT, EINTR, ENOMEM, EMFILE: another time it may
+        assert_eq!([2, 4, 12, 24].map(refused), [false; 4]);
     }
 }

@@ -28,7 +28,8 @@ pub(crate) const STRIPE_LOCK: LockPoints =
 /// What a put came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {
-    /// The artifact is stored, and durable. Also where it was there, and a read has found it damaged since the open.
+    /// The artifact is stored, and durable. Also where it was there, and a read since the open has found it damaged, or has
+    /// failed.
     Stored,
     /// The key had this very artifact already; it is durable. Its bytes were not read again.
     AlreadyHere,

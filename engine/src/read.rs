@@ -197,6 +197,11 @@ impl<E: Env> Shared<E> {
                 self.found_damaged(manifest);
                 self.damaged(key, manifest)
             }
+            // it hardly ever will again. Once too often stored is better than once too little
+            error if error.is_unreadable() => {
+                self.found_damaged(manifest);
+                error
+            }
             error => error,
         })
     }
@@ -215,9 +220,13 @@ impl<E: Env> Shared<E> {
         Ok(hash.digest() != manifest.checksum)
     }
 
-    /// The bytes of the artifact are not those that were stored: a put of the same ones is to store them anew.
+    /// The bytes of the artifact are not those that were stored, or the disk cannot read them: a put of the same ones is to
+    /// store them anew.
     fn found_damaged(&self, manifest: &Manifest) {
-        if let Some(book) = self.books.of(manifest.segment) {
+        // what begins where an artifact of no bytes does is another one
+        if manifest.length > 0
+            && let Some(book) = self.books.of(manifest.segment)
+        {
             book.set_damaged(manifest.offset);
         }
     }

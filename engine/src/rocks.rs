@@ -21,8 +21,11 @@ const MEMORY_WRITE_BUFFER_BYTES: usize = 1 << 30;
 /// no table file yet, and the small tables hardly ever fill one: without a bound it would grow to gigabytes.
 const LOG_BYTES_MAX: u64 = 64 << 20;
 
-/// RocksDB's own logs, one for each open, that are kept.
+/// RocksDB's own logs that are kept: a new one begins with each open, and when one is full.
 const INFO_LOGS_KEPT: usize = 8;
+
+/// When one is: it grows by some kB with each flush, and each ten minutes without one.
+const INFO_LOG_BYTES_MAX: usize = 4 << 20;
 
 /// The catalog of one node in RocksDB. Clones share one database.
 #[derive(Clone)]
@@ -98,6 +101,7 @@ impl RocksCatalog {
         options.create_if_missing(true);
         options.create_missing_column_families(true);
         options.set_keep_log_file_num(INFO_LOGS_KEPT);
+        options.set_max_log_file_size(INFO_LOG_BYTES_MAX);
         let families = Table::ALL.map(|table| (table.name(), options.clone()));
         let database = DB::open_cf_with_opts(options, directory, families).map_err(failed("open"))?;
         Ok(RocksCatalog {

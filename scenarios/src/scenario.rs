@@ -276,7 +276,7 @@ pub const SCENARIOS: [Scenario; 18] = [
     },
     Scenario {
         name: "bit-rot",
-        summary: "reads find flipped bits; that is told, never answered and never copied, and what is put anew is whole",
+        summary: "reads find flipped bits, or fail; that is told, never answered and never copied, and what is put anew is whole",
         cancels: true,
         rots: true,
         crashes: Some(Crashes {
@@ -285,7 +285,7 @@ pub const SCENARIOS: [Scenario; 18] = [
             own_sites: &[("evictor@Sleep", 5)],
             ..CRASHES
         }),
-        must_happen: &["joined", "departed", "holds", "cancels", "kills", "power losses", "rotten bits"],
+        must_happen: &["joined", "departed", "holds", "cancels", "kills", "power losses", "rotten bits", "io errors"],
         windows: &["clone-to-save", "write-locked"],
         landings: &["row-to-read"],
         generate: generate::bit_rot,

@@ -60,6 +60,9 @@ const CANCEL_STEPS_MAX: u64 = 12;
 /// One hold of this many lasts until nothing else can run.
 const HOLD_IDLE: Ratio = Ratio::new(1, 3);
 
+/// Of the reads that the knob `rot` hits, the share that fails; the others find a bit flipped.
+const UNREADABLE: Ratio = Ratio::new(1, 3);
+
 /// Tasks of a usual run.
 const TASKS_USUAL: usize = 32;
 

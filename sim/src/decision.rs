@@ -46,6 +46,8 @@ pub enum Question {
     Open,
     /// Does it find a bit flipped?
     Rot,
+    /// Or cannot read at all?
+    Unreadable,
 }
 
 impl Decisions {

@@ -215,6 +215,9 @@ impl Disk for SimDisk {
         let task = self.conductor.current();
         let effect = move |history: &mut History, inode: Option<Inode>, landing| {
             if let Landing::Failed(failure) = landing {
+                if length > 0 {
+                    history.rot.refuse(task, segment, offset);
+                }
                 return Err(refused(history, "read", Some(segment), failure));
             }
             let Some(inode) = inode else {

@@ -194,6 +194,7 @@ impl History {
             }
             Answer::Failed(Cause::Fence, _) => self.is_fenced = true,
             Answer::Failed(Cause::Rot, _) => self.rot.tell(task),
+            Answer::Failed(Cause::Other, _) => self.rot.tell_refused(task),
             _ => {}
         }
         // a put that failed may have been stored all the same, and be seen after the next open

@@ -6,7 +6,7 @@ use super::crash::Killed;
 use super::guided::Guided;
 use super::points::{Point, Points};
 use super::tasks::{START, Task};
-use super::{ERRNO_FULL, ERRNO_IO, Failure, HOLD_IDLE, HOLD_STEPS_MAX, Landing, OperationTraits};
+use super::{ERRNO_FULL, ERRNO_IO, Failure, HOLD_IDLE, HOLD_STEPS_MAX, Landing, OperationTraits, UNREADABLE};
 use crate::decision::{Decisions, Question, Ratio, below};
 use crate::footprint::Footprint;
 use crate::interference::{self, Interference};
@@ -305,9 +305,11 @@ impl State {
     pub(super) fn landing(&mut self, visit: &Visit, traits: OperationTraits) -> Landing {
         let OperationTraits { fails, fills, breaks, rots, .. } = traits;
         let knobs = self.schedule.knobs;
+        let is_bad = rots && self.takes(knobs.rot, Question::Rot, visit);
+        let is_unreadable = is_bad && self.takes(UNREADABLE, Question::Unreadable, visit);
         let is_rotten = match self.injected.get(&visit.key) {
             Some(action) => rots && *action == Action::Rot,
-            None => rots && self.takes(knobs.rot, Question::Rot, visit),
+            None => is_bad && !is_unreadable,
         };
         if is_rotten {
             self.reached.insert(visit.key);
@@ -320,6 +322,7 @@ impl State {
                 Some(*errno)
             }
             Some(_) => None,
+            None if is_unreadable => Some(ERRNO_IO),
             None if fails && self.takes(knobs.fail, Question::Fail, visit) => Some(ERRNO_IO),
             None if fills && self.takes(knobs.full, Question::Fail, visit) => Some(ERRNO_FULL),
             None if breaks && self.has_next_life() && self.takes(knobs.broken, Question::Break, visit) => {

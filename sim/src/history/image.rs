@@ -43,7 +43,7 @@ impl History {
         self.overwritten.clear();
         self.is_recovering = true;
         self.errors = Errors::default();
-        self.rot.told.clear();
+        self.rot.forget();
         (self.evictor.pass, self.evictor.in_vain_before, self.evictor.is_closing) = (Pass::default(), 0, false);
         self.syncs.failed.clear();
         self.strays_left.clear();

@@ -1,4 +1,5 @@
-//! Bits that have flipped on the disk: where, who has read them, who was told, and what was stored anew for it.
+//! Bits that have flipped on the disk, and reads that have failed: where, who has met them, who was told, and what was stored
+//! anew for it.
 
 use super::{History, Key};
 use crate::decision::below;
@@ -8,7 +9,7 @@ use crate::site::TaskId;
 use segment_engine::SegmentId;
 use segment_engine::manifest::Manifest;
 
-/// A byte of a segment in which a bit has flipped.
+/// A byte of a segment in which a bit has flipped, or where a read that has failed begins.
 pub type Rotten = (SegmentId, u64);
 
 /// The flipped bits of a run, and what came of them.
@@ -18,13 +19,17 @@ pub struct Rot {
     pub bytes: Vec<Rotten>,
     /// Who has read them since it began what it does.
     pub met: Vec<(TaskId, Rotten)>,
-    /// Those of which a caller was told in this life of the process.
+    /// Where reads have failed in this life of the process.
+    pub unread: Vec<Rotten>,
+    /// Whose they were, since it began what it does.
+    pub refused: Vec<(TaskId, Rotten)>,
+    /// What of all this a caller was told of in this life of the process.
     pub told: Vec<Rotten>,
     /// Reads that have met one.
     pub reads: u64,
     /// Puts that the engine says have stored anew what was damaged.
     pub mended: u64,
-    /// Commits that replaced an artifact with one by the same bytes elsewhere.
+    /// Commits that replaced an artifact that was damaged, or could not be read, with one by the same bytes elsewhere.
     pub replaced: u64,
     /// Of these, those of artifacts that were in the ring.
     pub replaced_in_ring: u64,
@@ -40,6 +45,11 @@ impl Rot {
         self.bytes.iter().any(|rotten| is_of(manifest, rotten))
     }
 
+    /// Whether a read of that has failed in this life of the process.
+    fn is_unread(&self, manifest: &Manifest) -> bool {
+        self.unread.iter().any(|unread| is_of(manifest, unread))
+    }
+
     /// Whether one is there of which callers were told, of the first so many that they were told of.
     pub fn is_known_in(&self, manifest: &Manifest, told: usize) -> bool {
         self.told.iter().take(told).any(|rotten| is_of(manifest, rotten))
@@ -53,6 +63,20 @@ impl Rot {
     /// The task begins something: what it has read before does not count.
     pub fn begin(&mut self, task: TaskId) {
         self.met.retain(|(met, _)| *met != task);
+        self.refused.retain(|(refused, _)| *refused != task);
+    }
+
+    /// A read fails that begins there.
+    pub fn refuse(&mut self, task: Option<TaskId>, segment: SegmentId, offset: u64) {
+        self.unread.push((segment, offset));
+        self.refused.extend(task.map(|task| (task, (segment, offset))));
+    }
+
+    /// The process has ended: the next one knows nothing of what was told and refused.
+    pub(super) fn forget(&mut self) {
+        self.told.clear();
+        self.unread.clear();
+        self.refused.clear();
     }
 
     /// The task reads these bytes.
@@ -66,6 +90,11 @@ impl Rot {
     /// The task was told of damage.
     pub(super) fn tell(&mut self, task: TaskId) {
         self.told.extend(self.met.iter().filter(|(met, _)| *met == task).map(|(_, rotten)| *rotten));
+    }
+
+    /// The task was told of an error.
+    pub(super) fn tell_refused(&mut self, task: TaskId) {
+        self.told.extend(self.refused.iter().filter(|(refused, _)| *refused == task).map(|(_, unread)| *unread));
     }
 }
 
@@ -89,7 +118,7 @@ impl History {
             return;
         };
         let is_in_ring = self.saved().is_some_and(|saved| saved.ring.generation_of(before.segment).is_some());
-        if self.rot.is_in(&before) {
+        if self.rot.is_in(&before) || self.rot.is_unread(&before) {
             self.rot.replaced += 1;
             self.rot.replaced_in_ring += u64::from(is_in_ring);
             self.rot.unseen.push(key);

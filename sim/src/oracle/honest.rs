@@ -4,7 +4,7 @@
 //! gone. Absent: it is not there. Refused: it is the active one. A pressure pass: no more than the target is left, or
 //! only the active segment, and with its last victim it was more. A put: since its call its artifact could be seen,
 //! by a commit that a sync of the catalog has covered; it has stored that itself if it says so, and not if it says
-//! that it was there, nor after somebody was told that its bytes are damaged. A close: a sync has covered every commit, and nothing is doomed whose unlink has not failed.
+//! that it was there, nor after somebody was told that its bytes are damaged or cannot be read. A close: a sync has covered every commit, and nothing is doomed whose unlink has not failed.
 //! Evicted again and again: as often as the engine tries. A full disk: only if since the call it refused something
 //! else than a write, for which room is made. That unlinks fail: only when they have in as many passes, one after the
 //! other, as the engine waits for, and more is doomed than may be. Any other error: only if an operation has failed
@@ -78,7 +78,9 @@ fn check(view: &View<'_>) -> Option<Finding> {
                     format!("key {key} is durable, and no sync has covered its commit")
                 }
                 Some(_) if !is_new && is_known_rotten(*key) => {
-                    format!("key {key} was there already, and a caller had been told that its bytes are damaged")
+                    format!(
+                        "key {key} was there already, and a caller had been told that its bytes are damaged or cannot be read"
+                    )
                 }
                 Some(_) if !is_new && has_own => format!("key {key} was there already, and it has stored that itself"),
                 Some(_) => return None,

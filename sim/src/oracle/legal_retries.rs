@@ -1,6 +1,6 @@
 //! legal-retries: the engine tries again only what failed: an unlink that the disk refused, a put whose segment was
 //! evicted or whose write met a full disk, a read whose file was gone or that met a flipped bit, a look-up whose row was no longer the one that it
-//! had found, the storing of an artifact of which a bit has flipped.
+//! had found, the storing of an artifact of which a bit has flipped or a read has failed.
 //!
 //! Asked after each step. Legal meanwhile: as many retries as reasons. A retry that nobody needed would hide what
 //! called for it. Where none of the doomed could be unlinked they are tried again after a pause, but for a close.
@@ -44,8 +44,9 @@ fn check(view: &View<'_>) -> Option<Finding> {
     }
     if history.rot.replaced_in_ring > history.rot.mended {
         let (mended, told) = (history.rot.replaced_in_ring, history.rot.mended);
-        let sentence =
-            format!("{mended} artifacts of which a bit had flipped were stored anew, and the engine tells of {told}");
+        let sentence = format!(
+            "{mended} artifacts that were damaged or could not be read were stored anew, and the engine tells of {told}"
+        );
         return found("artifacts: not told".to_string(), sentence);
     }
     if history.evictor.passes_at_once > 0 {

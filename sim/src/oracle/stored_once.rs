@@ -31,7 +31,7 @@ pub const ORACLE: Oracle = Oracle {
 /// Nor does it store anew what is sound.
 pub const OF_WHAT_IS_SOUND: Oracle = Oracle {
     name: "stored-once",
-    claim: "a put stores what is there anew only where a bit of it has flipped",
+    claim: "a put stores what is there anew only where a bit of it has flipped, or a read of it has failed",
     when: When::Step,
     check: is_sound,
     bad_scene: || {
@@ -44,7 +44,9 @@ pub const OF_WHAT_IS_SOUND: Oracle = Oracle {
 };
 
 fn is_sound(view: &View<'_>) -> Option<Finding> {
-    let sentence = "an artifact in the ring gave way to the same bytes elsewhere, and it was sound".to_string();
+    let sentence =
+        "an artifact in the ring gave way to the same bytes elsewhere, it was sound, and no read of it had failed"
+            .to_string();
     (view.history.rot.sound_replaced > 0).then(|| Finding { race: "row: stored anew".to_string(), sentence })
 }
 
