@@ -109,8 +109,6 @@ pub(crate) async fn try_segment<E: Env>(
 impl<E: Env> Shared<E> {
     async fn rotate(&self, full: SegmentId, length: u64) -> Result<Tried> {
         let _write = self.write.acquire(&self.env).await;
-        // before the file: behind the fence no ring will ever name it
-        self.ring.check_fence()?;
         match self.active() {
             active if active != full => return Ok(Tried::Made(Made::Elsewhere(active))),
             _ if self.is_crowded() => return Ok(Tried::Crowded),
@@ -119,6 +117,8 @@ impl<E: Env> Shared<E> {
             _ if length > 0 && self.missing(length).await?.is_some() => return Ok(Tried::Made(Made::NoRoom)),
             _ => {}
         }
+        // after the look at the disk, which took its time: behind the fence no ring will ever name the file
+        self.ring.check_fence()?;
         let segment = self.push_new_segment(length).await?;
         let reserved = self.books.of(segment).and_then(|book| book.reserve(length));
         let range = reserved.expect("a new segment is as large as its first range");

@@ -404,8 +404,7 @@ impl SimCatalog {
     /// The error of a commit that fails. It is not seen before the next life of the process, and perhaps then.
     fn fails(&self, begun: &Begun, batch: &Batch, requires: &[Require]) -> Result<Option<Error>> {
         let mut written = self.written.borrow_mut();
-        let is_fenced = written.has_failed || self.watch.history().borrow_mut().is_fenced;
-        if is_fenced && !batch.is_empty() {
+        if self.watch.history().borrow_mut().is_fenced && !batch.is_empty() {
             let mut history = self.watch.history().borrow_mut();
             history.commits_after_a_failed += 1;
             history.changes += 1;
@@ -425,6 +424,7 @@ impl SimCatalog {
             written.late = Some(batch.clone());
         }
         written.has_failed = true;
+        self.watch.history().borrow_mut().is_fenced = true;
         drop(written);
         Ok(Some(self.refused("commit to")))
     }

@@ -118,6 +118,7 @@ impl SimDisk {
 impl Disk for SimDisk {
     async fn create(&self, segment: SegmentId) -> Result<()> {
         self.touch("DiskCreate", segment);
+        self.history.borrow_mut().begin_file();
         self.goes_on();
         let (history, creator) = (self.history.clone(), self.conductor.current());
         let effect = move |landing: Landing| {
@@ -201,6 +202,9 @@ impl Disk for SimDisk {
             history.interference.add(Kind::ShortWrite, u64::from(length > 0 && length < whole));
             if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
                 history.room.writes_refused += 1;
+                if let Some(begun) = writer.and_then(|writer| history.begun.get_mut(&writer)) {
+                    begun.is_refused = true;
+                }
                 history.interference.add(Kind::FullDisk, 1);
             } else {
                 history.errors.all += 1;
@@ -287,6 +291,9 @@ impl Disk for SimDisk {
                 written_late: history.room.written_late,
             };
             history.room.measured.extend(task.map(|task| (task, measured)));
+            if let Some(begun) = task.and_then(|task| history.begun.get_mut(&task)) {
+                begun.is_refused = false;
+            }
             Ok(history.free_bytes())
         };
         self.submit("DiskFree", ("stat", None), effect).await

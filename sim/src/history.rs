@@ -54,12 +54,16 @@ pub struct History {
     pub copying: Option<Copying>,
     /// Files of nobody whose unlink has failed in this life of the process.
     pub strays_left: BTreeSet<SegmentId>,
-    /// The engine knows that a sync of the catalog has failed.
+    /// The engine knows that a commit or a sync of the catalog has failed.
     pub is_fenced: bool,
+    /// Files that were begun after that.
+    pub files_behind_the_fence: u64,
     /// The manifests in the catalog.
     pub rows: Vec<Row>,
     /// Rows of artifacts that came to name another place, with everything else as before.
     pub rows_moved: u64,
+    /// Of these, those that named another place than one of the oldest generation, or the active segment.
+    pub young_copied: u64,
     /// The entries of the index in the catalog.
     pub index: Vec<(SegmentId, Key)>,
     /// What readers could see of each key, in order. Before the first there is nothing to see.
@@ -202,6 +206,12 @@ impl History {
             self.putting.retain(|put| put.task != task);
         }
         self.answers.push(Told { task, answer, after });
+    }
+
+    /// A segment's file is about to be made.
+    pub fn begin_file(&mut self) {
+        self.files_behind_the_fence += u64::from(self.is_fenced);
+        self.changes += u64::from(self.is_fenced);
     }
 
     /// A put leaves the active segment for want of room.

@@ -204,9 +204,11 @@ impl Watch {
         if point == Point::PUT_RETRIED {
             let task = now().0;
             history.put_wrote(task, None);
-            if let Some(begun) = task.and_then(|task| history.begun.get_mut(&task)) {
+            let History { begun, retries, .. } = &mut *history;
+            if let Some(begun) = task.and_then(|task| begun.get_mut(&task)) {
                 begun.retries += 1;
-                history.retries.puts_most = begun.retries.max(history.retries.puts_most);
+                retries.puts_most = begun.retries.max(retries.puts_most);
+                retries.puts_without_a_look += u64::from(begun.is_refused);
             }
         } else if point == Point::LOOK_UP_RETRIED {
             let found = now().0.and_then(|task| history.retries.found.get(&task).copied());

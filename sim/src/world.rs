@@ -363,10 +363,10 @@ pub struct Teller {
 impl Teller {
     /// The running caller begins something.
     pub fn begins(&self) {
-        let task = self.conductor.current();
+        let (task, step) = (self.conductor.current(), self.step());
         let mut history = self.watch.history().borrow_mut();
         let (errors, rows_moved, rot_told) = (history.errors, history.rows_moved, history.rot.told.len());
-        let begun = Begun { errors, rows_moved, rot_told, ..Begun::default() };
+        let begun = Begun { errors, rows_moved, rot_told, step, ..Begun::default() };
         if let Some(task) = task {
             history.rot.begin(task);
         }
@@ -380,6 +380,17 @@ impl Teller {
         if let Some(begun) = task.and_then(|task| history.begun.get_mut(&task)) {
             begun.evicts = Some(segment);
         }
+    }
+
+    /// What it has begun is to read; returns the step.
+    pub fn reads(&self) -> u64 {
+        let task = self.conductor.current();
+        let mut history = self.watch.history().borrow_mut();
+        if let Some(begun) = task.and_then(|task| history.begun.get_mut(&task)) {
+            begun.reads = true;
+        }
+        drop(history);
+        self.step()
     }
 
     /// What it has begun is to put this under a key; returns the hash of it, and the step.

@@ -148,6 +148,12 @@ pub struct Begun {
     pub rot_told: usize,
     /// How often the put has begun again.
     pub retries: u64,
+    /// A full disk has refused a write of it since it last asked for what is free.
+    pub is_refused: bool,
+    /// It reads.
+    pub reads: bool,
+    /// The step in which it began.
+    pub step: u64,
 }
 
 /// An active segment that was replaced.

@@ -13,6 +13,8 @@ pub struct Retries {
     /// How many puts came too late for their segment, at most: those whose write met no file or whose commit was refused,
     /// and for a sync that met none, all that had written to it, or had nothing to write.
     pub puts_too_late: u64,
+    /// Puts that began again after a full disk had refused a write, without another look at what is free.
+    pub puts_without_a_look: u64,
     /// Reads that the engine says went on elsewhere.
     pub reads: u64,
     /// Reads of a file that was not there.

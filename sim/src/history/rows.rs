@@ -4,6 +4,8 @@ use super::{Change, History, Key, Row, Save, Sight};
 use crate::site::TaskId;
 use segment_engine::SegmentId;
 use segment_engine::manifest::Manifest;
+use segment_engine::ring::Generation;
+use segment_engine::ring_state::RingRecord;
 
 impl History {
     /// Takes a commit's changes of artifacts' rows in.
@@ -14,7 +16,10 @@ impl History {
                     self.retries.row_changes += 1;
                     let is_same =
                         |row: &&Row| row.key == key && Some(row.manifest.version) == manifest.map(|new| new.version);
-                    self.rows_moved += self.rows.iter().filter(is_same).count() as u64;
+                    if let Some(Row { manifest: before, .. }) = self.rows.iter().find(is_same) {
+                        self.rows_moved += 1;
+                        self.young_copied += u64::from(!self.is_oldest(before.segment));
+                    }
                     self.replace(key, manifest);
                     self.rows.retain(|row| row.key != key);
                     self.rows.extend(manifest.map(|manifest| Row { key, manifest, commit: self.commits }));
@@ -28,6 +33,14 @@ impl History {
                 }
             }
         }
+    }
+
+    /// Whether a segment is of the oldest generation, and not the active one.
+    fn is_oldest(&self, segment: SegmentId) -> bool {
+        let is_old = |saved: &RingRecord| {
+            saved.ring.generation_of(segment) == Some(Generation::Old) && saved.ring.active() != Some(segment)
+        };
+        self.saved().is_some_and(is_old)
     }
 
     /// Takes in what readers can see from this step on: a row whose segment is in the ring. `task` made it so.

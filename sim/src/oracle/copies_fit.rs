@@ -1,4 +1,5 @@
-//! copies-fit: a refresh takes a range for its copy only where the disk has room for that, and forgoes none that fits.
+//! copies-fit: a refresh takes a range for its copy only where the disk has room for that, and forgoes none that fits. It copies
+//! nothing but what is of the oldest generation, and not in the active segment: all else has time.
 //!
 //! Asked after the step in which the copy is begun, or is not. Nothing is evicted for a copy: begun without room it would
 //! fail, and its range be lost to the segment; each read would lose another. Legal: not to begin one while puts and copies
@@ -13,13 +14,18 @@ use crate::history::Copying;
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "copies-fit",
-    claim: "the disk has room for a copy that is begun; one that is forgone for want of room would not have fitted",
+    claim: "the disk has room for a copy that is begun; one that is forgone for want of room would not have fitted; what is copied was of the oldest generation",
     when: When::Step,
     check,
     bad_scene: || Scene::with(|scene| scene.history.copying = Some(Copying { task: ACTOR, length: Some(5), free: 4 })),
 };
 
 fn check(view: &View<'_>) -> Option<Finding> {
+    if view.history.young_copied > 0 {
+        let sentence =
+            "an artifact was copied that is in the active segment, or not of the oldest generation".to_string();
+        return Some(Finding { race: "row: copied too early".to_string(), sentence });
+    }
     let Copying { task, length, free } = view.history.copying?;
     let label = view.label(Some(task));
     let found =
@@ -42,7 +48,25 @@ fn check(view: &View<'_>) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::scene::{ring_to, save, segment};
     use super::*;
+    use crate::history::Change;
+    use segment_engine::manifest::Manifest;
+
+    #[test]
+    fn only_what_is_of_the_oldest_generation_is_copied() {
+        // of 1 to 6 the first two are
+        let accepts = |from| {
+            let change = |scene: &mut Scene| {
+                scene.history.save(save(3, 2, ring_to(6)));
+                scene.history.rows[0].manifest.segment = segment(from);
+                let before = scene.history.rows[0].manifest;
+                scene.history.change(&[Change::Row(1, Some(Manifest { segment: segment(3), ..before }))]);
+            };
+            Scene::with(change).ask(&ORACLE).is_none()
+        };
+        assert!(accepts(1) && accepts(2) && !accepts(3) && !accepts(6));
+    }
 
     #[test]
     fn a_copy_is_forgone_only_where_it_does_not_fit() {

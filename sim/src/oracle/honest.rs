@@ -1,20 +1,21 @@
 //! honest: what a caller is told is so at the moment it is told.
 //!
 //! Asked at each answer, which an operation gives in the same step as its last change. An eviction: the segment is
-//! gone. Absent: it is not there. Refused: it is the active one. A pressure pass: no more than the target is left, or
-//! only the active segment, and with its last victim it was more. A put: since its call its artifact could be seen,
+//! gone, by a save of its own. Absent: it is not there. Refused: it is the active one. A pressure pass: no more than the target is left, or
+//! only the active segment, and with its last victim it was more; what it says are its victims left by a save of its own. A put: since its call its artifact could be seen,
 //! by a commit that a sync of the catalog has covered; it has stored that itself if it says so, and not if it says
 //! that it was there, nor after somebody was told that its bytes are damaged or cannot be read. A close: a sync has covered every commit, and nothing is doomed whose unlink has not failed.
 //! Evicted again and again: as often as the engine tries. A full disk: only if since the call it refused something
 //! else than a write, for which room is made. That unlinks fail: only when they have in as many passes, one after the
 //! other, as the engine waits for, and more is doomed than may be. Any other error: only if an operation has failed
 //! since the call; that writing is fenced, only after a commit or a sync of the catalog in this life of the process, or
-//! a read of the evictor's, which ends it; that an artifact is
+//! a read of the evictor's, which ends it, and never one who reads; that an artifact is
 //! damaged, only if it has read a bit since the call that has flipped; that a row is, never. Does not verify pushes; no-lost-push does.
 
 use super::scene::{ACTOR, Scene, segment};
 use super::{Finding, Oracle, View, When, number};
-use crate::history::{Answer, Cause, Key, Sight};
+use crate::history::{Answer, Cause, Key, Save, Sight};
+use segment_engine::SegmentId;
 use segment_engine::limits::{PASSES_IN_VAIN_MAX, PUT_ATTEMPTS_MAX};
 
 /// The oracle.
@@ -32,19 +33,30 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let is_member = |segment| ring.generation_of(segment).is_some();
     let left: u64 = ring.members().iter().map(|member| member.bytes).sum();
     let has_unlink_failed = view.history.evictor.unlinks_failed > view.history.image.unlinks_failed;
-    let before = view.history.begun.get(&task).map(|begun| begun.errors).unwrap_or_default();
+    let begun = view.history.begun.get(&task).copied().unwrap_or_default();
+    let before = begun.errors;
     let doomed: u64 = view.saved_doomed().iter().map(|doomed| doomed.bytes).sum();
     let is_crowded = doomed > view.history.room.doomed_bytes_max;
     let has_ended = view.history.errors.evictor > 0;
     let setbacks = view.history.retries.puts_too_late + view.history.room.writes_refused;
-    let rot_told = view.history.begun.get(&task).map_or(0, |begun| begun.rot_told);
     let is_known_rotten = |key: Key| {
         let mut rows = view.history.rows.iter().filter(|row| row.key == key);
-        rows.any(|row| view.history.rot.is_known_in(&row.manifest, rot_told))
+        rows.any(|row| view.history.rot.is_known_in(&row.manifest, begun.rot_told))
+    };
+    // by a save of its own since its call
+    let has_evicted = |segment: SegmentId| {
+        let is_in = |save: &Save| save.record.ring.generation_of(segment).is_some();
+        view.history
+            .saves
+            .windows(2)
+            .any(|pair| pair[1].task == Some(task) && pair[1].step >= begun.step && is_in(&pair[0]) && !is_in(&pair[1]))
     };
     let lie = match answer {
         Answer::Evicted(segment) if is_member(*segment) => {
             format!("segment {} is evicted, and it is in the ring", number(*segment))
+        }
+        Answer::Evicted(segment) if !has_evicted(*segment) => {
+            format!("segment {} is evicted, and that another has done", number(*segment))
         }
         Answer::Absent(segment) if is_member(*segment) => {
             format!("segment {} is not in the ring, and it is", number(*segment))
@@ -62,6 +74,9 @@ fn check(view: &View<'_>) -> Option<Finding> {
         }
         Answer::Relieved { victims, .. } if victims.iter().any(|victim| is_member(*victim)) => {
             "they are evicted, and one of them is in the ring".to_string()
+        }
+        Answer::Relieved { victims, .. } if victims.iter().any(|victim| !has_evicted(*victim)) => {
+            "they are evicted, and another has evicted one of them".to_string()
         }
         Answer::Put { is_new, key, content, since } => {
             let is_own =
@@ -114,6 +129,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
         Answer::Failed(Cause::Rot, _) if view.history.rot.has_met(task) => return None,
         Answer::Failed(Cause::Other, _) if view.history.errors.all > before.all => return None,
         Answer::Failed(Cause::Catalog, _) if view.history.errors.reads > before.reads => return None,
+        Answer::Failed(Cause::Fence, _) if begun.reads => "writing is fenced, and it reads".to_string(),
         Answer::Failed(Cause::Catalog | Cause::Fence, _) if view.history.errors.catalog > 0 || has_ended => {
             return None;
         }
@@ -126,7 +142,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::scene::{SEGMENT_BYTES, ring_to, save};
+    use super::super::scene::{GONE, SEGMENT_BYTES, ring_to, save};
     use super::*;
     use crate::history::{Begun, Errors, Row};
 
@@ -215,7 +231,17 @@ mod tests {
             };
             Scene::with(change).ask(&ORACLE).is_none()
         };
-        assert!(accepts(Answer::Evicted(segment(9))) && !accepts(Answer::Evicted(segment(1))));
+        let evicted = |task| {
+            let change = |scene: &mut Scene| {
+                let mut ring = ring_to(3);
+                ring.doom(segment(1));
+                scene.history.save(Save { task, ..save(3, 2, ring) });
+                scene.answer = (ACTOR, Answer::Evicted(segment(1)));
+            };
+            Scene::with(change).ask(&ORACLE).is_none()
+        };
+        assert!(evicted(Some(ACTOR)) && !evicted(Some(GONE)), "another has evicted it");
+        assert!(!accepts(Answer::Evicted(segment(9))) && !accepts(Answer::Evicted(segment(1))));
         assert!(accepts(Answer::Absent(segment(9))) && !accepts(Answer::Absent(segment(1))));
         assert!(accepts(Answer::RefusedActive(segment(3))) && !accepts(Answer::RefusedActive(segment(1))));
         assert!(relieved(3, &[1, 2]) && relieved(5, &[]));
@@ -231,6 +257,15 @@ mod tests {
         assert!(!failed(Cause::Other, none) && failed(Cause::Other, disk));
         assert!(!failed(Cause::Catalog, disk) && failed(Cause::Catalog, catalog), "a disk's error fences nothing");
         assert!(!failed(Cause::Damage, catalog), "an error damages nothing");
+        let fenced = |reads| {
+            let change = |scene: &mut Scene| {
+                scene.answer = (ACTOR, Answer::Failed(Cause::Fence, "no".to_string()));
+                scene.history.errors = catalog;
+                scene.history.begun.insert(ACTOR, Begun { reads, ..Begun::default() });
+            };
+            Scene::with(change).ask(&ORACLE).is_none()
+        };
+        assert!(fenced(false) && !fenced(true), "reads go on behind the fence");
         let met_rot = |scene: &mut Scene| {
             scene.answer = (ACTOR, Answer::Failed(Cause::Rot, "no".to_string()));
             scene.history.rot.met.push((ACTOR, (segment(3), 0)));

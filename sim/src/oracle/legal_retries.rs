@@ -4,7 +4,8 @@
 //!
 //! Asked after each step. Legal meanwhile: as many retries as reasons. A retry that nobody needed would hide what
 //! called for it. Where none of the doomed could be unlinked they are tried again after a pause, but for a close.
-//! After a commit that failed there is no other, until the process has begun anew; nor after a sync of the catalog
+//! A put that a full disk has refused looks at what is free before it tries again.
+//! After a commit that failed there is no other, nor a new segment's file, until the process has begun anew; nor after a sync of the catalog
 //! that failed, from when the engine knows on: at once where a task syncs by itself, or with the first caller who is
 //! told. Nor is there a sync of the catalog after one that failed, nor one of a segment, or of the catalog, beside another of
 //! the same: where that fails, this one has tried it again, and may tell of success. An unlink of a doomed segment that
@@ -17,7 +18,7 @@ use super::{Finding, Oracle, View, When};
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "legal-retries",
-    claim: "an unlink, put or read is tried again only for a reason, after a pause where no unlink succeeded; behind a failed commit or sync of the catalog there is no commit, and behind a failed sync of it, or beside any sync, no other of the same",
+    claim: "an unlink, put or read is tried again only for a reason, after a pause where no unlink succeeded; behind a failed commit or sync of the catalog there is no commit and no new file, and behind a failed sync of it, or beside any sync, no other of the same",
     when: When::Step,
     check,
     bad_scene: || Scene::with(|scene| scene.history.evictor.unlinks_reported = 1),
@@ -48,6 +49,16 @@ fn check(view: &View<'_>) -> Option<Finding> {
             "{mended} artifacts that were damaged or could not be read were stored anew, and the engine tells of {told}"
         );
         return found("artifacts: not told".to_string(), sentence);
+    }
+    if history.retries.puts_without_a_look > 0 {
+        let sentence = "a put tries again on a disk that was full, and has not asked since what is free".to_string();
+        return found("puts: no look".to_string(), sentence);
+    }
+    if history.files_behind_the_fence > 0 {
+        let sentence =
+            "a segment's file is made after a commit or a sync of the catalog has failed, and no ring will name it"
+                .to_string();
+        return found("files: behind the fence".to_string(), sentence);
     }
     if history.evictor.passes_at_once > 0 {
         let sentence = "the evictor tries again what it could not unlink, without a pause".to_string();
@@ -94,6 +105,9 @@ mod tests {
         assert!(asked(|history| history.rot.replaced_in_ring = 1).is_some(), "nor of this");
         assert!(asked(|history| history.evictor.passes_at_once = 1).is_some());
         assert!(asked(|history| history.commits_after_a_failed = 1).is_some());
+        assert!(asked(|history| history.retries.puts_without_a_look = 1).is_some());
+        assert!(asked(History::begin_file).is_none());
+        assert!(asked(|history| (history.is_fenced = true, history.begin_file()).1).is_some());
         let mut history = Scene::good().history;
         let targets = [None, Some(SegmentId::from_u128(1)), Some(SegmentId::from_u128(2))];
         targets.iter().for_each(|target| history.begin_sync(*target));
