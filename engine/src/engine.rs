@@ -2,6 +2,7 @@
 
 use crate::capacity::Usage;
 use crate::catalog::{Batch, Catalog, Commit, Require, Table, Write};
+use crate::cut_short::CutShort;
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::eviction::{Wake, run_evictor};
@@ -85,6 +86,12 @@ impl<E: Env> Engine<E> {
             shared.push_new_segment(0).await?;
         }
         let (wake, woken) = Wake::channel();
+        let waited_for = shared.clone();
+        let cut_short = CutShort::then(move || {
+            // nothing makes room any more. Trusted next: whoever waits for a pass looks at the fence before it waits again
+            waited_for.ring.fence();
+            waited_for.passes.notify_waiters();
+        });
         let (ended, evictor_ended) = oneshot::channel();
         let evicting = shared.clone();
         shared.spawn("evictor", async move {
@@ -93,6 +100,7 @@ impl<E: Env> Engine<E> {
             evicting.passes.notify_waiters();
             // an engine that was dropped and not closed does not listen
             let _ = ended.send(end);
+            cut_short.disarm();
         });
         wake.evictor();
         Ok(Engine { shared, wake, repairs, evictor_ended })

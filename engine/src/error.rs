@@ -124,11 +124,11 @@ pub enum Error {
     /// A sync failed, this one or one before it: what was written may not survive a power loss.
     #[error("a sync failed: {0}")]
     Unsynced(std::sync::Arc<Error>),
-    /// A commit or a sync of the catalog ended in an error, so what is saved is unknown, or the evictor did, so nothing would
-    /// make room. Reads go on; reopen to write again.
+    /// A commit or a sync of the catalog ended in an error, so what is saved is unknown, or the evictor has, so nothing would
+    /// make room; by a panic, too. Reads go on; reopen to write again.
     #[error("writes are fenced after the catalog or the evictor failed; reopen the engine")]
     Fenced,
-    /// The engine is closing.
+    /// The engine is closing, or a task that was to answer has panicked.
     #[error("the engine is closed")]
     Closed,
     /// The disk budget does not hold the smallest ring.

@@ -3,11 +3,12 @@
 //! Whoever has written something asks for a sync that starts from now on. All who ask while one is under way share the
 //! next. The sync is owned by a task of its own, so that a waiter who is dropped takes nobody's sync away. A sync that
 //! failed is never tried again: it could succeed with the pages gone. From then on everyone is refused; and no two syncs
-//! of one thing are under way at once, as the second would be such a try.
+//! of one thing are under way at once, as the second would be such a try. One that did not get to its end has failed.
 //!
 //! A disk that is being written much may put a sync off for a moment, so that it covers more (PostgreSQL's `commit_delay`).
 
 use crate::catalog::Catalog;
+use crate::cut_short::CutShort;
 use crate::disk::Disk;
 use crate::env::Env;
 use crate::error::{Error, Result};
@@ -60,7 +61,8 @@ impl GroupCommit {
         let (answer, answered) = oneshot::channel();
         self.lock().waiters.push(answer);
         self.start(env);
-        let outcome = answered.await.map_err(|_| Error::Closed)?;
+        // nobody is left to answer: it was cut short
+        let outcome = answered.await.unwrap_or_else(|_| Err(Arc::new(Error::Closed)));
         env.reach(Point::SYNC_JOINED).await;
         outcome.map_err(Error::Unsynced)
     }
@@ -75,10 +77,12 @@ impl GroupCommit {
             env.reach(Point::SYNC_WANTED).await;
             return self.covered(env).await;
         }
+        let cut_short = self.fails_if_cut_short();
         let outcome = match self.failure() {
             Some(failed) => Err(failed),
             None => self.sync(env).await,
         };
+        cut_short.disarm();
         self.settle(Vec::new(), outcome.clone());
         let is_awaited = {
             let mut queue = self.lock();
@@ -111,6 +115,7 @@ impl GroupCommit {
         if std::mem::replace(&mut self.lock().is_running, true) {
             return;
         }
+        let cut_short = self.fails_if_cut_short();
         let (group, own) = (self.clone(), env.clone());
         let syncing = async move {
             while let Some(waiters) = group.gathered(&own).await {
@@ -120,8 +125,24 @@ impl GroupCommit {
                 };
                 group.settle(waiters, outcome);
             }
+            cut_short.disarm();
         };
         env.spawn("sync", self.tasks.track_future(syncing));
+    }
+
+    /// For whoever has set `is_running`: until it is disarmed, its drop is a sync that failed.
+    fn fails_if_cut_short(self: &Arc<Self>) -> CutShort<impl FnOnce() + Send + use<>> {
+        let group = self.clone();
+        CutShort::then(move || {
+            let mut queue = group.lock();
+            // a sync may have begun: what it has made durable is unknown. Trusted next: none follows it
+            queue.failed.get_or_insert_with(|| Arc::new(Error::Closed));
+            queue.is_running = false;
+            // these were to be in the next one; whoever was in this one is refused in the same way, by its drop
+            let waiters = std::mem::take(&mut queue.waiters);
+            drop(queue);
+            drop(waiters);
+        })
     }
 
     async fn sync<E: Env>(&self, env: &E) -> Outcome {

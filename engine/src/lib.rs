@@ -24,6 +24,7 @@
 mod append;
 pub mod capacity;
 pub mod catalog;
+mod cut_short;
 pub mod disk;
 pub mod engine;
 pub mod env;

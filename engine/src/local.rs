@@ -38,8 +38,8 @@ pub struct LocalEnv {
 
 impl LocalEnv {
     /// Opens or creates the data directory at `directory`. The engine must be opened, called and closed from one tokio
-    /// runtime, with its time driver on: when a runtime ends, so do the engine's tasks on it, and callers on another one wait
-    /// for ever. Each segment that is written or read keeps a file open until it is unlinked, and the catalog some: a node of
+    /// runtime, with its time driver on: when a runtime ends, so do the engine's tasks on it, and writes from another one are
+    /// fenced. Each segment that is written or read keeps a file open until it is unlinked, and the catalog some: a node of
     /// more than some hundred segments needs a higher limit than the usual 1,024 (RLIMIT_NOFILE).
     ///
     /// # Errors

@@ -54,7 +54,8 @@ impl<E: Env> Engine<E> {
     /// the disk refuses; [`Error::Evicted`] when each time its segment was evicted meanwhile or a full disk refused a write;
     /// [`Error::Crowded`], [`Error::Fenced`] and [`Error::Closed`]: nothing was stored. [`Error::Catalog`]: it may have been
     /// stored, and writes are fenced. [`Error::Unsynced`]: nothing was stored when it holds an [`Error::Io`]; when it holds an
-    /// [`Error::Catalog`] it may have been, and writes are fenced.
+    /// [`Error::Catalog`] it may have been, and writes are fenced; when it holds an [`Error::Closed`], of a sync that panicked,
+    /// it may be either.
     pub async fn put(&self, key: &[u8], bytes: Bytes) -> Result<Put> {
         check_key(key)?;
         let (length, checksum) = (bytes.len() as u64, xxh3_64(&bytes));

@@ -8,6 +8,7 @@
 
 use crate::append::Room;
 use crate::catalog::{Commit, Require};
+use crate::cut_short::CutShort;
 use crate::engine::Shared;
 use crate::env::Env;
 use crate::error::Result;
@@ -68,6 +69,11 @@ impl Refreshes {
         key
     }
 
+    /// The worker is gone: those that it leaves are queued again when they are read again, and start another one.
+    fn forget(&self) {
+        *self.queue() = Queue::default();
+    }
+
     fn queue(&self) -> MutexGuard<'_, Queue> {
         // nothing under the lock can panic half way
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
@@ -81,12 +87,16 @@ impl<E: Env> Shared<E> {
             && let Some(wake) = wake.upgrade()
             && self.refreshes.ask(key)
         {
+            let abandoned = self.clone();
+            // or nothing would be copied until a reopen
+            let cut_short = CutShort::then(move || abandoned.refreshes.forget());
             let shared = self.clone();
             self.spawn("refresh", async move {
                 while let Some(key) = shared.refreshes.next() {
                     // whatever went wrong, the artifact is where it was; a failed save or sync has fenced writes
                     let _ = refresh(&shared, &wake, &key).await;
                 }
+                cut_short.disarm();
             });
         }
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "real files and real threads are what these tests are about")]
 
 mod artifacts;
+mod cut_short;
 mod ring;
 
 use bytes::Bytes;
