@@ -257,9 +257,10 @@ fn add(plan: &Path, name: Option<&str>, mutant: Option<&str>) -> Result<Verdict>
         return Err(Error::NeverFailed { path: plan.to_path_buf(), verdict: file.expected.verdict });
     }
     file.mutant = mutant.map(str::to_string).or(file.mutant);
-    if let Some(id) = &file.mutant {
-        select(workspace()?.join("scenarios/mutants"), std::slice::from_ref(id))?;
-    }
+    let mutants = match &file.mutant {
+        Some(id) => select(workspace()?.join("scenarios/mutants"), std::slice::from_ref(id))?,
+        None => Vec::new(),
+    };
     let stem = || plan.file_stem().unwrap_or_default().to_string_lossy().replace(".shrunk", "");
     let name = name.map_or_else(stem, str::to_string);
     if name.is_empty() || !name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_".contains(letter)) {
@@ -272,8 +273,12 @@ fn add(plan: &Path, name: Option<&str>, mutant: Option<&str>) -> Result<Verdict>
     }
     let mut worker = Worker::new()?;
     let mut judged = judge(&mut worker, &file)?;
-    if judged.verdict == Verdict::Void && file.mutant.is_some() {
-        // what the mutant has besides
+    if judged.verdict == Verdict::Void && !judged.unreached.is_empty() && mutant.is_some() {
+        // what the mutant has besides, or what is mistyped: the mutant shows which
+        if let Some(why) = why_not_on(&mutants[0], &file)? {
+            say!("{}  {name}: {why}", Verdict::Void.word());
+            return Ok(Verdict::Void);
+        }
         file.expected.only_there.extend(judged.unreached);
         judged = judge(&mut worker, &file)?;
     }
@@ -281,6 +286,9 @@ fn add(plan: &Path, name: Option<&str>, mutant: Option<&str>) -> Result<Verdict>
         let kept = Kept { name, path: plan.to_path_buf(), file };
         say!("{}", line(judged.verdict, &kept.name, &outcome(&kept, &judged)));
         say!("{}  only what passes on this engine is kept", judged.verdict.word());
+        if !judged.unreached.is_empty() {
+            say!("  correct the site, or where a mutant alone comes to it, name that: --mutant ID builds it and sees");
+        }
         return Ok(judged.verdict);
     }
     file.write(&path)?;
@@ -289,4 +297,22 @@ fn add(plan: &Path, name: Option<&str>, mutant: Option<&str>) -> Result<Verdict>
     }
     say!("{}  kept as {}", Verdict::Pass.word(), path.display());
     Ok(Verdict::Pass)
+}
+
+/// Why a plan cannot be kept for a mutant that is said to come to sites which this engine has not: the mutant is built,
+/// and must come to all of them and fail.
+fn why_not_on(mutant: &Mutant, file: &PlanFile) -> Result<Option<String>> {
+    let copy = WorkspaceCopy::new(&workspace()?)?;
+    let program = copy.build(&mutant.id, &[&mutant.path])?;
+    let directory = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
+    let path = directory.path().join("plan.json");
+    file.write(&path)?;
+    let mut detection = program.detect(&[&file.plan.scenario, "--plans", &path.to_string_lossy()])?;
+    let id = &mutant.id;
+    Ok(match (detection.unreached.pop(), detection.list.pop().map(|failure| failure.oracle)) {
+        (Some(site), _) => Some(format!("not even {id} comes to {site}")),
+        (None, None) => Some(format!("it passes on {id}")),
+        (None, oracle) if oracle == file.expected.oracle => None,
+        (None, Some(oracle)) => Some(format!("on {id} it fails by {oracle}")),
+    })
 }

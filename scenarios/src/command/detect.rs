@@ -74,7 +74,7 @@ pub struct Detection {
     pub oracles: BTreeMap<String, u64>,
     /// With `--list` and `--plans`: every failure.
     pub list: Vec<Failure>,
-    /// With `--plans`: the first site that each of the others does not come to, if there is one.
+    /// With `--plans`: the first site that each does not come to, if there is one.
     pub unreached: Vec<SiteName>,
 }
 
@@ -200,13 +200,9 @@ fn run_plans(paths: &[PathBuf]) -> Result<Detection> {
     for (number, path) in (1..).zip(paths) {
         let PlanFile { plan, expected, .. } = PlanFile::read(path)?;
         let Outcome { record, unreached, .. } = scenario(&plan.scenario)?.run(&mut worker, &plan, Mode::default())?;
-        match detection.count(&record, number) {
-            Some(failure) => detection.list.push(failure),
-            None => {
-                let missing = unreached.into_iter().find(|site| !is_only_there(Some(&expected), site));
-                detection.unreached.extend(missing);
-            }
-        }
+        let failure = detection.count(&record, number);
+        detection.list.extend(failure);
+        detection.unreached.extend(unreached.into_iter().find(|site| !is_only_there(Some(&expected), site)));
     }
     Ok(detection)
 }

@@ -14,7 +14,7 @@ struct Checkout {
 impl Checkout {
     fn new() -> Checkout {
         let checkout = Checkout { root: tempfile::tempdir().unwrap() };
-        for part in [".cargo", "engine/src", "sim", "scenarios/mutants", "ci", "bin", "shrunk"] {
+        for part in [".cargo", "engine/src", "sim", "scenarios/mutants", "scenarios/corpus", "ci", "bin", "shrunk"] {
             std::fs::create_dir_all(checkout.path(part)).unwrap();
         }
         for (part, text) in [("Cargo.toml", ""), ("Cargo.lock", ""), ("engine/src/lib.rs", "one\n")] {
@@ -38,6 +38,20 @@ impl Checkout {
         path
     }
 
+    /// Has cargo make a mutant that detects this, whatever it is asked.
+    fn builds(&self, detects: &str) {
+        std::fs::create_dir_all(self.path("patched/src")).unwrap();
+        std::fs::write(self.path("patched/src/lib.rs"), "two\n").unwrap();
+        let engine = sources::hash(&self.path("patched")).unwrap();
+        let detection = format!(
+            "{{\"engine\":\"{engine:016x}\",\"ranges\":[],\"runs\":0,\"failed\":0,\"oracles\":{{}},{detects}}}"
+        );
+        let built = self.script("built", &format!("echo '{detection}'"));
+        let build =
+            format!("mkdir -p $CARGO_TARGET_DIR/release && cp {} $CARGO_TARGET_DIR/release/segsim", built.display());
+        self.script("bin/cargo", &build);
+    }
+
     /// What segsim says on stderr.
     fn words(&self) -> String {
         std::fs::read_to_string(self.path("words")).unwrap()
@@ -56,20 +70,37 @@ impl Checkout {
 #[test]
 fn a_mutant_of_which_nothing_can_be_shrunk_is_void() {
     let checkout = Checkout::new();
-    std::fs::create_dir_all(checkout.path("patched/src")).unwrap();
-    std::fs::write(checkout.path("patched/src/lib.rs"), "two\n").unwrap();
-    let engine = sources::hash(&checkout.path("patched")).unwrap();
-    let nothing = format!(
-        "{{\"engine\":\"{engine:016x}\",\"ranges\":[],\"runs\":0,\"failed\":0,\"oracles\":{{}},\"list\":[],\
-         \"unreached\":[]}}"
-    );
-    let built = checkout.script("built", &format!("echo '{nothing}'"));
-    let build =
-        format!("mkdir -p $CARGO_TARGET_DIR/release && cp {} $CARGO_TARGET_DIR/release/segsim", built.display());
-    checkout.script("bin/cargo", &build);
+    checkout.builds(r#""list":[],"unreached":[]"#);
     let output = checkout.segsim(&["mutants", "--shrink", "shrunk"]).env("ROCKSDB_LIB_DIR", "none").output().unwrap();
     assert_eq!(code(&output), 2, "{}{}", stdout(&output), checkout.words());
     assert!(stdout(&output).ends_with("VOID  1 of 1 mutant not caught, and no plan of it written\n"));
+}
+
+#[test]
+fn a_plan_whose_sites_are_not_reached_is_kept_only_where_its_mutant_comes_to_them() {
+    let text = std::fs::read_to_string("corpus/evicts-active.json").unwrap();
+    let injection = r#""injections": [{ "site": "evict#9@RingCloned", "action": "cancel" }], "base""#;
+    let text = text.replace("\"base\"", injection).replace("\"mutant\": \"evicts-active\"", "\"mutant\": \"two\"");
+    let oracle = serde_json::from_str::<serde_json::Value>(&text).unwrap()["expected"]["oracle"].clone();
+    let failure = |oracle: &str| format!(r#""list":[{{"seeds":1,"seed":1,"oracle":{oracle},"race":""}}],"unreached":"#);
+    let fails = failure(&oracle.to_string());
+    for (detects, arguments, end) in [
+        (fails.clone() + "[]", &[][..], "VOID  only what passes on this engine is kept\n  correct the site, or "),
+        (fails.clone() + r#"["evict#9@RingCloned"]"#, &["--mutant", "two"], "not even two comes to evict#9@RingCloned"),
+        (r#""list":[],"unreached":[]"#.to_string(), &["--mutant", "two"], "it passes on two"),
+        (failure("\"panic\"") + "[]", &["--mutant", "two"], "on two it fails by panic"),
+        (fails + "[]", &["--mutant", "two"], "only the mutant comes to evict#9@RingCloned\nPASS  kept as "),
+    ] {
+        let checkout = Checkout::new();
+        checkout.builds(&detects);
+        std::fs::write(checkout.path("late.json"), &text).unwrap();
+        let mut segsim = checkout.segsim(&[&["corpus", "add", "late.json"], arguments].concat());
+        let output = segsim.env("ROCKSDB_LIB_DIR", "none").output().unwrap();
+        assert!(stdout(&output).contains(end), "{end}: {}{}", stdout(&output), checkout.words());
+        let is_kept = end.contains("PASS");
+        assert_eq!(code(&output), if is_kept { 0 } else { 2 }, "{end}");
+        assert_eq!(checkout.path("scenarios/corpus/late.json").exists(), is_kept, "{end}");
+    }
 }
 
 #[test]
