@@ -61,13 +61,20 @@ fn a_fault_of_a_file_is_named_in_one_line() {
         (text.replace("\"segments\": ", "\"segments\": 9"), "1 to 64 segments"),
         (text.replace("\"stripes\": ", "\"stripes\": 9999"), "are at most 1024"),
         (text.replace("put-vs-eviction", "concurrent-pushes"), "the ring state alone has no artifacts"),
+        (
+            text.replace(
+                "\"base\"",
+                r#""injections": [{ "site": "evict#1\n\u001b[31m@RingCloned", "action": "cancel" }], "base""#,
+            ),
+            "\"evict#1\\n\\u{1b}[31m@RingCloned\" is no site; ",
+        ),
         (text[..text.len() / 2].to_string(), "EOF"),
         (String::new(), "it is empty"),
         ("[".repeat(100_000), "invalid type"),
     ];
     for (text, words) in faults {
         let fault = PlanFile::parse(text.as_bytes()).unwrap_err();
-        assert!(fault.contains(words) && !fault.contains('\n'), "{words}: {fault}");
+        assert!(fault.contains(words) && !fault.contains(char::is_control), "{words}: {fault}");
     }
     assert!(PlanFile::parse(&vec![b' '; 2 << 20]).unwrap_err().contains("larger"));
     let mut ends = file("put-vs-eviction", 3);

@@ -109,6 +109,10 @@ impl FromStr for SiteName {
 
     fn from_str(text: &str) -> Result<SiteName, NoSite> {
         let no_site = || NoSite(text.to_string());
+        // it is printed wherever the site is told
+        if text.chars().any(char::is_control) {
+            return Err(no_site());
+        }
         let (task, moment) = text.split_once('@').ok_or_else(no_site)?;
         let (point, hit) = match moment.split_once(':') {
             Some((point, hit)) => (point, hit.parse().map_err(|_| no_site())?),
@@ -150,6 +154,14 @@ mod tests {
         #[test]
         fn any_text_is_a_site_or_an_error(text in ".{0,20}") {
             let _ = text.parse::<SiteName>();
+        }
+    }
+
+    #[test]
+    fn a_site_holds_nothing_that_a_terminal_would_obey() {
+        for text in ["evict#1\n\u{1b}[31m@RingCloned", "evict#1\0@RingCloned", "evict#1@Ring\u{9b}Cloned"] {
+            let fault = text.parse::<SiteName>().unwrap_err().to_string();
+            assert!(fault.contains("is no site") && !fault.contains(char::is_control), "{fault}");
         }
     }
 
