@@ -25,6 +25,7 @@ use segment_sim::plan::{Action, CrashKind, Injection, Moment, Plan, Schedule};
 use segment_sim::record::Record;
 use segment_sim::site::SiteName;
 use segment_sim::verdict::{Verdict, Violation};
+use segment_sim::vocabulary::CRASH_POINTS;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::Read;
@@ -200,6 +201,23 @@ fn check(schedule: &Schedule) -> std::result::Result<(), String> {
     }
     if crashes.iter().any(|crash| matches!(crash.at, Moment::Site(_, 0))) {
         return Err("a crash comes the 0th time at a site: they count from 1".to_string());
+    }
+    // one that no task ever comes to would leave the crash for when nothing can go on, and nobody told
+    let is_nowhere = |site: &&String| {
+        site.split_once('@').is_none_or(|(kind, point)| {
+            kind.is_empty() || kind.chars().any(char::is_control) || !CRASH_POINTS.contains(&point)
+        })
+    };
+    let mut kinds = crashes.iter().filter_map(|crash| match &crash.at {
+        Moment::Site(site, _) => Some(site),
+        _ => None,
+    });
+    if let Some(site) = kinds.find(is_nowhere) {
+        return Err(format!(
+            "a crash comes at {site:?}, and no process ends there: write KIND@POINT, such as evictor@DiskUnlink; the points \
+             are {}",
+            CRASH_POINTS.join(", ")
+        ));
     }
     let ends = |injection: &&Injection| matches!(injection.action, Action::Crash(_));
     if let Some(end) = injections.iter().filter(ends).nth(crashes.len()) {

@@ -92,6 +92,14 @@ fn a_fault_of_a_file_is_named_in_one_line() {
         let fault = PlanFile::parse(file.text().as_bytes()).unwrap_err();
         assert!(fault.starts_with("the error at put#1@WriteWanted says that a name is missing (2, ENOENT)"), "{fault}");
     }
+    for site in ["nope@Nope", "evictor", "@DiskUnlink", "\u{1b}[31m@DiskUnlink", "evictor@RingSaved"] {
+        let mut file = ends.clone();
+        let at = Moment::Site(site.to_string(), 1);
+        file.plan.schedule.crashes = vec![Crash { kind: CrashKind::Kill, at }];
+        let fault = PlanFile::parse(file.text().as_bytes()).unwrap_err();
+        let words = format!("a crash comes at {site:?}, and no process ends there: write KIND@POINT, such as ");
+        assert!(fault.starts_with(&words) && fault.ends_with(", EvictorAwaited"), "{fault}");
+    }
     let fault = PlanFile::parse(ends.text().as_bytes()).unwrap_err();
     let words = "more crash injections than entries in \"crashes\": the one at put#1@WriteWanted can never fire";
     assert!(fault.starts_with(words), "{fault}");
