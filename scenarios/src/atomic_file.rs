@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{Error, ErrorKind, Result, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
 
 /// The links that lead to a file, at most: as many as Linux follows.
 const LINKS_MAX: usize = 40;
@@ -18,12 +19,17 @@ const LINKS_MAX: usize = 40;
 /// What the system says, and a path that is there and is no regular file: that one would be replaced.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let path = place(path)?;
-    // not by the builder's own way to make a file: its errors have no number, and read otherwise than all others
-    let make = |path: &Path| fs::File::options().write(true).create_new(true).open(path);
-    let mut file = tempfile::Builder::new().make_in(parent(&path), make)?;
+    let mut file = new_in(parent(&path))?;
     file.write_all(bytes)?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
+}
+
+/// A new file, which is removed unless it gets a name.
+fn new_in(directory: &Path) -> Result<NamedTempFile<fs::File>> {
+    // not by the builder's own way to make a file: its errors have no number, and read otherwise than all others
+    let make = |path: &Path| fs::File::options().write(true).create_new(true).open(path);
+    tempfile::Builder::new().make_in(directory, make)
 }
 
 /// The same; but a device or a pipe that is there gets the bytes, and stdout does where the path is `-`.
@@ -87,14 +93,18 @@ pub fn check(path: &Path) -> Result<()> {
     if fs::metadata(path)?.is_file() { Ok(()) } else { Err(Error::other("it is no regular file")) }
 }
 
-/// Sees that a directory is there, or nothing yet.
+/// Sees that a directory takes a file, or where none is there yet, the one that it would be made in. No trace is left.
 ///
 /// # Errors
-/// That it is something else.
+/// What the system says, and that it is something else.
 pub fn check_directory(path: &Path) -> Result<()> {
     match fs::metadata(path) {
         Ok(there) if !there.is_dir() => Err(Error::from(ErrorKind::NotADirectory)),
-        _ => Ok(()),
+        // a file, and no question of its mode: that says nothing where root asks, or of what cannot be written at all
+        Ok(_) => new_in(path).map(drop),
+        Err(_) if path.is_symlink() => Err(Error::other("it is a link that leads nowhere")),
+        Err(error) if error.kind() == ErrorKind::NotFound => check_directory(parent(path)),
+        Err(error) => Err(error),
     }
 }
 
@@ -167,6 +177,28 @@ mod tests {
             (Path::new("/dev/null/file"), "Not a directory (os error 20)"),
         ] {
             assert_eq!(check_place(path).unwrap_err().to_string(), words);
+        }
+    }
+
+    #[test]
+    fn a_directory_that_takes_no_file_is_refused_also_where_it_is_not_there_yet() {
+        let directory = tempfile::tempdir().unwrap();
+        let [file, link] = ["file", "link"].map(|name| directory.path().join(name));
+        fs::write(&file, "").unwrap();
+        symlink("no-such-directory", &link).unwrap();
+        for path in [directory.path(), &directory.path().join("not/yet"), Path::new("not-yet")] {
+            check_directory(path).unwrap();
+        }
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "no trace");
+        for (path, words) in [
+            (&file, "not a directory"),
+            (&file.join("plans"), "Not a directory (os error 20)"),
+            (&link, "it is a link that leads nowhere"),
+        ] {
+            assert_eq!(check_directory(path).unwrap_err().to_string(), words);
+        }
+        for path in ["/proc", "/proc/plans", "/proc/no/plans"] {
+            check_directory(Path::new(path)).unwrap_err();
         }
     }
 

@@ -78,6 +78,7 @@ fn bad_input_is_told_on_stderr_and_exits_with_3() {
         (&["soak", "--dir", "/proc/nowhere"], "cannot make /proc/nowhere"),
         (&["soak", "--dir", "/tmp", "--rounds", "0"], "--rounds"),
         (&["sweep", "--seeds", "1", "--plans", "Cargo.toml"], "cannot use Cargo.toml: not a directory"),
+        (&["sweep", "--seeds", "1", "--plans", "/proc/plans"], "cannot use /proc/plans: "),
         (
             &["exhaust", "concurrent-pushes", "--size", "push=1", "--plans", "Cargo.toml"],
             "cannot use Cargo.toml: not a",
