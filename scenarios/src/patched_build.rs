@@ -10,10 +10,13 @@ use crate::command::detect::Detection;
 use crate::error::{Error, Result};
 use crate::sources;
 use crate::tell;
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::fs::{self, TryLockError};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::Ordering;
+use std::sync::mpsc;
 use std::time::Duration;
 
 /// What of the workspace is copied.
@@ -21,6 +24,9 @@ const COPIED: [&str; 6] = ["Cargo.toml", "Cargo.lock", ".cargo", "engine", "sim"
 
 /// How often a lock that another run holds is tried.
 const LOCK_POLL: Duration = Duration::from_millis(50);
+
+/// How often a command that runs looks whether it is to stop.
+const STOP_POLL: Duration = Duration::from_millis(50);
 
 /// A copy of a workspace and its target directory.
 #[derive(Debug)]
@@ -161,7 +167,8 @@ fn archive(root: &Path) -> Result<Option<PathBuf>> {
     if std::env::var_os("ROCKSDB_LIB_DIR").is_some() || !script.is_file() {
         return Ok(None);
     }
-    let told = output(Command::new(&script).stderr(Stdio::inherit()))?;
+    // in this process's group: it may ask for a password on the terminal
+    let told = ended(Command::new(&script).stdin(Stdio::null()).stdout(Stdio::piped()), kill_process)?;
     if !told.status.success() {
         let command = script.display().to_string();
         return Err(Error::Process { command, status: told.status, last_words: last_line(&told.stdout) });
@@ -214,11 +221,33 @@ pub fn git(directory: &Path, arguments: &[&str]) -> Command {
 /// Runs a command to its end.
 ///
 /// # Errors
-/// When it cannot be started, and [`Error::Interrupted`]: a Ctrl-C on the terminal ends it, too, and what it came to then
-/// is no fault of it.
+/// When it cannot be started, and [`Error::Interrupted`]: it is told to end then, and what it came to is no fault of it.
 pub fn output(command: &mut Command) -> Result<Output> {
+    // a group of its own: cargo's compilers and the steps of a bisection end with it, and who sends a signal to this
+    // process alone ends them, too
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    ended(command, kill_process_group)
+}
+
+/// Waits for the end of a command, and has it killed once that is asked for.
+fn ended(command: &mut Command, kill: fn(Pid, Signal) -> rustix::io::Result<()>) -> Result<Output> {
     let program = PathBuf::from(command.get_program());
-    let output = command.output().map_err(Error::io("run", program))?;
+    let child = command.spawn().map_err(Error::io("run", &program))?;
+    let (id, (sender, receiver)) = (Pid::from_child(&child), mpsc::channel());
+    std::thread::spawn(move || sender.send(child.wait_with_output()));
+    let mut is_killed = false;
+    let ended = loop {
+        match receiver.recv_timeout(STOP_POLL) {
+            Ok(ended) => break ended,
+            Err(_) if is_killed || !STOP.load(Ordering::Relaxed) => {}
+            Err(_) => {
+                // it may have ended just now
+                let _ = kill(id, Signal::TERM);
+                is_killed = true;
+            }
+        }
+    };
+    let output = ended.map_err(Error::io("run", program))?;
     if STOP.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(output) }
 }
 

@@ -3,7 +3,7 @@
 use super::{code, stdout, terminate};
 use segsim::sources;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// A checkout with an engine of one line, and a mutant that changes it.
@@ -120,6 +120,48 @@ fn whatever_an_interruption_ends_besides_is_void_and_no_error() {
         let output = segsim.output().unwrap();
         let words = checkout.words();
         assert!(code(&output) == 2 && words.ends_with(end), "{script} {arguments:?}: {words}");
+    }
+}
+
+/// Waits until a file is there.
+fn wait_for(path: &Path) {
+    while !path.exists() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn who_is_told_to_stop_ends_a_build_and_all_that_it_has_started() {
+    let checkout = Checkout::new();
+    checkout.script("bin/cargo", "sleep 600 &\necho $! > $BUILD\nmv $BUILD $BUILD.begun\nwait");
+    let git = |arguments: &[&str]| {
+        let identity = ["-c", "user.name=test", "-c", "user.email=test@localhost"];
+        let ran =
+            Command::new("git").current_dir(checkout.root.path()).args(identity).args(arguments).output().unwrap();
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    };
+    git(&["init", "--quiet"]);
+    git(&["add", "engine"]);
+    git(&["commit", "--quiet", "--message", "one"]);
+    git(&["commit", "--quiet", "--message", "two", "--allow-empty"]);
+    let plan = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/evicts-active.json");
+    std::fs::create_dir(checkout.path("temporary")).unwrap();
+    for arguments in [&["mutants"][..], &["bisect", "HEAD~1..HEAD", plan]] {
+        let begun = checkout.path("build.begun");
+        let mut segsim = checkout.segsim(arguments);
+        segsim.env("BUILD", checkout.path("build")).env("TMPDIR", checkout.path("temporary"));
+        let mut segsim = segsim.env("ROCKSDB_LIB_DIR", "none").spawn().unwrap();
+        wait_for(&begun);
+        terminate(segsim.id());
+        assert_eq!(segsim.wait().unwrap().code(), Some(2), "{}", checkout.words());
+        let process = Path::new("/proc").join(std::fs::read_to_string(&begun).unwrap().trim());
+        // gone, or waiting to be reaped
+        let is_there = || std::fs::read_to_string(process.join("stat")).is_ok_and(|state| !state.contains(") Z "));
+        while is_there() {
+            std::thread::yield_now();
+        }
+        assert_eq!(std::fs::read_dir(checkout.path("temporary")).unwrap().count(), 0);
+        std::fs::remove_file(begun).unwrap();
     }
 }
 
