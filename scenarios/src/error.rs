@@ -34,6 +34,12 @@ pub enum Error {
         /// What is wrong with it, in one line.
         fault: String,
     },
+    /// A search that another process works on.
+    #[error("{path} is in use by another exhaust; name another file with --state", path = path.display())]
+    SearchInUse {
+        /// The file.
+        path: PathBuf,
+    },
     /// A mutant that does not exist.
     #[error("no mutant {name:?} in {directory}; there are {known}", directory = directory.display())]
     UnknownMutant {

@@ -1,10 +1,14 @@
-//! Searches on disk, to go on with them: a line that says what is searched, the search, and a checksum of both.
+//! Searches on disk, to go on with them: a line that says what is searched, the search, and a checksum of both. Who works
+//! on one has locked a file beside it, as each write replaces the search's own.
 #![allow(clippy::disallowed_methods, reason = "searches are files")]
 
 use crate::atomic_file;
 use crate::error::{Error, Result};
 use segment_sim::exhaust::Search;
-use std::path::Path;
+use std::fs::{File, Metadata, TryLockError};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// The beginning of every file, with the version of the form.
@@ -12,6 +16,49 @@ const HEAD: &str = "segsim exhaust 1";
 
 /// The longest line that says what is searched.
 const SUBJECT_BYTES_MAX: usize = 4096;
+
+/// Keeps others out of a search as long as it is there.
+#[derive(Debug)]
+pub struct InUse {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// Takes a search for this process, whether or not there is one yet.
+///
+/// # Errors
+/// [`Error::Io`], and [`Error::SearchInUse`].
+pub fn take(path: &Path) -> Result<InUse> {
+    // whatever links lead to it; and nothing is made beside what is no search
+    let place = match atomic_file::check(path).and_then(|()| std::fs::canonicalize(path)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => path.to_path_buf(),
+        place => place.map_err(Error::io("read", path))?,
+    };
+    let mut beside = place.into_os_string();
+    beside.push(".lock");
+    let beside = PathBuf::from(beside);
+    loop {
+        let lock = File::options().create(true).truncate(false).write(true).open(&beside);
+        let lock = lock.map_err(Error::io("write", path))?;
+        lock.try_lock().map_err(|refused| match refused {
+            TryLockError::WouldBlock => Error::SearchInUse { path: path.to_path_buf() },
+            TryLockError::Error(source) => Error::io("lock", &beside)(source),
+        })?;
+        let id = |there: Metadata| (there.dev(), there.ino());
+        let locked = lock.metadata().map(id).map_err(Error::io("read", &beside))?;
+        // else who had it before has removed it meanwhile, and the next one makes another
+        if std::fs::metadata(&beside).is_ok_and(|there| id(there) == locked) {
+            return Ok(InUse { path: beside, _lock: lock });
+        }
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        // before it is unlocked; one that stays is taken again
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
 
 /// Reads a search of this subject; `None` when there is no file.
 ///
@@ -21,7 +68,7 @@ pub fn read(path: &Path, subject: &str) -> Result<Option<Search>> {
     // a pipe or a device might have no end
     let bytes = match atomic_file::check(path).and_then(|()| std::fs::read(path)) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io("read", path)(error)),
     };
     parse(&bytes, subject).map(Some).map_err(|fault| Error::Search { path: path.to_path_buf(), fault })

@@ -119,6 +119,29 @@ fn bad_input_is_one_line_and_exits_with_3() {
 }
 
 #[test]
+fn a_search_that_another_process_works_on_is_refused_and_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let [path, link] = ["kept.search", "link"].map(|name| directory.path().join(name));
+    let arguments = ["same-key", "--size", "put=1", "--preemptions", "1", "--state"];
+    let search = |path: &Path| text(&segsim(directory.path(), &[&arguments[..], &[path.to_str().unwrap()]].concat()));
+    let in_use = search_file::take(&path).unwrap();
+    std::fs::write(&path, "theirs").unwrap();
+    std::os::unix::fs::symlink("kept.search", &link).unwrap();
+    for path in [&path, &link] {
+        let told = format!("segsim: {} is in use by another exhaust; name another file with --state\n", path.display());
+        assert_eq!(search(path), (3, String::new(), told));
+    }
+    assert_eq!(std::fs::read(&path).unwrap(), b"theirs");
+    drop(in_use);
+    std::fs::remove_file(&path).unwrap();
+    // as of a process that was killed
+    std::fs::write(directory.path().join("kept.search.lock"), "").unwrap();
+    let (code, said, told) = search(&path);
+    assert_eq!((code, told.as_str()), (0, ""), "{said}");
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().map_while(Result::ok).count(), 1, "the link alone");
+}
+
+#[test]
 fn a_file_that_is_not_this_search_is_refused_in_one_line() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("kept.search");

@@ -28,7 +28,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// How often the search is saved, at most.
-const SAVE_EVERY: Duration = Duration::from_secs(60);
+const SAVE_EVERY: Duration = Duration::from_secs(30);
 
 /// Saving takes at most one part of so many of the time.
 const SAVE_SHARE: u32 = 20;
@@ -93,6 +93,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     // now: only a failure writes there
     atomic_file::check_directory(&arguments.plans).map_err(Error::io("use", &arguments.plans))?;
     let place = Place::of(arguments, &subject)?;
+    let _in_use = search_file::take(&place.path)?;
     let mut search = match search_file::read(&place.path, &place.subject)? {
         Some(search) => {
             say!("goes on with {}: {} done", place.path.display(), counted(search.counts().runs(), "execution"));
