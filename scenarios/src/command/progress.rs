@@ -2,7 +2,8 @@
 
 use crate::report::grouped;
 use crate::tell;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -25,8 +26,9 @@ impl Progress {
     /// Of `total` units, called `unit` in the plural, none is done.
     pub fn new(name: &'static str, total: u64, unit: &'static str) -> Progress {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{msg:28} {wide_bar} {human_pos}/{human_len} {per_sec} {eta}");
-            ProgressBar::new(total).with_style(style.expect("the template is sound")).with_message(name)
+            let style = ProgressStyle::with_template("{msg:28} {wide_bar} {human_pos}/{human_len} {pace} {eta}");
+            let style = style.expect("the template is sound").with_key("pace", pace);
+            ProgressBar::new(total).with_style(style).with_message(name)
         });
         Progress { name, total, unit, bar, told: std::cell::Cell::default() }
     }
@@ -71,4 +73,10 @@ impl Progress {
     pub fn end(&self) {
         self.bar.as_ref().inspect(|bar| bar.finish_and_clear());
     }
+}
+
+/// How many a second, in whole numbers: indicatif's own word for it has four decimals.
+fn pace(state: &ProgressState, words: &mut dyn Write) {
+    // what it writes to is a string
+    let _ = write!(words, "{}/s", grouped(state.per_sec() as u64));
 }
