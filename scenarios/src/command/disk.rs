@@ -15,7 +15,7 @@ use crate::measure::engine::Subject;
 use crate::measure::turn::{Bound, Turn};
 use crate::measure::{floor, memory};
 use crate::report::{counted, grouped};
-use crate::{say, tell};
+use crate::{atomic_file, say, tell};
 use segment_sim::verdict::Verdict;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -148,6 +148,8 @@ struct Cell {
 /// A directory that is none, a disk that refuses, [`Error::Interrupted`].
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let space = rustix::fs::statfs(&arguments.dir).map_err(|errno| Error::io("use", &arguments.dir)(errno.into()))?;
+    // now: the first turn would be refused when its heading is told
+    atomic_file::check_directory(&arguments.dir).map_err(Error::io("write to", &arguments.dir))?;
     if u64::try_from(space.f_type).is_ok_and(|kind| kind == TMPFS) {
         say!("{} is in memory (tmpfs): what follows says nothing about a disk", arguments.dir.display());
     }
