@@ -12,6 +12,7 @@ use crate::sources;
 use crate::tell;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::fs::{self, TryLockError};
+use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -168,7 +169,7 @@ fn archive(root: &Path) -> Result<Option<PathBuf>> {
         return Ok(None);
     }
     // in this process's group: it may ask for a password on the terminal
-    let told = ended(Command::new(&script).stdin(Stdio::null()).stdout(Stdio::piped()), kill_process)?;
+    let told = ended(Command::new(&script).stdin(Stdio::null()).stdout(Stdio::piped()), kill_process, |_| {})?;
     if !told.status.success() {
         let command = script.display().to_string();
         return Err(Error::Process { command, status: told.status, last_words: last_line(&told.stdout) });
@@ -223,31 +224,55 @@ pub fn git(directory: &Path, arguments: &[&str]) -> Command {
 /// # Errors
 /// When it cannot be started, and [`Error::Interrupted`]: it is told to end then, and what it came to is no fault of it.
 pub fn output(command: &mut Command) -> Result<Output> {
+    output_told(command, |_| {})
+}
+
+/// The same, with each line that it says on stderr told as it comes.
+///
+/// # Errors
+/// The same.
+pub fn output_told(command: &mut Command, tell: impl FnMut(&str) + Send) -> Result<Output> {
     // a group of its own: cargo's compilers and the steps of a bisection end with it, and who sends a signal to this
     // process alone ends them, too
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    ended(command, kill_process_group)
+    ended(command, kill_process_group, tell)
 }
 
 /// Waits for the end of a command, and has it killed once that is asked for.
-fn ended(command: &mut Command, kill: fn(Pid, Signal) -> rustix::io::Result<()>) -> Result<Output> {
+fn ended(
+    command: &mut Command,
+    kill: fn(Pid, Signal) -> rustix::io::Result<()>,
+    mut tell: impl FnMut(&str) + Send,
+) -> Result<Output> {
     let program = PathBuf::from(command.get_program());
-    let child = command.spawn().map_err(Error::io("run", &program))?;
-    let (id, (sender, receiver)) = (Pid::from_child(&child), mpsc::channel());
-    std::thread::spawn(move || sender.send(child.wait_with_output()));
-    let mut is_killed = false;
-    let ended = loop {
-        match receiver.recv_timeout(STOP_POLL) {
-            Ok(ended) => break ended,
-            Err(_) if is_killed || !STOP.load(Ordering::Relaxed) => {}
-            Err(_) => {
-                // it may have ended just now
-                let _ = kill(id, Signal::TERM);
-                is_killed = true;
+    let mut child = command.spawn().map_err(Error::io("run", &program))?;
+    let (id, words) = (Pid::from_child(&child), child.stderr.take());
+    let (sender, receiver) = mpsc::channel();
+    let mut stderr = Vec::new();
+    let ended = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let Some(mut words) = words.map(BufReader::new) else { return };
+            let mut told = 0;
+            while words.read_until(b'\n', &mut stderr).is_ok_and(|read| read > 0) {
+                tell(String::from_utf8_lossy(&stderr[told..]).trim_end());
+                told = stderr.len();
+            }
+        });
+        scope.spawn(move || sender.send(child.wait_with_output()));
+        let mut is_killed = false;
+        loop {
+            match receiver.recv_timeout(STOP_POLL) {
+                Ok(ended) => return ended,
+                Err(_) if is_killed || !STOP.load(Ordering::Relaxed) => {}
+                Err(_) => {
+                    // it may have ended just now
+                    let _ = kill(id, Signal::TERM);
+                    is_killed = true;
+                }
             }
         }
-    };
-    let output = ended.map_err(Error::io("run", program))?;
+    });
+    let output = Output { stderr, ..ended.map_err(Error::io("run", program))? };
     if STOP.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(output) }
 }
 

@@ -7,7 +7,8 @@
 use super::corpus::{CameTo, come_to};
 use super::replay::read;
 use crate::error::{Error, Result};
-use crate::patched_build::{WorkspaceCopy, absolute, git, last_line, output, workspace};
+use crate::output::printable;
+use crate::patched_build::{WorkspaceCopy, absolute, git, last_line, output, output_told, workspace};
 use crate::{say, tell};
 use segment_sim::verdict::Verdict;
 use std::path::PathBuf;
@@ -80,7 +81,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         must(git(&work, &["checkout", "--quiet", commit]))?;
         let mut step = Command::new(&program);
         step.arg("bisect-step").arg(&root).arg(&plan).current_dir(&work);
-        let tried = output(&mut step)?;
+        let tried = output_told(&mut step, pass_on)?;
         match tried.status.code().and_then(|code| u8::try_from(code).ok()) {
             Some(code) if code == expected => {}
             Some(PASSES) => return Err(wrong(format!("the plan passes on {name}"))),
@@ -91,7 +92,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     must(git(&work, &["bisect", "start", &commits[1], &commits[0], "--", "engine"]))?;
     let mut steps = git(&work, &["bisect", "run"]);
     steps.arg(&program).arg("bisect-step").arg(&root).arg(&plan);
-    let ran = output(&mut steps)?;
+    let ran = output_told(&mut steps, pass_on)?;
     let told = String::from_utf8_lossy(&ran.stdout);
     let Some(first) = told.lines().find_map(|line| line.strip_suffix(" is the first bad commit")) else {
         // where it was left with commits that were skipped, it names them line by line
@@ -109,6 +110,14 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let subject = must(git(&work, &["log", "-1", "--format=%h %s", first]))?;
     say!("{}", String::from_utf8_lossy(&subject).trim());
     Ok(Verdict::Pass)
+}
+
+/// Tells what a step says of its commit: COMMIT: WORDS. git says other things besides.
+fn pass_on(line: &str) {
+    let is_of_commit = |name: &str| !name.is_empty() && name.chars().all(|digit| digit.is_ascii_hexdigit());
+    if line.split_once(": ").is_some_and(|(name, _)| is_of_commit(name)) {
+        tell!("{}", printable(line));
+    }
 }
 
 /// The two ends of a range.

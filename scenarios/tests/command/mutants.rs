@@ -40,16 +40,31 @@ impl Checkout {
 
     /// Has cargo make a mutant that detects this, whatever it is asked.
     fn builds(&self, detects: &str) {
-        std::fs::create_dir_all(self.path("patched/src")).unwrap();
-        std::fs::write(self.path("patched/src/lib.rs"), "two\n").unwrap();
-        let engine = sources::hash(&self.path("patched")).unwrap();
-        let detection = format!(
-            "{{\"engine\":\"{engine:016x}\",\"ranges\":[],\"runs\":0,\"failed\":0,\"oracles\":{{}},{detects}}}"
-        );
-        let built = self.script("built", &format!("echo '{detection}'"));
-        let build =
-            format!("mkdir -p $CARGO_TARGET_DIR/release && cp {} $CARGO_TARGET_DIR/release/segsim", built.display());
+        self.builds_each(&[("two", detects)]);
+    }
+
+    /// The same, for each of these lines of the engine.
+    fn builds_each(&self, engines: &[(&str, &str)]) {
+        for (line, detects) in engines {
+            let source = self.path("patched/src/lib.rs");
+            std::fs::create_dir_all(source.parent().unwrap()).unwrap();
+            std::fs::write(source, format!("{line}\n")).unwrap();
+            let engine = sources::hash(&self.path("patched")).unwrap();
+            let detection = format!(
+                "{{\"engine\":\"{engine:016x}\",\"ranges\":[],\"runs\":0,\"failed\":0,\"oracles\":{{}},{detects}}}"
+            );
+            self.script(&format!("built-{line}"), &format!("echo '{detection}'"));
+        }
+        let built = self.path("built").display().to_string();
+        let release = "$CARGO_TARGET_DIR/release";
+        let build = format!("mkdir -p {release} && cp {built}-$(cat engine/src/lib.rs) {release}/segsim");
         self.script("bin/cargo", &build);
+    }
+
+    fn git(&self, arguments: &[&str]) {
+        let identity = ["-c", "user.name=test", "-c", "user.email=test@localhost"];
+        let ran = Command::new("git").current_dir(self.root.path()).args(identity).args(arguments).output().unwrap();
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     }
 
     /// What segsim says on stderr.
@@ -163,6 +178,29 @@ fn who_is_told_to_stop_ends_a_build_and_all_that_it_has_started() {
         assert_eq!(std::fs::read_dir(checkout.path("temporary")).unwrap().count(), 0);
         std::fs::remove_file(begun).unwrap();
     }
+}
+
+#[test]
+fn a_bisection_tells_of_each_commit_as_it_is_judged() {
+    let checkout = Checkout::new();
+    let passes = r#""list":[],"unreached":[]"#;
+    let fails = r#""list":[{"seeds":1,"seed":1,"oracle":"no-orphan","race":""}],"unreached":[]"#;
+    checkout.builds_each(&[("one", passes), ("two", fails), ("three", fails)]);
+    checkout.git(&["init", "--quiet"]);
+    for line in ["one", "two", "three"] {
+        std::fs::write(checkout.path("engine/src/lib.rs"), format!("{line}\n")).unwrap();
+        checkout.git(&["add", "engine"]);
+        checkout.git(&["commit", "--quiet", "--message", line]);
+    }
+    let plan = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/evicts-active.json");
+    let mut segsim = checkout.segsim(&["bisect", "HEAD~2..HEAD", plan]);
+    let output = segsim.env("ROCKSDB_LIB_DIR", "none").output().unwrap();
+    let words = checkout.words();
+    assert!(code(&output) == 0 && stdout(&output).ends_with(" two\n"), "{}{words}", stdout(&output));
+    let judged: Vec<&str> = words.lines().filter_map(|line| Some(line.split_once(": ")?.1)).collect();
+    let fails = ["building", "fails by no-orphan"];
+    let passes = ["building", "passes"];
+    assert_eq!(judged, [fails, passes, fails].concat(), "{words}");
 }
 
 #[test]
