@@ -28,8 +28,12 @@ pub const CRASHES_FLOOR_OF: u64 = 1000;
 /// A kind of site is usual if this share of the seeds comes to it: 1/100.
 const USUAL_SITE_PERCENT: u64 = 1;
 
-/// Fewer seeds than this say nothing about crashes at a kind of site.
-const CRASHES_SEEDS_MIN: u64 = 20_000;
+/// Of the seeds of a sweep, the share in which everything must happen that a scenario is to show: 1/100.
+const HAPPENED_FLOOR_PERCENT: u64 = 1;
+
+/// Fewer seeds than this say nothing about crashes at a kind of site. And of fewer, chance may take a share under its floor: by
+/// three standard deviations, it has not.
+const FULL_SEEDS: u64 = 20_000;
 
 /// Fewer seeds than this say nothing about a share.
 pub const FLOOR_SEEDS_MIN: u64 = 200;
@@ -191,14 +195,14 @@ impl SweepResult {
         }
         let is_judged = tally.runs >= FLOOR_SEEDS_MIN;
         for name in scenario.must_happen.iter().filter(|_| is_judged) {
-            if !tally.happened(name) {
+            if is_under(tally.happened(name), tally.runs, HAPPENED_FLOOR_PERCENT) {
                 void.push(format!("{name} in fewer than 1 of 100 seeds"));
             }
         }
         for (window, sum) in named(&windows) {
             if is_judged
                 && scenario.windows.contains(&window.name)
-                && sum.arrived * 100 < ARRIVALS_FLOOR_PERCENT * tally.runs
+                && is_under(sum.arrived, tally.runs, ARRIVALS_FLOOR_PERCENT)
             {
                 let share = percent(sum.arrived, tally.runs);
                 void.push(format!(
@@ -209,7 +213,7 @@ impl SweepResult {
         }
         for (window, sum) in named(&windows) {
             let is_floor = is_judged && scenario.landings.contains(&window.name);
-            if is_floor && sum.landed * 100 < LANDINGS_FLOOR_PERCENT * tally.runs {
+            if is_floor && is_under(sum.landed, tally.runs, LANDINGS_FLOOR_PERCENT) {
                 void.push(format!(
                     "something landed in the window {} in {} of the seeds, under the floor of {LANDINGS_FLOOR_PERCENT} %",
                     window.name,
@@ -218,7 +222,7 @@ impl SweepResult {
             }
         }
         let aimed_at =
-            |site: &SiteTally| tally.runs >= CRASHES_SEEDS_MIN && scenario.crashes_midway() && is_usual(site, &tally);
+            |site: &SiteTally| tally.runs >= FULL_SEEDS && scenario.crashes_midway() && is_usual(site, &tally);
         for (name, site) in tally.crash_sites.iter().filter(|(_, site)| aimed_at(site)) {
             if site.crashes * CRASHES_FLOOR_OF < tally.runs {
                 void.push(format!("{} crashes at {name}, fewer than 1 in {CRASHES_FLOOR_OF} seeds", site.crashes));
@@ -260,6 +264,13 @@ impl Failure {
 /// Windows in the order of the vocabulary, each with its sum.
 fn named(windows: &BTreeMap<String, WindowTally>) -> impl Iterator<Item = (&'static Window, &WindowTally)> {
     WINDOWS.iter().filter_map(|window| Some((window, windows.get(window.name)?)))
+}
+
+/// Whether so many of the runs are under a floor, and not only by chance where the runs are few.
+fn is_under(count: u64, runs: u64, floor_percent: u64) -> bool {
+    let least = (floor_percent * runs) as f64 / 100.0;
+    let chance = if runs < FULL_SEEDS { 3.0 * least.sqrt() } else { 0.0 };
+    (count as f64) < least - chance
 }
 
 /// Whether so many runs came to this kind of site that crashes at it have a floor.
@@ -313,5 +324,14 @@ mod tests {
         assert_eq!(percent(1, 3), "33.3 %");
         assert_eq!(percent(0, 0), "0.0 %");
         assert_eq!(ratio(5, 2), "2.5");
+    }
+
+    #[test]
+    fn a_floor_is_missed_by_more_than_chance_or_of_many_seeds() {
+        let is_under = |count, runs| is_under(count, runs, 1);
+        assert!(is_under(199, FULL_SEEDS) && !is_under(200, FULL_SEEDS));
+        assert!(is_under(0, 1000) && !is_under(1, 1000), "3 of 10 is chance");
+        assert!(is_under(57, 10_000) && !is_under(70, 10_000));
+        assert!(!is_under(0, 800), "too few seeds to miss 8 of them");
     }
 }

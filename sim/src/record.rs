@@ -205,12 +205,24 @@ impl Tally {
         }
     }
 
-    /// Whether this happened: `joined` or `departed` in any run, a kind of interference in one of a hundred.
-    pub fn happened(&self, name: &str) -> bool {
+    /// In how many runs this happened, a kind of interference; for `joined` and `departed`, which have no floor, in all or none.
+    pub fn happened(&self, name: &str) -> u64 {
         match name {
-            "joined" => self.joined > 0,
-            "departed" => self.departed > 0,
-            _ => self.interference.get(name).is_some_and(|seen| seen.runs * 100 >= self.runs),
+            "joined" => {
+                if self.joined > 0 {
+                    self.runs
+                } else {
+                    0
+                }
+            }
+            "departed" => {
+                if self.departed > 0 {
+                    self.runs
+                } else {
+                    0
+                }
+            }
+            _ => self.interference.get(name).map_or(0, |seen| seen.runs),
         }
     }
 

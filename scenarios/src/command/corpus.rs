@@ -22,7 +22,7 @@ use std::sync::atomic::Ordering;
 /// A point and an operation that change nothing.
 pub const DRIFT: &str = "scenarios/drift/operation.patch";
 
-/// Run the plans that are kept: each passes on this engine and fails on its mutant
+/// Run the plans that are kept: each passes on this engine, and with --on-mutants fails on its mutant
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Arguments {

@@ -50,7 +50,8 @@ const OTHER_MADSIM_SEED: u64 = 0x5e95;
     segsim exhaust rotation-vs-eviction --size rotate=2,evict=2 --points ring --preemptions unlimited\n  \
     segsim exhaust put-vs-eviction --size put=2,evict=1 --preemptions 3\n  \
     segsim exhaust rotation-vs-eviction --size rotate=1,evict=1 --faults 1    an unlink fails, or a caller is dropped\n\n\
-    Sizes: push, rotate, evict, relieve, put, get, contains; each call is a caller of its own, on a full ring of three.\n\
+    Sizes: push, rotate, evict, relieve, put, get, get-stream, contains; at most 8 calls,\n\
+    each a caller of its own, on a full ring of three.\n\
     Ctrl-C or SIGTERM keeps what is done, and the same command goes on with it.")]
 pub struct Arguments {
     /// The scenario: what the calls run on, and what may fail

@@ -1,8 +1,7 @@
 //! The report of a sweep in words.
 
 use super::{
-    CRASHES_SEEDS_MIN, FLOOR_SEEDS_MIN, Failure, Measured, SweepResult, counted, grouped, is_usual, named, percent,
-    ratio,
+    FLOOR_SEEDS_MIN, FULL_SEEDS, Failure, Measured, SweepResult, counted, grouped, is_usual, named, percent, ratio,
 };
 use crate::confidence;
 use segment_sim::record::{Group, Tally};
@@ -90,11 +89,11 @@ impl SweepResult {
         }
         if tally.runs < FLOOR_SEEDS_MIN {
             writeln!(text, "  floors are not judged under {FLOOR_SEEDS_MIN} seeds")?;
-        } else if crashes > 0 && tally.runs < CRASHES_SEEDS_MIN {
+        } else if crashes > 0 && tally.runs < FULL_SEEDS {
             writeln!(
                 text,
                 "  the floor of crashes at each usual site is not judged under {} seeds",
-                grouped(CRASHES_SEEDS_MIN)
+                grouped(FULL_SEEDS)
             )?;
         }
         for reason in &self.void {
