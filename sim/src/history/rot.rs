@@ -1,5 +1,5 @@
-//! Bits that have flipped on the disk, and reads that have failed: where, who has met them, who was told, and what was stored
-//! anew for it.
+//! Bits that have flipped on the disk, and reads that have failed: where, who has met them, who was told, and what was
+//! stored anew for it.
 
 use super::{History, Key};
 use crate::decision::below;

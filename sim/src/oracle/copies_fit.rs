@@ -1,11 +1,11 @@
-//! copies-fit: a refresh takes a range for its copy only where the disk has room for that, and forgoes none that fits. It copies
-//! nothing but what is of the oldest generation, and not in the active segment: all else has time.
+//! copies-fit: a refresh takes a range for its copy only where the disk has room for that, and forgoes none that fits.
+//! It copies nothing but what is of the oldest generation, and not in the active segment: all else has time.
 //!
-//! Asked after the step in which the copy is begun, or is not. Nothing is evicted for a copy: begun without room it would
-//! fail, and its range be lost to the segment; each read would lose another. Legal: not to begin one while puts and copies
-//! under way have yet to write what is free. That room goes while a copy is under way, to the catalog's log, or to puts,
-//! which ask for none beforehand; or between a rotation that asked for it and the copy. So a worker that has rotated is not
-//! judged any more, nor a copy whose row is replaced by now. Does not verify that a copy is begun.
+//! Asked after the step in which the copy is begun, or is not. Nothing is evicted for a copy: begun without room it
+//! would fail, and its range be lost to the segment; each read would lose another. Legal: not to begin one while puts
+//! and copies under way have yet to write what is free. That room goes while a copy is under way, to the catalog's log,
+//! or to puts, which ask for none beforehand; or between a rotation that asked for it and the copy. So a worker that
+//! has rotated is not judged any more, nor a copy whose row is replaced by now. Does not verify that a copy is begun.
 
 use super::scene::{ACTOR, Scene};
 use super::{Finding, Oracle, View, When};

@@ -1,16 +1,18 @@
 //! honest: what a caller is told is so at the moment it is told.
 //!
 //! Asked at each answer, which an operation gives in the same step as its last change. An eviction: the segment is
-//! gone, by a save of its own. Absent: it is not there. Refused: it is the active one. A pressure pass: no more than the target is left, or
-//! only the active segment, and with its last victim it was more; what it says are its victims left by a save of its own. A put: since its call its artifact could be seen,
-//! by a commit that a sync of the catalog has covered; it has stored that itself if it says so, and not if it says
-//! that it was there, nor after somebody was told that its bytes are damaged or cannot be read. A close: a sync has covered every commit, and nothing is doomed whose unlink has not failed.
-//! Evicted again and again: as often as the engine tries. A full disk: only if since the call it refused something
-//! else than a write, for which room is made. That unlinks fail: only when they have in as many passes, one after the
-//! other, as the engine waits for, and more is doomed than may be. Any other error: only if an operation has failed
-//! since the call; that writing is fenced, only after a commit or a sync of the catalog in this life of the process, or
-//! a read of the evictor's, which ends it, and never one who reads; that an artifact is
-//! damaged, only if it has read a bit since the call that has flipped; that a row is, never. Does not verify pushes; no-lost-push does.
+//! gone, by a save of its own. Absent: it is not there. Refused: it is the active one. A pressure pass: no more than
+//! the target is left, or only the active segment, and with its last victim it was more; what it says are its victims
+//! left by a save of its own. A put: since its call its artifact could be seen, by a commit that a sync of the catalog
+//! has covered; it has stored that itself if it says so, and not if it says that it was there, nor after somebody was
+//! told that its bytes are damaged or cannot be read. A close: a sync has covered every commit, and nothing is doomed
+//! whose unlink has not failed. Evicted again and again: as often as the engine tries. A full disk: only if since the
+//! call it refused something else than a write, for which room is made. That unlinks fail: only when they have in as
+//! many passes, one after the other, as the engine waits for, and more is doomed than may be. Any other error: only if
+//! an operation has failed since the call; that writing is fenced, only after a commit or a sync of the catalog in this
+//! life of the process, or a read of the evictor's, which ends it, and never one who reads; that an artifact is
+//! damaged, only if it has read a bit since the call that has flipped; that a row is, never. Does not verify pushes;
+//! no-lost-push does.
 
 use super::scene::{ACTOR, Scene, segment};
 use super::{Finding, Oracle, View, When, number};

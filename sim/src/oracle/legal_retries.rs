@@ -1,16 +1,16 @@
 //! legal-retries: the engine tries again only what failed: an unlink that the disk refused, a put whose segment was
-//! evicted or whose write met a full disk, a read whose file was gone or that met a flipped bit, a look-up whose row was no longer the one that it
-//! had found, the storing of an artifact of which a bit has flipped or a read has failed.
+//! evicted or whose write met a full disk, a read whose file was gone or that met a flipped bit, a look-up whose row
+//! was no longer the one that it had found, the storing of an artifact of which a bit has flipped or a read has failed.
 //!
 //! Asked after each step. Legal meanwhile: as many retries as reasons. A retry that nobody needed would hide what
-//! called for it. Where none of the doomed could be unlinked they are tried again after a pause, but for a close.
-//! A put that a full disk has refused looks at what is free before it tries again.
-//! After a commit that failed there is no other, nor a new segment's file, until the process has begun anew; nor after a sync of the catalog
-//! that failed, from when the engine knows on: at once where a task syncs by itself, or with the first caller who is
-//! told. Nor is there a sync of the catalog after one that failed, nor one of a segment, or of the catalog, beside another of
-//! the same: where that fails, this one has tried it again, and may tell of success. An unlink of a doomed segment that
-//! fails is told in the same step, and so is that a damaged artifact was stored anew. Does not verify that something is
-//! tried again; no-orphan, progress and honest do.
+//! called for it. Where none of the doomed could be unlinked they are tried again after a pause, but for a close. A put
+//! that a full disk has refused looks at what is free before it tries again. After a commit that failed there is no
+//! other, nor a new segment's file, until the process has begun anew; nor after a sync of the catalog that failed, from
+//! when the engine knows on: at once where a task syncs by itself, or with the first caller who is told. Nor is there a
+//! sync of the catalog after one that failed, nor one of a segment, or of the catalog, beside another of the same:
+//! where that fails, this one has tried it again, and may tell of success. An unlink of a doomed segment that fails is
+//! told in the same step, and so is that a damaged artifact was stored anew. Does not verify that something is tried
+//! again; no-orphan, progress and honest do.
 
 use super::scene::Scene;
 use super::{Finding, Oracle, View, When};
