@@ -1,5 +1,6 @@
 //! ring-shape: members stand in the order in which they were pushed, no generation holds more than its limit, and a segment
-//! counts as many bytes as when it joined, also when it is doomed.
+//! counts as many bytes as when it joined, also when it is doomed; one that is doomed and never joined, as many as its file
+//! has.
 //!
 //! Asked at each save. Legal meanwhile: a generation that was larger before the engine was opened with smaller limits, until
 //! the next push. That no segment is listed twice and that generations do not get younger
@@ -7,13 +8,13 @@
 
 use super::scene::{Scene, ring, save, segment};
 use super::{Finding, Oracle, View, When, number};
-use segment_engine::ring::Generation;
+use segment_engine::ring::{Doomed, Generation};
 use segment_engine::{Ring, SegmentId};
 
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "ring-shape",
-    claim: "push order and generation limits hold; a segment counts the bytes that it joined with",
+    claim: "push order and generation limits hold; a segment counts the bytes that it joined with, a stray one those of its file",
     when: When::Save,
     check,
     bad_scene: || {
@@ -52,6 +53,13 @@ fn check(view: &View<'_>) -> Option<Finding> {
             return found(format!("segment {} counts {bytes} bytes, and counted {other}", number(segment)));
         }
     }
+    let is_counted = |segment| before.is_some_and(|before| counted(before).any(|(other, _)| other == segment));
+    for Doomed { segment, bytes } in ring.doomed().iter().filter(|doomed| !is_counted(doomed.segment)) {
+        let length = view.history.files.bytes(*segment).map_or(*bytes, |file| file.len() as u64);
+        if length != *bytes {
+            return found(format!("the stray segment {} counts {bytes} bytes, and has {length}", number(*segment)));
+        }
+    }
     let mut last = 0;
     for member in ring.members() {
         // a new segment comes after all that joined before it
@@ -73,6 +81,23 @@ fn counted(ring: &Ring) -> impl Iterator<Item = (SegmentId, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stray_file_counts_what_it_has() {
+        let doomed_as = |bytes| {
+            let change = |scene: &mut Scene| {
+                scene.history.files.insert(segment(9));
+                scene.history.files.write(segment(9), 0, b"stray");
+                let mut ring = scene.published.ring.clone();
+                ring.doom_stray(segment(9), bytes);
+                scene.saving = save(3, 2, ring);
+            };
+            Scene::with(change).ask(&ORACLE).map(|finding| finding.sentence)
+        };
+        assert_eq!(doomed_as(5), None);
+        let sentence = "actor#1 saved a ring in which the stray segment 9 counts 0 bytes, and has 5";
+        assert_eq!(doomed_as(0).as_deref(), Some(sentence));
+    }
 
     #[test]
     fn what_is_doomed_counts_as_it_did() {
