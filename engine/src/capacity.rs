@@ -5,7 +5,7 @@ use crate::engine::Shared;
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::eviction::Wake;
-use crate::limits::{BUDGET_SEGMENTS_MIN, CATALOG_SHARE_DIVISOR, Limits, ROOM_ROUNDS_MAX, RingLimits};
+use crate::limits::{BUDGET_SEGMENTS_MIN, CATALOG_SHARE_DIVISOR, Limits, ROOM_LOOKS_MAX, ROOM_ROUNDS_MAX, RingLimits};
 use crate::point::Point;
 use crate::ring::Ring;
 use crate::rotation::make_segment;
@@ -13,6 +13,7 @@ use crate::segment::SegmentId;
 use crate::usage::{Counts, Owners};
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 impl Limits {
     /// The limits of a node that may use `budget_bytes` of disk in segments of `segment_bytes`.
@@ -41,15 +42,18 @@ impl Limits {
 
 impl<E: Env> Shared<E> {
     /// Sees to it that `length` more bytes can be written. The oldest segments go if that helps and nothing less does:
-    /// what is doomed counts as freed, and is waited for. The active segment is never evicted; where all others are not
-    /// enough, and it would be, an empty one takes its place first. Needs no free bytes itself, but for that one's
-    /// directory entry. The caller holds no lock.
+    /// what is doomed counts as freed, and is waited for. So does what has gone since a call first asked for room, in
+    /// `short`, and is looked for again for a while: a file system may show it later. The active segment is never evicted;
+    /// where all others are not enough, and it would be, an empty one takes its place first. Needs no free bytes itself,
+    /// but for that one's directory entry. The caller holds no lock.
     ///
     /// # Errors
     /// [`Error::DiskFull`] when evicting everything would not be enough, or the disk keeps what it was told to unlink.
     /// Those of a rotation.
-    pub(crate) async fn make_room(self: &Arc<Self>, wake: &Wake, length: u64) -> Result<()> {
-        for _ in 0..ROOM_ROUNDS_MAX {
+    pub(crate) async fn make_room(self: &Arc<Self>, wake: &Wake, length: u64, short: &mut Shortage) -> Result<()> {
+        let mut rounds = 0;
+        while rounds < ROOM_ROUNDS_MAX {
+            rounds += 1;
             let mut pass = pin!(self.passes.notified());
             pass.as_mut().enable(); // before the look: a pass that ends in between is not missed
             self.ring.check_fence()?;
@@ -57,7 +61,8 @@ impl<E: Env> Shared<E> {
             let Some(missing) = self.missing(length).await? else {
                 return Ok(());
             };
-            let after = self.books.counts();
+            let measured = Measured { missing, before, after: self.books.counts() };
+            let first = *short.first.get_or_insert(measured);
             let room = self.ring.mutate(|ring| {
                 let bytes = self.books.disk_bytes();
                 let of = |segment| bytes.get(&segment).copied().unwrap_or_default();
@@ -65,20 +70,24 @@ impl<E: Env> Shared<E> {
                 // the lock took its time: others may have reserved some, given up, or made room. What they wrote is no
                 // news: there are as many free bytes less
                 let now = self.books.counts();
-                let needed = missing.saturating_add(now.reserved - after.reserved);
-                let still = |since: Counts| {
+                let still = |measured: Measured, since: Counts| {
+                    let needed = measured.missing.saturating_add(now.reserved - measured.after.reserved);
                     let came = (now.freed - since.freed).saturating_add(now.given_up - since.given_up);
                     needed.saturating_sub(doomed).saturating_sub(came)
                 };
                 // what came while the free bytes were looked at, they may have with them: at most, and at least, so much
-                let (most, least) = (still(after), still(before));
+                let (most, least) = (still(measured, measured.after), still(measured, measured.before));
+                // XFS frees the blocks of an unlinked file in the background, btrfs with its next commit, and whoever has it
+                // open keeps them: what went for this put is not to be evicted for again
+                let yet = still(first, first.before);
+                let (is_late, least) = (least > 0 && yet == 0, least.min(yet));
                 let all: u64 = ring.members().iter().map(|member| of(member.segment)).sum();
                 let others = all - ring.active().map_or(0, of);
                 // all or nothing: what goes without being enough goes for nothing. And no more than may do
                 let suffices = most <= others && ring.doom_oldest_freeing(least, of);
                 let left = ring.active().filter(|_| !suffices && most <= all);
                 let has_come = now.freed > before.freed || now.given_up > before.given_up;
-                Room { suffices, is_coming: !ring.doomed().is_empty(), has_come, left }
+                Room { suffices, is_coming: !ring.doomed().is_empty(), is_late, has_come, left }
             });
             match room.await? {
                 Room { is_coming: true, .. } => {
@@ -86,6 +95,12 @@ impl<E: Env> Shared<E> {
                     pass.await;
                     self.env.reach(Point::EVICTOR_AWAITED).await;
                 }
+                Room { is_late: true, .. } if short.looks < ROOM_LOOKS_MAX => {
+                    self.env.sleep(Duration::from_millis(1 << short.looks)).await;
+                    short.looks += 1;
+                    rounds -= 1; // looks have a bound of their own
+                }
+                Room { is_late: true, .. } => short.first = None, // others have it, or nobody ever will
                 Room { suffices: false, has_come: false, left: None, .. } => break,
                 Room { suffices: false, has_come: false, left: Some(active), .. } => {
                     self.env.note(Point::ACTIVE_LEFT);
@@ -106,12 +121,31 @@ impl<E: Env> Shared<E> {
     }
 }
 
+/// What a put is short of.
+#[derive(Default)]
+pub(crate) struct Shortage {
+    /// Where it first asked for room, or no longer waits for what has gone since.
+    first: Option<Measured>,
+    /// How often it has looked for that again.
+    looks: u32,
+}
+
+/// Bytes that the disk was short of, and the counts before and after it was asked.
+#[derive(Clone, Copy)]
+struct Measured {
+    missing: u64,
+    before: Counts,
+    after: Counts,
+}
+
 /// What becomes of room under the state lock.
 struct Room {
     /// What was asked for is there, or will be when the doomed are gone.
     suffices: bool,
     /// Something is doomed.
     is_coming: bool,
+    /// As much as was missing has gone, and the disk does not show it.
+    is_late: bool,
     /// There is more than when it was measured.
     has_come: bool,
     /// The active segment, where nothing is enough without its bytes.

@@ -41,6 +41,9 @@ pub const REFRESH_QUEUE_MAX: usize = 64;
 /// How often a put that needs room waits for the evictor.
 pub const ROOM_ROUNDS_MAX: u32 = 16;
 
+/// How often it looks again for what has gone and does not show, after 1 ms, 2 ms, 4 ms and so on: half a second in all.
+pub const ROOM_LOOKS_MAX: u32 = 9;
+
 /// Rows that an open reads at once.
 pub const OPEN_PAGE_ROWS: usize = 1024;
 

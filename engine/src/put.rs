@@ -6,6 +6,7 @@
 //! is then abandoned, or its artifact is there and nobody was told.
 
 use crate::append::Room;
+use crate::capacity::Shortage;
 use crate::catalog::{Catalog, Commit, Table};
 use crate::engine::{Engine, Shared};
 use crate::env::Env;
@@ -59,6 +60,7 @@ impl<E: Env> Engine<E> {
     pub async fn put(&self, key: &[u8], bytes: Bytes) -> Result<Put> {
         check_key(key)?;
         let (length, checksum) = (bytes.len() as u64, xxh3_64(&bytes));
+        let mut short = Shortage::default();
         for attempt in 1.. {
             let mut range = None;
             let (stripe, previous, mut range) = loop {
@@ -78,7 +80,7 @@ impl<E: Env> Engine<E> {
                     Room::Reserved(range) => break (stripe, previous, range),
                     Room::Full(full) => {
                         drop(stripe); // nobody waits for a rotation, and so for the evictor, under a lock
-                        range = self.rotate_for(full, length).await?;
+                        range = self.rotate_for(full, length, &mut short).await?;
                     }
                 }
             };
@@ -90,7 +92,7 @@ impl<E: Env> Engine<E> {
                 }
                 failed => {
                     drop(stripe); // nobody waits for room under a lock
-                    self.unless_in_vain(range, failed).await?;
+                    self.unless_in_vain(range, failed, &mut short).await?;
                 }
             }
             if attempt == PUT_ATTEMPTS_MAX {
@@ -111,12 +113,13 @@ impl<E: Env> Engine<E> {
         if length > ARTIFACT_BYTES_MAX {
             return Err(Error::ArtifactLength { length, max: ARTIFACT_BYTES_MAX });
         }
+        let mut short = Shortage::default();
         for attempt in 1.. {
             let mut range = loop {
                 match self.shared.reserve(length).await? {
                     Room::Reserved(range) => break range,
                     Room::Full(full) => {
-                        if let Some(range) = self.rotate_for(full, length).await? {
+                        if let Some(range) = self.rotate_for(full, length, &mut short).await? {
                             break range;
                         }
                     }
@@ -132,7 +135,7 @@ impl<E: Env> Engine<E> {
                     }
                 }
                 failed => {
-                    self.unless_in_vain(range, failed).await?;
+                    self.unless_in_vain(range, failed, &mut short).await?;
                 }
             }
             if attempt == PUT_ATTEMPTS_MAX || !body.restart() {
@@ -144,12 +147,12 @@ impl<E: Env> Engine<E> {
     }
 
     /// Rotates `full` away, and reserves `length` bytes of the segment that follows if this call makes it.
-    async fn rotate_for(&self, full: SegmentId, length: u64) -> Result<Option<Reservation>> {
+    async fn rotate_for(&self, full: SegmentId, length: u64, short: &mut Shortage) -> Result<Option<Reservation>> {
         Ok(match make_segment(&self.shared, &self.wake, full, length).await? {
             Made::Here(_, range) => Some(range),
             Made::Elsewhere(_) => None,
             Made::NoRoom => {
-                self.shared.make_room(&self.wake, length).await?;
+                self.shared.make_room(&self.wake, length, short).await?;
                 None
             }
         })
@@ -157,12 +160,17 @@ impl<E: Env> Engine<E> {
 
     /// What a write came to: `None` when it has to begin again, because its segment was evicted meanwhile, or because the
     /// disk was full and now has room. The caller holds no lock.
-    async fn unless_in_vain<T>(&self, range: Reservation, written: Result<T>) -> Result<Option<T>> {
+    async fn unless_in_vain<T>(
+        &self,
+        range: Reservation,
+        written: Result<T>,
+        short: &mut Shortage,
+    ) -> Result<Option<T>> {
         match written {
             Err(error) if error.is_full() => {
                 let length = range.length;
                 drop(range); // it is not under way any more
-                self.shared.make_room(&self.wake, length).await?;
+                self.shared.make_room(&self.wake, length, short).await?;
                 Ok(None)
             }
             other => self.shared.unless_evicted(range.book.segment, other),

@@ -147,6 +147,11 @@ impl Files {
         self.files.iter().map(|file| file.used).sum::<u64>() + self.used_by_unlinked()
     }
 
+    /// Room that files of this segment take which are unlinked and still open.
+    pub fn held(&self, segment: SegmentId) -> u64 {
+        self.unlinked.iter().filter(|file| file.segment == segment && file.open > 0).map(|file| file.used).sum()
+    }
+
     /// Room that the latter take.
     pub fn used_by_unlinked(&self) -> u64 {
         self.unlinked.iter().filter(|file| file.open > 0).map(|file| file.used).sum()

@@ -165,6 +165,9 @@ impl History {
             self.rotated = Some(Rotated { task, segment: before.segment, bytes: before.bytes });
         }
         let (step, task) = (save.step, save.task);
+        if let Some(begun) = task.and_then(|task| self.begun.get_mut(&task)) {
+            begun.has_slept = false;
+        }
         self.saves.push(save);
         self.changes += 1;
         self.see(step, task);

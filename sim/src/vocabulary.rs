@@ -293,8 +293,13 @@ pub const CRASH_SITES: &[(&str, u64)] = &[
 ];
 
 /// Those of a disk that fails.
-pub const CRASH_SITES_WHERE_THE_DISK_FAILS: &[(&str, u64)] =
-    &[("rotation@DiskUnlink", 6), ("rotation@DiskFree", 1), ("evictor@RowsScanned", 1)];
+pub const CRASH_SITES_WHERE_THE_DISK_FAILS: &[(&str, u64)] = &[
+    ("rotation@DiskUnlink", 6),
+    ("rotation@DiskFree", 1),
+    ("put@Sleep", 6),
+    ("refresh@SyncJoined", 1),
+    ("evictor@RowsScanned", 1),
+];
 
 /// Those of an open.
 pub const CRASH_SITES_OF_OPEN: &[(&str, u64)] = &[

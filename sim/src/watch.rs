@@ -179,6 +179,14 @@ impl Watch {
         history.retries.found.extend(task.map(|task| (task, changes)));
     }
 
+    /// A task sleeps.
+    pub fn slept(&self, task: Option<TaskId>) {
+        let mut history = self.history.borrow_mut();
+        if let Some(begun) = task.and_then(|task| history.begun.get_mut(&task)) {
+            begun.has_slept = true;
+        }
+    }
+
     /// The engine tells of a retry, or of a pass; by which task, and when, `now` knows.
     pub fn noted(&self, point: Point, now: impl FnOnce() -> (Option<TaskId>, u64)) {
         if point == Point::DOOMED_LISTED {

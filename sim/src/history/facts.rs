@@ -150,6 +150,8 @@ pub struct Begun {
     pub retries: u64,
     /// A full disk has refused a write of it since it last asked for what is free.
     pub is_refused: bool,
+    /// It has slept since it last saved a ring.
+    pub has_slept: bool,
     /// It reads.
     pub reads: bool,
     /// The step in which it began.

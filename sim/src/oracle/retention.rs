@@ -3,12 +3,14 @@
 //! Asked at each save. A push dooms only what its generations cannot hold; one that follows a segment whose first sync
 //! has failed takes the place of that, and dooms nothing else. A put dooms only when the disk has less room than all
 //! puts under way have yet to write, doomed bytes counted as freed, and no segment more than that takes; and nothing
-//! where all segments together would not be enough for it. Both take the oldest. An eviction by name dooms what it
+//! where all segments together would not be enough for it. What it has evicted before and somebody still has open counts as
+//! freed, too, unless it has slept since and looked again. Both take the oldest. An eviction by name dooms what it
 //! names and no more, a pressure pass the oldest; how many those are is honest's. Nobody else dooms anything: no open,
 //! no evictor, and no refresh, not by a push either.
 
 use super::scene::{Scene, save, segment};
 use super::{Finding, Oracle, View, When, number};
+use crate::history::Save;
 use crate::site::{has_kind, kind};
 use segment_engine::ring::Generation;
 
@@ -88,7 +90,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
     // a file that was unlinked and open when the put measured, and is closed now, is room that it could not know of
     let open = saving.task.and_then(|task| history.room.measured.get(&task)).map_or(0, |then| then.open_bytes);
     let closed = open.saturating_sub(history.files.used_by_unlinked());
-    let room = (history.free_bytes() + doomed).saturating_sub(closed);
+    let room = (history.free_bytes() + doomed).saturating_sub(closed) + held_by_own(view, saving);
     let needed = view.bytes_under_way(None);
     if is_put && room >= needed {
         return found(format!("{room} bytes are free or about to be, and puts need at most {needed}"));
@@ -109,6 +111,20 @@ fn check(view: &View<'_>) -> Option<Finding> {
         ));
     }
     None
+}
+
+/// Room that the disk has yet to show of what the put has evicted before, unless it has slept since: somebody has it open.
+fn held_by_own(view: &View<'_>, saving: &Save) -> u64 {
+    let history = view.history;
+    let Some(begun) = saving.task.and_then(|task| history.begun.get(&task)).filter(|begun| !begun.has_slept) else {
+        return 0;
+    };
+    let own = |pair: &&[Save]| pair[1].task == saving.task && pair[1].step >= begun.step;
+    let gone = history.saves.windows(2).filter(own).flat_map(|pair| {
+        let stays = |segment| pair[1].record.ring.generation_of(segment).is_some();
+        pair[0].record.ring.members().iter().filter(move |member| !stays(member.segment))
+    });
+    gone.map(|victim| history.files.held(victim.segment)).sum()
 }
 
 #[cfg(test)]

@@ -43,6 +43,7 @@ impl Env for SimEnv {
     }
 
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send {
+        self.parts.watch.slept(self.parts.conductor.current());
         self.parts.conductor.sleep("Sleep", u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
     }
 
