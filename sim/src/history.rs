@@ -62,7 +62,7 @@ pub struct History {
     pub rows: Vec<Row>,
     /// Rows of artifacts that came to name another place, with everything else as before.
     pub rows_moved: u64,
-    /// Of these, those that were not in the oldest generation before, or were in the active segment.
+    /// Rows of a refresh that were not in the oldest generation before, or were in the active segment.
     pub young_copied: u64,
     /// The entries of the index in the catalog.
     pub index: Vec<(SegmentId, Key)>,

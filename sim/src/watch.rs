@@ -148,10 +148,13 @@ impl Watch {
             return;
         }
         history.keep_moves(site, changes);
+        let label = pulse.current().map_or("", |task| pulse.label(task));
+        if has_kind(label, "refresh") {
+            history.copy(changes);
+        }
         history.change(changes);
         history.changes += 1;
         history.see(pulse.step(), pulse.current());
-        let label = pulse.current().map_or("", |task| pulse.label(task));
         if has_kind(label, "evictor") {
             let entries = changes.iter().filter(|change| matches!(change, Change::Index(_, _, false))).count();
             history.evictor.rows_most = history.evictor.rows_most.max(entries as u64);

@@ -16,10 +16,7 @@ impl History {
                     self.retries.row_changes += 1;
                     let is_same =
                         |row: &&Row| row.key == key && Some(row.manifest.version) == manifest.map(|new| new.version);
-                    if let Some(Row { manifest: before, .. }) = self.rows.iter().find(is_same) {
-                        self.rows_moved += 1;
-                        self.young_copied += u64::from(!self.is_oldest(before.segment));
-                    }
+                    self.rows_moved += self.rows.iter().filter(is_same).count() as u64;
                     self.replace(key, manifest);
                     self.rows.retain(|row| row.key != key);
                     self.rows.extend(manifest.map(|manifest| Row { key, manifest, commit: self.commits }));
@@ -33,6 +30,15 @@ impl History {
                 }
             }
         }
+    }
+
+    /// A refresh is about to make these changes.
+    pub fn copy(&mut self, changes: &[Change]) {
+        let moved = changes.iter().filter_map(|change| match change {
+            Change::Row(key, Some(_)) => self.rows.iter().find(|row| row.key == *key),
+            _ => None,
+        });
+        self.young_copied += moved.filter(|row| !self.is_oldest(row.manifest.segment)).count() as u64;
     }
 
     /// Whether a segment is of the oldest generation, and not the active one.

@@ -61,7 +61,7 @@ mod tests {
                 scene.history.save(save(3, 2, ring_to(6)));
                 scene.history.rows[0].manifest.segment = segment(from);
                 let before = scene.history.rows[0].manifest;
-                scene.history.change(&[Change::Row(1, Some(Manifest { segment: segment(3), ..before }))]);
+                scene.history.copy(&[Change::Row(1, Some(Manifest { segment: segment(3), ..before }))]);
             };
             Scene::with(change).ask(&ORACLE).is_none()
         };
