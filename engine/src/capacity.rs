@@ -53,7 +53,6 @@ impl<E: Env> Shared<E> {
     pub(crate) async fn make_room(self: &Arc<Self>, wake: &Wake, length: u64, short: &mut Shortage) -> Result<()> {
         let mut rounds = 0;
         while rounds < ROOM_ROUNDS_MAX {
-            rounds += 1;
             let mut pass = pin!(self.passes.notified());
             pass.as_mut().enable(); // before the look: a pass that ends in between is not missed
             self.ring.check_fence()?;
@@ -98,7 +97,7 @@ impl<E: Env> Shared<E> {
                 Room { is_late: true, .. } if short.looks < ROOM_LOOKS_MAX => {
                     self.env.sleep(Duration::from_millis(1 << short.looks)).await;
                     short.looks += 1;
-                    rounds -= 1; // looks have a bound of their own
+                    continue; // looks have a bound of their own
                 }
                 Room { is_late: true, .. } => short.first = None, // others have it, or nobody ever will
                 Room { suffices: false, has_come: false, left: None, .. } => break,
@@ -109,6 +108,7 @@ impl<E: Env> Shared<E> {
                 }
                 Room { .. } => {}
             }
+            rounds += 1;
         }
         Err(Error::DiskFull { length })
     }

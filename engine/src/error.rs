@@ -1,6 +1,7 @@
 //! What can go wrong. Each variant is a different decision for the caller.
 
 use crate::segment::SegmentId;
+use rustix::io::Errno;
 use std::{io, path::PathBuf};
 
 /// The engine's result.
@@ -166,10 +167,10 @@ impl Error {
 
     /// Whether the disk has the bytes and cannot give them: a bad sector, or one whose checksum is wrong.
     pub(crate) fn is_unreadable(&self) -> bool {
-        // EIO; ENODATA and EILSEQ, which the block layer makes of a medium error and of wrong protection data; EBADMSG and
-        // EUCLEAN, which file systems say of what they find damaged
-        const UNREADABLE: [i32; 5] = [5, 61, 74, 84, 117];
-        matches!(self, Error::Io { source, .. } if source.raw_os_error().is_some_and(|errno| UNREADABLE.contains(&errno)))
+        // the block layer makes ENODATA and EILSEQ of a medium error and of wrong protection data; EBADMSG and EUCLEAN are
+        // what file systems say of what they find damaged
+        const UNREADABLE: [Errno; 5] = [Errno::IO, Errno::NODATA, Errno::ILSEQ, Errno::BADMSG, Errno::UCLEAN];
+        matches!(self, Error::Io { source, .. } if Errno::from_io_error(source).is_some_and(|errno| UNREADABLE.contains(&errno)))
     }
 }
 

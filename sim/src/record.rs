@@ -208,20 +208,8 @@ impl Tally {
     /// In how many runs this happened, a kind of interference; for `joined` and `departed`, which have no floor, in all or none.
     pub fn happened(&self, name: &str) -> u64 {
         match name {
-            "joined" => {
-                if self.joined > 0 {
-                    self.runs
-                } else {
-                    0
-                }
-            }
-            "departed" => {
-                if self.departed > 0 {
-                    self.runs
-                } else {
-                    0
-                }
-            }
+            "joined" => u64::from(self.joined > 0) * self.runs,
+            "departed" => u64::from(self.departed > 0) * self.runs,
             _ => self.interference.get(name).map_or(0, |seen| seen.runs),
         }
     }

@@ -230,6 +230,14 @@ fn is_cut_short<T>(answer: &Result<T>) -> bool {
     matches!(answer, Err(Error::Unsynced(cause)) if matches!(**cause, Error::Closed))
 }
 
+/// Those whom a sync that panicked covered, and those who waited for the next one.
+async fn check_cut_short(puts: impl IntoIterator<Item = JoinHandle<Result<Put>>>) {
+    for put in puts {
+        let refused = answered(put).await;
+        assert!(is_cut_short(&refused), "{refused:?}");
+    }
+}
+
 const KEYS: [&str; 4] = ["a", "b", "c", "d"];
 
 // on one thread: whoever has written is in the queue of the sync when this looks
@@ -245,12 +253,7 @@ async fn a_data_sync_that_panics_is_a_failed_one_and_nobody_waits_for_ever() {
     let waiting = KEYS.map(|key| putting(&engine, key));
     until(async || env.fault.writes.load(Ordering::Relaxed) == 1 + KEYS.len()).await;
     env.go();
-    let refused = answered(covered).await;
-    assert!(is_cut_short(&refused), "{refused:?}");
-    for put in waiting {
-        let refused = answered(put).await;
-        assert!(is_cut_short(&refused), "{refused:?}");
-    }
+    check_cut_short([covered].into_iter().chain(waiting)).await;
     assert_eq!(answered(putting(&engine, "later")).await.unwrap(), Put::Stored);
     assert_ne!(engine.active(), poisoned, "what a later sync says of it is not trusted");
     closed(engine, env).await.unwrap();
@@ -269,12 +272,7 @@ async fn a_catalog_sync_that_panics_is_a_failed_one_and_nobody_waits_for_ever() 
         until(async || engine.contains(key.as_bytes()).await.unwrap()).await;
     }
     env.go();
-    let refused = answered(covered).await;
-    assert!(is_cut_short(&refused), "{refused:?}");
-    for put in waiting {
-        let refused = answered(put).await;
-        assert!(is_cut_short(&refused), "{refused:?}");
-    }
+    check_cut_short([covered].into_iter().chain(waiting)).await;
     assert!(matches!(answered(putting(&engine, "later")).await, Err(Error::Fenced)));
     let same = answered(putting(&engine, "covered")).await;
     assert!(is_cut_short(&same), "nothing says that it is durable: {same:?}");
