@@ -16,7 +16,7 @@
 
 use super::scene::{ACTOR, Scene, segment};
 use super::{Finding, Oracle, View, When, number};
-use crate::history::{Answer, Cause, Key, Save, Sight};
+use crate::history::{Answer, Cause, Key, Sight};
 use segment_engine::SegmentId;
 use segment_engine::limits::{PASSES_IN_VAIN_MAX, PUT_ATTEMPTS_MAX};
 
@@ -45,14 +45,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
         let mut rows = view.history.rows.iter().filter(|row| row.key == key);
         rows.any(|row| view.history.rot.is_known_in(&row.manifest, begun.rot_told))
     };
-    // by a save of its own since its call
-    let has_evicted = |segment: SegmentId| {
-        let is_in = |save: &Save| save.record.ring.generation_of(segment).is_some();
-        view.history
-            .saves
-            .windows(2)
-            .any(|pair| pair[1].task == Some(task) && pair[1].step >= begun.step && is_in(&pair[0]) && !is_in(&pair[1]))
-    };
+    let has_evicted = |segment: SegmentId| view.victims_of(task).any(|victim| victim == segment);
     let lie = match answer {
         Answer::Evicted(segment) if is_member(*segment) => {
             format!("segment {} is evicted, and it is in the ring", number(*segment))
@@ -146,7 +139,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
 mod tests {
     use super::super::scene::{GONE, SEGMENT_BYTES, ring_to, save};
     use super::*;
-    use crate::history::{Begun, Errors, Row};
+    use crate::history::{Begun, Errors, Row, Save};
 
     #[test]
     fn unlinks_fail_for_good_only_in_passes_one_after_the_other() {

@@ -223,6 +223,16 @@ impl View<'_> {
         history.free_bytes() + since + refused + dropped.chain(gone).sum::<u64>() + holes
     }
 
+    /// What the task has evicted by saves of its own since its call.
+    fn victims_of(&self, task: TaskId) -> impl Iterator<Item = SegmentId> + '_ {
+        let since = self.history.begun.get(&task).map_or(0, |begun| begun.step);
+        let own = move |pair: &&[Save]| pair[1].task == Some(task) && pair[1].step >= since;
+        self.history.saves.windows(2).filter(own).flat_map(|pair| {
+            let before = pair[0].record.ring.members().iter().map(|member| member.segment);
+            before.filter(|segment| pair[1].record.ring.generation_of(*segment).is_none())
+        })
+    }
+
     /// Bytes of the longest artifact.
     fn longest(&self) -> u64 {
         self.history.contents.values().map(Vec::len).max().unwrap_or_default() as u64

@@ -10,8 +10,7 @@
 
 use super::scene::{Scene, save, segment};
 use super::{Finding, Oracle, View, When, number};
-use crate::history::Save;
-use crate::site::{has_kind, kind};
+use crate::site::{TaskId, has_kind, kind};
 use segment_engine::ring::Generation;
 
 /// The oracle.
@@ -90,7 +89,8 @@ fn check(view: &View<'_>) -> Option<Finding> {
     // a file that was unlinked and open when the put measured, and is closed now, is room that it could not know of
     let open = saving.task.and_then(|task| history.room.measured.get(&task)).map_or(0, |then| then.open_bytes);
     let closed = open.saturating_sub(history.files.used_by_unlinked());
-    let room = (history.free_bytes() + doomed).saturating_sub(closed) + held_by_own(view, saving);
+    let room =
+        (history.free_bytes() + doomed).saturating_sub(closed) + held_by_own(view, saving.task.filter(|_| is_put));
     let needed = view.bytes_under_way(None);
     if is_put && room >= needed {
         return found(format!("{room} bytes are free or about to be, and puts need at most {needed}"));
@@ -114,24 +114,17 @@ fn check(view: &View<'_>) -> Option<Finding> {
 }
 
 /// Room that the disk has yet to show of what the put has evicted before, unless it has slept since: somebody has it open.
-fn held_by_own(view: &View<'_>, saving: &Save) -> u64 {
-    let history = view.history;
-    let Some(begun) = saving.task.and_then(|task| history.begun.get(&task)).filter(|begun| !begun.has_slept) else {
-        return 0;
-    };
-    let own = |pair: &&[Save]| pair[1].task == saving.task && pair[1].step >= begun.step;
-    let gone = history.saves.windows(2).filter(own).flat_map(|pair| {
-        let stays = |segment| pair[1].record.ring.generation_of(segment).is_some();
-        pair[0].record.ring.members().iter().filter(move |member| !stays(member.segment))
-    });
-    gone.map(|victim| history.files.held(victim.segment)).sum()
+fn held_by_own(view: &View<'_>, putter: Option<TaskId>) -> u64 {
+    let has_slept = |task| view.history.begun.get(&task).is_some_and(|begun| begun.has_slept);
+    let waits_for = putter.filter(|task| !has_slept(*task)).into_iter().flat_map(|task| view.victims_of(task));
+    waits_for.map(|victim| view.history.files.held(victim)).sum()
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::scene::ACTOR;
     use super::*;
-    use crate::history::Begun;
+    use crate::history::{Begun, Putting};
 
     #[test]
     fn nobody_evicts_who_was_not_asked_to() {
@@ -146,6 +139,32 @@ mod tests {
         let doomed = after(|ring| assert_eq!(ring.doom(segment(1)), segment_engine::Eviction::Doomed));
         assert_eq!(doomed.as_deref(), Some("actor#1 evicted segment 1, and nobody asked for it"));
         assert_eq!(after(|ring| ring.forget(&[segment(1)])), None);
+    }
+
+    #[test]
+    fn a_put_does_not_evict_for_what_it_has_evicted_and_somebody_has_open() {
+        let after = |has_slept| {
+            let change = |scene: &mut Scene| {
+                let history = &mut scene.history;
+                history.files.write(segment(1), 0, b"ten bytes.");
+                history.files.write(segment(2), 0, b"ten bytes.");
+                history.files.open(segment(1));
+                history.files.remove(segment(1));
+                history.room.disk_bytes = history.files.used_by_all();
+                history.putting.push(Putting { task: ACTOR, key: 2, content: 0, bytes: 10, written: 0 });
+                let mut ring = scene.published.ring.clone();
+                ring.doom(segment(1));
+                ring.forget(&[segment(1)]);
+                history.save(save(3, 2, ring.clone()));
+                history.begun.insert(ACTOR, Begun { puts: Some(10), has_slept, ..Begun::default() });
+                ring.doom(segment(2));
+                (scene.actor, scene.saving) = ("put#1", save(4, 3, ring));
+            };
+            Scene::with(change).ask(&ORACLE).map(|finding| finding.sentence)
+        };
+        let sentence = "put#1 evicted segment 2, and 10 bytes are free or about to be, and puts need at most 10";
+        assert_eq!(after(false).as_deref(), Some(sentence));
+        assert_eq!(after(true), None, "it has looked again, and in vain");
     }
 
     #[test]
