@@ -35,7 +35,10 @@ impl History {
     /// A refresh is about to make these changes.
     pub fn copy(&mut self, changes: &[Change]) {
         let moved = changes.iter().filter_map(|change| match change {
-            Change::Row(key, Some(_)) => self.rows.iter().find(|row| row.key == *key),
+            // one of other bytes was not copied but overwritten: acked-survives has that
+            Change::Row(key, Some(to)) => {
+                self.rows.iter().find(|row| row.key == *key && row.manifest.checksum == to.checksum)
+            }
             _ => None,
         });
         self.young_copied += moved.filter(|row| !self.is_oldest(row.manifest.segment)).count() as u64;

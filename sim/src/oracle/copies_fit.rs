@@ -56,16 +56,19 @@ mod tests {
     #[test]
     fn only_what_is_of_the_oldest_generation_is_copied() {
         // of 1 to 6 the first two are
-        let accepts = |from| {
+        let accepts = |from, changed| {
             let change = |scene: &mut Scene| {
                 scene.history.save(save(3, 2, ring_to(6)));
                 scene.history.rows[0].manifest.segment = segment(from);
                 let before = scene.history.rows[0].manifest;
-                scene.history.copy(&[Change::Row(1, Some(Manifest { segment: segment(3), ..before }))]);
+                let to = Manifest { segment: segment(3), checksum: before.checksum ^ changed, ..before };
+                scene.history.copy(&[Change::Row(1, Some(to))]);
             };
             Scene::with(change).ask(&ORACLE).is_none()
         };
-        assert!(accepts(1) && accepts(2) && !accepts(3) && !accepts(6));
+        assert!(accepts(1, 0) && accepts(2, 0) && !accepts(3, 0) && !accepts(6, 0));
+        // overwritten, and not copied
+        assert!(accepts(3, 1));
     }
 
     #[test]
