@@ -41,11 +41,11 @@ impl Limits {
 }
 
 impl<E: Env> Shared<E> {
-    /// Sees to it that `length` more bytes can be written. The oldest segments go if that helps and nothing less does:
-    /// what is doomed counts as freed, and is waited for. So does what has gone since a call first asked for room, in
-    /// `short`, and is looked for again for a while: a file system may show it later. The active segment is never evicted;
-    /// where all others are not enough, and it would be, an empty one takes its place first. Needs no free bytes itself,
-    /// but for that one's directory entry. The caller holds no lock.
+    /// Sees to it that `length` more bytes can be written. The oldest segments go if that helps and nothing less does: what
+    /// is doomed counts as freed, and is waited for, unless it is stuck. So does what has gone since a call first asked for
+    /// room, in `short`, and is looked for again for a while: a file system may show it later. The active segment is never
+    /// evicted; where all others are not enough, and it would be, an empty one takes its place first. Needs no free bytes
+    /// itself, but for that one's directory entry. The caller holds no lock.
     ///
     /// # Errors
     /// [`Error::DiskFull`] when evicting everything would not be enough, or the disk keeps what it was told to unlink.
@@ -65,7 +65,9 @@ impl<E: Env> Shared<E> {
             let room = self.ring.mutate(|ring| {
                 let bytes = self.books.disk_bytes();
                 let of = |segment| bytes.get(&segment).copied().unwrap_or_default();
-                let doomed: u64 = ring.doomed().iter().map(|doomed| of(doomed.segment)).sum();
+                // one that the disk keeps is not on its way out: waited for, it would have every put refused
+                let coming = ring.doomed().iter().filter(|doomed| !self.books.is_stuck(doomed.segment));
+                let doomed: u64 = coming.clone().map(|doomed| of(doomed.segment)).sum();
                 // the lock took its time: others may have reserved some, given up, or made room. What they wrote is no
                 // news: there are as many free bytes less
                 let now = self.books.counts();
@@ -86,7 +88,8 @@ impl<E: Env> Shared<E> {
                 let suffices = most <= others && ring.doom_oldest_freeing(least, of);
                 let left = ring.active().filter(|_| !suffices && most <= all);
                 let has_come = now.freed > before.freed || now.given_up > before.given_up;
-                Room { suffices, is_coming: !ring.doomed().is_empty(), is_late, has_come, left }
+                let is_coming = ring.doomed().iter().any(|doomed| !self.books.is_stuck(doomed.segment));
+                Room { suffices, is_coming, is_late, has_come, left }
             });
             match room.await? {
                 Room { is_coming: true, .. } => {
@@ -142,7 +145,7 @@ struct Measured {
 struct Room {
     /// What was asked for is there, or will be when the doomed are gone.
     suffices: bool,
-    /// Something is doomed.
+    /// Something is doomed, and not stuck.
     is_coming: bool,
     /// As much as was missing has gone, and the disk does not show it.
     is_late: bool,

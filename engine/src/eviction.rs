@@ -123,6 +123,9 @@ impl<E: Env> Shared<E> {
                     Err(_) => {
                         self.unlinks_failed.fetch_add(1, Ordering::Relaxed);
                         self.env.note(Point::UNLINK_FAILED);
+                        if self.books.refuse(doomed.segment) {
+                            self.env.note(Point::SEGMENT_STUCK);
+                        }
                     }
                 }
             }

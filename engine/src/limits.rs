@@ -47,6 +47,9 @@ pub const ROOM_LOOKS_MAX: u32 = 9;
 /// Rows that an open reads at once.
 pub const OPEN_PAGE_ROWS: usize = 1024;
 
+/// A doomed segment whose unlink has failed so often is stuck: a put that needs room evicts others and does not wait for it.
+pub const UNLINKS_REFUSED_MAX: u32 = 4;
+
 /// After so many passes of the evictor in which every unlink failed a rotation does not wait for it any longer.
 pub const PASSES_IN_VAIN_MAX: u64 = 4;
 

@@ -80,6 +80,8 @@ impl Point {
     pub const EVICTOR_AWAITED: Point = Point("EvictorAwaited");
     /// An unlink failed; the segment stays doomed. Noted.
     pub const UNLINK_FAILED: Point = Point("UnlinkFailed");
+    /// It has failed so often that puts which need room count on others. Noted.
+    pub const SEGMENT_STUCK: Point = Point("SegmentStuck");
 
     /// An open has mended what there was to mend, and serves from now on. Noted.
     pub const RECOVERED: Point = Point("Recovered");

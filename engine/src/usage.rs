@@ -5,9 +5,10 @@
 
 use crate::error::Result;
 use crate::group_commit::{GroupCommit, Target};
+use crate::limits::UNLINKS_REFUSED_MAX;
 use crate::segment::SegmentId;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::task::TaskTracker;
 
@@ -120,6 +121,8 @@ pub(crate) struct Book {
     holes: AtomicU64,
     /// Its file is gone.
     is_gone: AtomicBool,
+    /// How often the disk has refused to unlink it.
+    refusals: AtomicU32,
     changed: Arc<Changed>,
     /// Where the artifacts begin whose bytes a read has found to be others than were stored.
     damaged: Mutex<BTreeSet<u64>>,
@@ -166,6 +169,7 @@ impl Books {
             unwritten: AtomicU64::new(0),
             holes: AtomicU64::new(0),
             is_gone: AtomicBool::new(false),
+            refusals: AtomicU32::new(0),
             changed: self.changed.clone(),
             damaged: Mutex::default(),
             syncs,
@@ -188,6 +192,16 @@ impl Books {
         // too much
         self.changed.freed.fetch_add(bytes, Ordering::Relaxed);
         book.is_gone.store(true, Ordering::Release);
+    }
+
+    /// The disk has refused to unlink it; whether with that it has become stuck.
+    pub(crate) fn refuse(&self, segment: SegmentId) -> bool {
+        self.of(segment).is_some_and(|book| book.refusals.fetch_add(1, Ordering::Relaxed) + 1 == UNLINKS_REFUSED_MAX)
+    }
+
+    /// Whether the disk keeps what it was told again and again to unlink: its bytes may never come free.
+    pub(crate) fn is_stuck(&self, segment: SegmentId) -> bool {
+        self.of(segment).is_some_and(|book| book.refusals.load(Ordering::Relaxed) >= UNLINKS_REFUSED_MAX)
     }
 
     /// What has become of bytes since the open, up to now.

@@ -43,7 +43,7 @@ use task::{Conducted, Woken};
 use wait::{Answered, Park};
 
 /// EIO: the error of an operation that a knob, and not an injection, makes fail.
-const ERRNO_IO: i32 = 5;
+pub(crate) const ERRNO_IO: i32 = 5;
 
 /// ENOSPC: the same, of one that needs room.
 pub(crate) const ERRNO_FULL: i32 = 28;

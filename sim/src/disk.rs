@@ -2,7 +2,7 @@
 //!
 //! What of them a power loss leaves is kept in [`crate::files`]. An operation that fails may have had a part of its effect.
 
-use crate::conductor::{Conductor, ERRNO_FULL, Failure, Landing, OperationTraits, Pulse};
+use crate::conductor::{Conductor, ERRNO_FULL, ERRNO_IO, Failure, Landing, OperationTraits, Pulse};
 use crate::confined::Confined;
 use crate::decision::{Question, below};
 use crate::files::Inode;
@@ -22,6 +22,12 @@ const USUAL: OperationTraits = OperationTraits { slow: false, fails: false, fill
 
 /// One unlink of this many that fail has happened all the same.
 const UNLINKED_ALL_THE_SAME: u64 = 4;
+
+/// After one of this many that fail every other of the same segment does, while any caller or worker goes on: it is stuck.
+const STUCK: u64 = 8;
+
+/// And when none does, fewer than this many more: an evictor that gives up leaves it doomed for ever.
+const STUCK_TRIES: u64 = 16;
 
 /// A directory of one run.
 #[derive(Clone)]
@@ -302,11 +308,19 @@ impl Disk for SimDisk {
     async fn unlink(&self, segment: SegmentId) -> Result<()> {
         self.touch("DiskUnlink", segment);
         let (history, conductor, task) = (self.history.clone(), self.conductor.clone(), self.conductor.current());
+        // a guided run would have to know that its steps depend on whether anybody goes on
+        let may_get_stuck = !conductor.is_guided();
+        let gets_stuck = move |draw| may_get_stuck && below(draw, STUCK) == STUCK - 1;
         let effect = move |landing: Landing| {
             let mut history = history.borrow_mut();
             history.changes += 1;
-            let failed_with = landing.failure();
-            if failed_with.is_none_or(|failure| below(failure.draw, UNLINKED_ALL_THE_SAME) == 0) {
+            let is_stuck = history.evictor.stuck.get_mut(&segment).is_some_and(|tries| {
+                *tries = tries.saturating_sub(1);
+                *tries > 0 || conductor.look(|pulse| pulse.is_busy())
+            });
+            let failed_with = landing.failure().map(|failure| failure.errno).or(is_stuck.then_some(ERRNO_IO));
+            let draw = landing.failure().filter(|_| !is_stuck).map(|failure| failure.draw);
+            if failed_with.is_none() || draw.is_some_and(|draw| below(draw, UNLINKED_ALL_THE_SAME) == 0) {
                 if failed_with.is_some() && history.files.contains(segment) {
                     let used = history.files.used(segment);
                     history.room.gone_unheard.insert(segment, used);
@@ -314,7 +328,7 @@ impl Disk for SimDisk {
                 history.files.remove(segment);
                 history.unlinkers.extend(task.map(|task| (segment, task)));
             }
-            let Some(Failure { errno, .. }) = failed_with else {
+            let Some(errno) = failed_with else {
                 history.room.gone_heard += history.room.gone_unheard.remove(&segment).unwrap_or_default();
                 return Ok(());
             };
@@ -324,6 +338,12 @@ impl Disk for SimDisk {
             history.evictor.dooms_failed += u64::from(is_doomed && is_alive);
             if !is_doomed {
                 history.strays_left.insert(segment);
+                return Err(failed("unlink", Some(segment), io::Error::from_raw_os_error(errno)));
+            }
+            *history.evictor.failed.entry(segment).or_default() += 1;
+            if let Some(draw) = draw.filter(|draw| gets_stuck(*draw)) {
+                history.evictor.stuck.insert(segment, draw % STUCK_TRIES);
+                history.interference.add(Kind::StuckFile, 1);
             }
             Err(failed("unlink", Some(segment), io::Error::from_raw_os_error(errno)))
         };

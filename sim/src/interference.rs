@@ -11,6 +11,8 @@ pub enum Kind {
     SlowUnlink,
     /// An unlink that failed.
     FailedUnlink,
+    /// A file that no unlink takes away any more.
+    StuckFile,
     /// A write that met a full disk.
     FullDisk,
     /// A caller that was dropped.
@@ -53,10 +55,11 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 22] = [
+    pub const ALL: [Kind; 23] = [
         Kind::Hold,
         Kind::SlowUnlink,
         Kind::FailedUnlink,
+        Kind::StuckFile,
         Kind::FullDisk,
         Kind::Cancel,
         Kind::Kill,
@@ -84,6 +87,7 @@ impl Kind {
             Kind::Hold => "holds",
             Kind::SlowUnlink => "slow unlinks",
             Kind::FailedUnlink => "failed unlinks",
+            Kind::StuckFile => "stuck files",
             Kind::FullDisk => "full disk",
             Kind::Cancel => "cancels",
             Kind::Kill => "kills",

@@ -205,6 +205,7 @@ impl Watch {
         }
         let told: fn(&mut History) -> &mut u64 = match point {
             Point::UNLINK_FAILED => |history| &mut history.evictor.unlinks_reported,
+            Point::SEGMENT_STUCK => |history| &mut history.evictor.stuck_reported,
             Point::PUT_RETRIED => |history| &mut history.retries.puts,
             Point::READ_RETRIED => |history| &mut history.retries.reads,
             Point::LOOK_UP_RETRIED => |history| &mut history.retries.look_ups,

@@ -109,6 +109,11 @@ impl<'a> Pulse<'a> {
         ids.filter(|(_, task)| task.end.is_none() && task.role != Role::Daemon).map(|(id, _)| id).collect()
     }
 
+    /// Whether any of them goes on.
+    pub fn is_busy(self) -> bool {
+        self.state.tasks.iter().any(|task| task.end.is_none() && task.role != Role::Daemon)
+    }
+
     /// The panics of the run: which task, saying what.
     pub fn panics(self) -> impl Iterator<Item = (TaskId, &'a str)> {
         (0u16..).map(TaskId).zip(&self.state.tasks).filter_map(|(id, task)| match &task.end {

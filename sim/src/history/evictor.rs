@@ -2,9 +2,12 @@
 
 use super::History;
 use crate::site::TaskId;
+use segment_engine::SegmentId;
+use segment_engine::limits::UNLINKS_REFUSED_MAX;
+use std::collections::BTreeMap;
 
 /// What the evictor does.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Evictor {
     /// Unlinks that the plan made fail.
     pub unlinks_failed: u64,
@@ -24,6 +27,12 @@ pub struct Evictor {
     pub batch_rows: u64,
     /// How many it has at most.
     pub rows_most: u64,
+    /// Doomed segments that are stuck, and how many more unlinks of each fail at least.
+    pub stuck: BTreeMap<SegmentId, u64>,
+    /// How often the unlink of each doomed segment has failed in this life of the process.
+    pub failed: BTreeMap<SegmentId, u32>,
+    /// Segments that the engine calls stuck in it.
+    pub stuck_reported: u64,
 }
 
 /// A pass of the evictor over the doomed list.
@@ -40,6 +49,24 @@ pub struct Pass {
 }
 
 impl Evictor {
+    /// The process has begun anew.
+    pub fn forget(&mut self) {
+        (self.pass, self.in_vain_before, self.is_closing) = (Pass::default(), 0, false);
+        self.stuck.clear();
+        self.failed.clear();
+        self.stuck_reported = 0;
+    }
+
+    /// Whether the unlink of this segment has failed so often that nobody has to wait for it.
+    pub fn may_be_stuck(&self, segment: SegmentId) -> bool {
+        self.failed.get(&segment).is_some_and(|times| *times >= UNLINKS_REFUSED_MAX)
+    }
+
+    /// How many there are of these.
+    pub fn stuck_at_most(&self) -> u64 {
+        self.failed.keys().filter(|segment| self.may_be_stuck(**segment)).count() as u64
+    }
+
     /// Passes over the doomed list, one after the other up to now, in which every unlink failed.
     pub fn passes_in_vain(&self) -> u64 {
         self.in_vain_before + u64::from(self.is_in_vain())

@@ -1,6 +1,6 @@
 //! What a crash has left, and what of it does not belong.
 
-use super::{Errors, History, Key, Pass, Row, Save};
+use super::{Errors, History, Key, Row, Save};
 use segment_engine::SegmentId;
 use segment_engine::manifest::Manifest;
 use segment_engine::ring_state::RingRecord;
@@ -44,7 +44,7 @@ impl History {
         self.is_recovering = true;
         self.errors = Errors::default();
         self.rot.forget();
-        (self.evictor.pass, self.evictor.in_vain_before, self.evictor.is_closing) = (Pass::default(), 0, false);
+        self.evictor.forget();
         self.syncs.failed.clear();
         self.strays_left.clear();
         self.room.writing.clear();

@@ -56,11 +56,11 @@ fn is_needed(view: &View<'_>) -> Option<Finding> {
     let length = history.begun.get(&task)?.puts?;
     let measured = history.room.measured.get(&task).copied().unwrap_or_default();
     let closed = measured.open_bytes.saturating_sub(history.files.used_by_unlinked());
-    let listed = history.saved()?.ring.members().iter().map(|member| member.segment);
-    let listed = listed.chain(view.saved_doomed().iter().map(|doomed| doomed.segment));
-    let others: u64 = listed.filter(|segment| *segment != active).map(|segment| history.files.used(segment)).sum();
-    let (without, needed) = ((history.free_bytes() + others).saturating_sub(closed), view.bytes_under_way(None));
-    let with = view.room_at_most(task) + others + history.files.used(active);
+    let members = history.saved()?.ring.members().iter().map(|member| member.segment);
+    let others: u64 = members.filter(|member| *member != active).map(|member| history.files.used(member)).sum();
+    let without = (history.free_bytes() + others + view.room_coming()).saturating_sub(closed);
+    let needed = view.bytes_under_way(None);
+    let with = view.room_at_most(task) + others + view.used_by_doomed(|_| true) + history.files.used(active);
     let (label, number) = (view.label(Some(task)), number(active));
     let sentence = if without >= needed {
         format!(

@@ -7,7 +7,8 @@
 //! has covered; it has stored that itself if it says so, and not if it says that it was there, nor after somebody was
 //! told that its bytes are damaged or cannot be read. A close: a sync has covered every commit, and nothing is doomed
 //! whose unlink has not failed. Evicted again and again: as often as the engine tries. A full disk: only if since the
-//! call it refused something else than a write, for which room is made. That unlinks fail: only when they have in as
+//! call it refused something else than a write, for which room is made. No room: only if evicting all would not make it, but
+//! for what is doomed and the disk keeps. That unlinks fail: only when they have in as
 //! many passes, one after the other, as the engine waits for, and more is doomed than may be. Any other error: only if
 //! an operation has failed since the call; that writing is fenced, only after a commit or a sync of the catalog in this
 //! life of the process, or a read of the evictor's, which ends it, and never one who reads; that an artifact is
@@ -107,8 +108,10 @@ fn check(view: &View<'_>) -> Option<Finding> {
             // an eviction frees what is not open; other puts may take what is free before this one does
             let others = view.bytes_under_way(Some(task));
             let open = view.history.room.measured.get(&task).map_or(0, |then| then.open_bytes);
-            let room = view.history.room.disk_bytes.saturating_sub(view.history.room.log_bytes + open);
-            if room < length + others || has_unlink_failed {
+            // what the disk keeps though it was told to unlink it
+            let kept = view.used_by_doomed(|segment| view.history.evictor.failed.contains_key(&segment));
+            let room = view.history.room.disk_bytes.saturating_sub(view.history.room.log_bytes + open + kept);
+            if room < length + others {
                 return None;
             }
             format!("there is no room for {length} bytes, and evicting would make {room}")
@@ -159,6 +162,24 @@ mod tests {
         assert!(accepts(&[true; 4]) && accepts(&[false, true, true, true, true]));
         assert!(accepts(&[true, true, true, true, false]), "the last has not ended");
         assert!(!accepts(&[true; 3]) && !accepts(&[true, true, false, true, true]));
+    }
+
+    #[test]
+    fn a_put_is_refused_for_what_the_disk_keeps_and_not_for_what_it_has_given_back() {
+        // the ring's three segments would make room for all that is there
+        let accepts = |failed| {
+            let change = |scene: &mut Scene| {
+                let mut ring = scene.published.ring.clone();
+                ring.doom(segment(1));
+                scene.history.save(save(3, 2, ring));
+                scene.history.files.write(segment(1), 0, b"ten bytes.");
+                scene.history.room.disk_bytes = 15;
+                scene.history.evictor.failed.extend(Some((segment(1), 1)).filter(|_| failed));
+                scene.answer = (ACTOR, Answer::NoRoom(10));
+            };
+            Scene::with(change).ask(&ORACLE).is_none()
+        };
+        assert!(accepts(true) && !accepts(false));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! legal-retries: the engine tries again only what failed: an unlink that the disk refused, a put whose segment was
 //! evicted or whose write met a full disk, a read whose file was gone or that met a flipped bit, a look-up whose row
 //! was no longer the one that it had found, the storing of an artifact of which a bit has flipped or a read has failed.
+//! It calls a segment stuck only after so many unlinks of it that failed.
 //!
 //! Asked after each step. Legal meanwhile: as many retries as reasons. A retry that nobody needed would hide what
 //! called for it. Where none of the doomed could be unlinked they are tried again after a pause, but for a close. A put
@@ -28,6 +29,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let history = view.history;
     let retries = [
         ("unlinks", "tries again", history.evictor.unlinks_reported, history.evictor.unlinks_failed),
+        ("segments", "calls stuck", history.evictor.stuck_reported, history.evictor.stuck_at_most()),
         ("puts", "tries again", history.retries.puts, history.retries.puts_too_late + history.room.writes_refused),
         ("reads", "tries again", history.retries.reads, history.retries.reads_lost + history.rot.reads),
         ("look-ups", "tries again", history.retries.look_ups, history.retries.look_ups_overtaken),
@@ -104,6 +106,14 @@ mod tests {
         assert!(asked(|history| history.evictor.dooms_failed = 1).is_some(), "nobody was told");
         assert!(asked(|history| history.rot.replaced_in_ring = 1).is_some(), "nor of this");
         assert!(asked(|history| history.evictor.passes_at_once = 1).is_some());
+        let stuck_after = |times| {
+            let failed = move |scene: &mut Scene| {
+                scene.history.evictor.failed.insert(SegmentId::from_u128(1), times);
+                scene.history.evictor.stuck_reported = 1;
+            };
+            Scene::with(failed).ask(&ORACLE).is_some()
+        };
+        assert!(stuck_after(3) && !stuck_after(4));
         assert!(asked(|history| history.commits_after_a_failed = 1).is_some());
         assert!(asked(|history| history.retries.puts_without_a_look = 1).is_some());
         assert!(asked(History::begin_file).is_none());

@@ -243,6 +243,17 @@ impl View<'_> {
         self.history.saved().map_or(&[], |saved| saved.ring.doomed())
     }
 
+    /// What those of the doomed segments take of the disk.
+    fn used_by_doomed(&self, are_meant: impl Fn(SegmentId) -> bool) -> u64 {
+        let meant = self.saved_doomed().iter().map(|doomed| doomed.segment).filter(|segment| are_meant(*segment));
+        meant.map(|segment| self.history.files.used(segment)).sum()
+    }
+
+    /// Room that what is doomed will leave, but for what may be stuck.
+    fn room_coming(&self) -> u64 {
+        self.used_by_doomed(|segment| !self.history.evictor.may_be_stuck(segment))
+    }
+
     fn label(&self, task: Option<TaskId>) -> String {
         task.map_or_else(|| "the set-up".to_string(), |task| self.tasks.label(task))
     }

@@ -2,7 +2,8 @@
 //!
 //! Asked at each save. A push dooms only what its generations cannot hold; one that follows a segment whose first sync
 //! has failed takes the place of that, and dooms nothing else. A put dooms only when the disk has less room than all
-//! puts under way have yet to write, doomed bytes counted as freed, and no segment more than that takes; and nothing
+//! puts under way have yet to write, doomed bytes counted as freed unless their unlink has failed so often that they are
+//! stuck, and no segment more than that takes; and nothing
 //! where all segments together would not be enough for it. What it has evicted before and somebody still has open counts as
 //! freed, too, unless it has slept since and looked again. Both take the oldest. An eviction by name dooms what it
 //! names and no more, a pressure pass the oldest; how many those are is honest's. Nobody else dooms anything: no open,
@@ -85,7 +86,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
         return found(format!("the oldest generation holds {old} segments and may hold {}", after.limits().old));
     }
     let history = view.history;
-    let doomed: u64 = before.doomed().iter().map(|doomed| history.files.used(doomed.segment)).sum();
+    let doomed = view.room_coming();
     // a file that was unlinked and open when the put measured, and is closed now, is room that it could not know of
     let open = saving.task.and_then(|task| history.room.measured.get(&task)).map_or(0, |then| then.open_bytes);
     let closed = open.saturating_sub(history.files.used_by_unlinked());
@@ -98,7 +99,9 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let putter = saving.task.filter(|_| is_put);
     let length = putter.and_then(|task| history.begun.get(&task)?.puts).unwrap_or_default();
     let all: u64 = before.members().iter().map(|member| history.files.used(member.segment)).sum();
-    if let Some(most) = putter.map(|task| view.room_at_most(task) + doomed + all).filter(|most| *most < length) {
+    if let Some(most) =
+        putter.map(|task| view.room_at_most(task) + view.used_by_doomed(|_| true) + all).filter(|most| *most < length)
+    {
         return found(format!("if all go {most} bytes are to be had, and the put needs {length}"));
     }
     // without the last of them: what it takes with it was not needed
@@ -165,6 +168,29 @@ mod tests {
         let sentence = "put#1 evicted segment 2, and 10 bytes are free or about to be, and puts need at most 10";
         assert_eq!(after(false).as_deref(), Some(sentence));
         assert_eq!(after(true), None, "it has looked again, and in vain");
+    }
+
+    #[test]
+    fn a_put_does_not_wait_for_what_is_stuck() {
+        let after = |failed| {
+            let change = |scene: &mut Scene| {
+                let history = &mut scene.history;
+                history.files.write(segment(1), 0, b"ten bytes.");
+                history.files.write(segment(2), 0, b"ten bytes.");
+                history.room.disk_bytes = history.files.used_by_all();
+                history.putting.push(Putting { task: ACTOR, key: 2, content: 0, bytes: 10, written: 0 });
+                let mut ring = scene.published.ring.clone();
+                ring.doom(segment(1));
+                history.save(save(3, 2, ring.clone()));
+                history.evictor.failed.insert(segment(1), failed);
+                ring.doom(segment(2));
+                (scene.actor, scene.saving) = ("put#1", save(4, 3, ring));
+            };
+            Scene::with(change).ask(&ORACLE).map(|finding| finding.sentence)
+        };
+        let sentence = "put#1 evicted segment 2, and 10 bytes are free or about to be, and puts need at most 10";
+        assert_eq!(after(3).as_deref(), Some(sentence));
+        assert_eq!(after(4), None);
     }
 
     #[test]
