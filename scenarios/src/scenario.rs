@@ -1,8 +1,8 @@
 //! The scenarios: what each is about, and what a sweep of it must have met.
 
+use crate::error::{Error, Result};
 use crate::generate;
 use crate::workload::{Subject, Workload};
-use segment_engine::Result;
 use segment_sim::choice::Guide;
 use segment_sim::decision::Decisions;
 use segment_sim::plan::{CrashKind, Plan};
@@ -353,7 +353,7 @@ impl Scenario {
     /// Makes the run of a plan.
     ///
     /// # Errors
-    /// When the harness itself fails.
+    /// When the harness itself fails, and [`Error::Interrupted`], of a worker whose runs are cut off.
     pub fn run(&self, worker: &mut Worker, plan: &Plan<Workload>, mode: Mode) -> Result<Outcome> {
         self.run_by(worker, plan, mode, None)
     }
@@ -361,7 +361,7 @@ impl Scenario {
     /// The same; a guide's choices come before those of the plan.
     ///
     /// # Errors
-    /// When the harness itself fails.
+    /// When the harness itself fails, and [`Error::Interrupted`], of a worker whose runs are cut off.
     pub fn run_by(
         &self,
         worker: &mut Worker,
@@ -380,6 +380,6 @@ impl Scenario {
             Box::new(reopen) as Reopen
         });
         let cast = async |stage: &Stage| workload.cast(self.subject, stage).await;
-        worker.run(&plan.schedule, &workload.setting(), mode, cast, reopen, guide)
+        worker.run(&plan.schedule, &workload.setting(), mode, cast, reopen, guide)?.ok_or(Error::Interrupted)
     }
 }

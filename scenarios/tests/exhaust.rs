@@ -23,7 +23,7 @@ fn outcomes(size: &str, points: Option<&[&str]>, preemptions: Option<u32>, joins
     let plan = Plan { scenario: scenario.name.to_string(), schedule: Schedule::in_order(0), workload };
     let mut search = Search::new(Bounds { preemptions, faults: 0, joins });
     let seen = Mutex::new(BTreeSet::new());
-    let run = |worker: &mut Worker, guide: Guide, _| -> segment_engine::Result<Ran> {
+    let run = |worker: &mut Worker, guide: Guide, _| -> segsim::error::Result<Ran> {
         let points = points.map(|points| points.iter().map(|point| point.to_string()).collect::<Vec<_>>().into());
         let mode = Mode { keep_trace: true, ..Mode::default() };
         let outcome = scenario.run_by(worker, &plan, mode, Some(Guide { points, ..guide }))?;
@@ -43,7 +43,7 @@ fn outcomes(size: &str, points: Option<&[&str]>, preemptions: Option<u32>, joins
             is_cut_short: false,
         })
     };
-    let ended = exhaust(&mut search, 2, &AtomicBool::new(false), |_| Ok(()), Worker::new, run).unwrap();
+    let ended = exhaust(&mut search, 2, &AtomicBool::new(false), |_| Ok(()), || Ok(Worker::new()?), run).unwrap();
     assert!(matches!(ended, Ended::Complete { .. }), "{ended:?}");
     (seen.into_inner().unwrap(), search.counts().runs())
 }

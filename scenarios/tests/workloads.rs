@@ -173,8 +173,10 @@ fn a_panic_in_the_set_up_is_a_violation_and_not_a_crash() {
         Schedule { seed: 0, base: Base::Keyed, knobs: Default::default(), injections: Vec::new(), crashes: Vec::new() };
     let setting = Workload { generations: [1, 1, 1], segments: 1, ..Workload::default() }.setting();
     let mut worker = Worker::new().unwrap();
-    let outcome =
-        worker.run(&schedule, &setting, Mode::default(), async |_| panic!("no engine today"), None, None).unwrap();
+    let outcome = worker
+        .run(&schedule, &setting, Mode::default(), async |_| panic!("no engine today"), None, None)
+        .unwrap()
+        .unwrap();
     assert_eq!(outcome.record.violations[0].oracle, "panic");
     assert!(outcome.record.violations[0].sentence.contains("no engine today"));
     let record = scenario.run(&mut worker, &scenario.plan(1, None), Mode::default()).unwrap().record;

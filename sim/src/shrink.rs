@@ -38,7 +38,7 @@ pub trait Shrinkable {
     /// Makes the run of a plan, and keeps its order on request.
     ///
     /// # Errors
-    /// When the harness fails.
+    /// When the harness fails, and when an interruption cuts it off.
     fn run(&mut self, plan: &Plan<Self::Workload>, keep: bool) -> Result<Ran, Self::Error>;
 
     /// A schedule of this seed.
@@ -110,8 +110,10 @@ impl Failure {
 pub struct Shrunk<W> {
     /// The smallest plan found.
     pub plan: Plan<W>,
-    /// Its last run.
-    pub ran: Ran,
+    /// How it has failed.
+    pub failure: Failure,
+    /// Its last run; `None` where an interruption has cut that off.
+    pub ran: Option<Ran>,
     /// Runs made.
     pub runs: u64,
 }
@@ -138,13 +140,13 @@ pub fn shrink<S: Shrinkable>(
             break;
         }
     }
-    let ran = search.subject.run(&best, true)?;
-    let (plan, ran) = if search.failure.is_in(&ran.violations) {
+    let ran = search.whole(&best, true)?;
+    let (plan, ran) = if ran.as_ref().is_none_or(|ran| search.failure.is_in(&ran.violations)) {
         (best, ran)
     } else {
-        (plan.clone(), search.subject.run(plan, true)?) // runs do not repeat: nothing is claimed of them
+        (plan.clone(), search.whole(plan, true)?) // runs do not repeat: nothing is claimed of them
     };
-    Ok(Some(Shrunk { plan, ran, runs: search.runs }))
+    Ok(Some(Shrunk { plan, failure: search.failure, ran, runs: search.runs }))
 }
 
 /// The same plan with everything by name that its knobs did in a run, and its knobs off; those that change priorities stay.
@@ -193,8 +195,16 @@ impl<S: Shrinkable, P: FnMut(u64)> Search<'_, S, P> {
         }
         self.runs += 1;
         (self.progress)(self.runs);
-        let ran = self.subject.run(plan, keep)?;
-        Ok(self.failure.is_in(&ran.violations).then_some(ran))
+        let ran = self.whole(plan, keep)?;
+        Ok(ran.filter(|ran| self.failure.is_in(&ran.violations)))
+    }
+
+    /// Makes a run; `None` when that is interrupted: what it ends in then is no fault of the harness.
+    fn whole(&mut self, plan: &Plan<S::Workload>, keep: bool) -> Result<Option<Ran>, S::Error> {
+        match self.subject.run(plan, keep) {
+            Err(_) if self.subject.is_interrupted() => Ok(None),
+            ran => ran.map(Some),
+        }
     }
 
     fn is_over(&self) -> bool {
@@ -244,6 +254,9 @@ impl<S: Shrinkable, P: FnMut(u64)> Search<'_, S, P> {
     /// A plan that fails on the workload of this one, from another seed.
     fn on_other_seeds(&mut self, less: &Plan<S::Workload>, seeds: u64) -> Result<Option<Plan<S::Workload>>, S::Error> {
         for seed in 0..seeds {
+            if self.is_over() {
+                break; // each costs a copy of the plan
+            }
             let schedule = self.schedule(seed, less.schedule.crashes.len());
             if let Some(found) = self.settled(Plan { schedule, ..less.clone() })? {
                 return Ok(Some(found));

@@ -36,7 +36,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// What runs on one thread, one after the other, share: an open database, and what need not be looked up again.
@@ -45,6 +45,8 @@ pub struct Worker {
     points: Points,
     /// The executor, its seed, and how many runs it has had.
     executor: Option<(Runtime, u64, u32)>,
+    /// Cuts its runs off.
+    cut: Option<&'static AtomicBool>,
 }
 
 /// Runs on one executor. It remembers each of them, so now and then it is replaced.
@@ -142,6 +144,7 @@ pub struct Stage {
     watch: Watch,
     ring: Arc<Confined<Option<Arc<RingState<SimEnv>>>>>,
     engine: Arc<Confined<Option<Arc<Engine<SimEnv>>>>>,
+    cut: Option<&'static AtomicBool>,
 }
 
 impl Worker {
@@ -151,11 +154,17 @@ impl Worker {
     /// When RocksDB cannot be opened.
     pub fn new() -> Result<Worker> {
         quiet_panics_of_runs();
-        Ok(Worker { store: Store::open()?, points: Points::new(&VOCABULARY), executor: None })
+        Ok(Worker { store: Store::open()?, points: Points::new(&VOCABULARY), executor: None, cut: None })
+    }
+
+    /// The same worker, whose runs are cut off once this is set. It must stay so.
+    pub fn cut_by(self, cut: &'static AtomicBool) -> Worker {
+        Worker { cut: Some(cut), ..self }
     }
 
     /// Makes one run. `cast` opens the engine and puts the callers on the stage, `reopen` does so after a crash, in a task
-    /// under the conductor. A guide's choices come before those of the schedule.
+    /// under the conductor. A guide's choices come before those of the schedule. `None` where it was cut off: such a run
+    /// has come to nothing.
     ///
     /// # Errors
     /// When the harness itself fails: RocksDB refuses, or the engine does not open on a sound directory.
@@ -167,7 +176,7 @@ impl Worker {
         cast: impl AsyncFnOnce(&Stage) -> Result<()>,
         reopen: Option<Reopen>,
         guide: Option<Guide>,
-    ) -> Result<Outcome> {
+    ) -> Result<Option<Outcome>> {
         let (runtime, mut runs) = self.executor(mode.madsim_seed);
         let points = std::mem::replace(&mut self.points, Points::new(&VOCABULARY));
         let conductor = Conductor::knowing(points, schedule, mode.keep_trace);
@@ -194,7 +203,7 @@ impl Worker {
             history.files.may_lose_power = reopen.is_some();
             history.lineage = mode.keep_trace.then(Lineage::default);
         }
-        let stage = Stage { env: env.clone(), watch, ring: Arc::default(), engine: Arc::default() };
+        let stage = Stage { env: env.clone(), watch, ring: Arc::default(), engine: Arc::default(), cut: self.cut };
         let quiet = Quiet::on();
         let run = async {
             let mut ran = match stage.furnish(setting) {
@@ -220,7 +229,8 @@ impl Worker {
         drop(quiet);
         let Written { rows, commits, kept, .. } = env.parts.catalog.take_written();
         self.store.emptied(rows, commits)?;
-        let outcome = ran.map(|()| stage.outcome(schedule, setting, mode, kept.unwrap_or_default()));
+        let outcome = ran
+            .map(|()| (!stage.is_cut_off()).then(|| stage.outcome(schedule, setting, mode, kept.unwrap_or_default())));
         self.points = env.parts.conductor.take_points();
         outcome
     }
@@ -313,6 +323,10 @@ impl Stage {
             Write::Put { table: Table::Manifest, key: vec![stored.key], value },
             Write::Put { table: Table::Index, key: index_key(segment, &[stored.key]), value: Vec::new() },
         ])
+    }
+
+    fn is_cut_off(&self) -> bool {
+        self.cut.is_some_and(|cut| cut.load(Ordering::Relaxed))
     }
 
     /// Ends everything that is still there.

@@ -115,8 +115,56 @@ fn a_lost_update_of_six_shrinks_to_two_tasks_and_one_hold_from_any_base() {
         };
         assert_eq!(shrunk.plan.schedule.injections, [hold("add#1@Read", "add#2@Written")]);
         assert!(shrunk.plan.schedule.knobs.are_off());
-        assert_eq!(shrunk.ran.violations[0].sentence, "1 of 2");
+        assert_eq!(shrunk.ran.unwrap().violations[0].sentence, "1 of 2");
     }
+}
+
+/// Adders whose runs an interruption cuts off once so many are made.
+struct Interrupted(u32);
+
+impl Shrinkable for Interrupted {
+    type Workload = u32;
+    type Error = &'static str;
+
+    fn run(&mut self, plan: &Plan<u32>, keep: bool) -> Result<Ran, &'static str> {
+        self.0 = self.0.checked_sub(1).ok_or("cut off")?;
+        Adders.run(plan, keep).map_err(|never| match never {})
+    }
+
+    fn schedule(&self, seed: u64) -> Schedule {
+        Adders.schedule(seed)
+    }
+
+    fn smaller(&self, workload: &u32) -> Vec<Smaller<u32>> {
+        Adders.smaller(workload)
+    }
+
+    fn size(&self, workload: &u32) -> usize {
+        Adders.size(workload)
+    }
+
+    fn is_commit(&self, point: &str) -> bool {
+        Adders.is_commit(point)
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.0 == 0
+    }
+}
+
+#[test]
+fn an_interruption_that_cuts_runs_off_leaves_what_has_failed_by_then() {
+    let fails = |plan: &Plan<u32>| Adders.run(plan, false).is_ok_and(|ran| !ran.violations.is_empty());
+    let failing = (0..).map(|seed| plan(seed, Base::Keyed, 6)).find(fails).unwrap();
+    let mut smallest = 6;
+    for runs in [1, 2, 3, 10, 100] {
+        let shrunk = shrink(&mut Interrupted(runs), &failing, |_| {}).unwrap().expect("it fails");
+        assert!(shrunk.ran.is_none() && fails(&shrunk.plan), "{runs}");
+        assert_eq!((shrunk.runs, shrunk.failure.oracle.as_str()), (u64::from(runs), "sum"));
+        assert!(shrunk.plan.workload <= smallest, "{runs}");
+        smallest = shrunk.plan.workload;
+    }
+    assert_eq!(smallest, 2);
 }
 
 #[test]

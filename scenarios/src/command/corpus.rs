@@ -1,8 +1,8 @@
 //! `segsim corpus`: the plans that are kept, run on this engine or on their mutants.
 #![allow(clippy::disallowed_methods, reason = "plans are files")]
 
-use super::STOP;
 use super::mutants::{ids, select};
+use super::{STOP, interruptible};
 use crate::ci::{Case, Outcome, Suite, annotations, junit};
 use crate::corpus::{DIRECTORY, Judged, Kept, judge, read_all};
 use crate::error::{Error, Result};
@@ -15,7 +15,6 @@ use crate::shell::quoted;
 use crate::{atomic_file, say};
 use segment_sim::site::SiteName;
 use segment_sim::verdict::Verdict;
-use segment_sim::world::Worker;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
@@ -106,14 +105,17 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
 }
 
 fn on_this_engine(plans: &[Kept]) -> Result<(Verdict, Vec<Case>)> {
-    let mut worker = Worker::new()?;
+    let mut worker = interruptible()?;
     let mut worst = if plans.is_empty() { Verdict::Void } else { Verdict::Pass };
     let mut cases = Vec::new();
     for kept in plans {
         if STOP.load(Ordering::Relaxed) {
             return Ok(interrupted(worst, cases, plans.len()));
         }
-        let judged = judge(&mut worker, &kept.file)?;
+        let judged = match judge(&mut worker, &kept.file) {
+            Err(Error::Interrupted) => return Ok(interrupted(worst, cases, plans.len())),
+            judged => judged?,
+        };
         worst = worst.max(judged.verdict);
         let outcome = outcome(kept, &judged);
         if outcome != Outcome::Pass {
@@ -271,7 +273,7 @@ fn add(plan: &Path, name: Option<&str>, mutant: Option<&str>) -> Result<Verdict>
     if path.exists() {
         return Err(Error::PlanName { path });
     }
-    let mut worker = Worker::new()?;
+    let mut worker = interruptible()?;
     let mut judged = judge(&mut worker, &file)?;
     if judged.verdict == Verdict::Void && !judged.unreached.is_empty() && mutant.is_some() {
         // what the mutant has besides, or what is mistyped: the mutant shows which

@@ -2,9 +2,9 @@
 //! of each mutant's binary.
 
 use super::shrink::shrunk;
-use super::{ENGINE, STOP, StrategyName, jobs, scenario};
+use super::{ENGINE, STOP, StrategyName, interruptible, jobs, scenario};
 use crate::corpus::is_only_there;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::plan_file::PlanFile;
 use crate::say;
 use crate::scenario::Scenario;
@@ -150,9 +150,9 @@ fn first_failures(scenario: &Scenario, arguments: &Arguments) -> Result<Detectio
 fn sweep_all(scenario: &Scenario, seeds: u64, strategy: Option<Strategy>) -> Result<Detection> {
     let range = Range { from: 0, seeds, jobs: jobs(None) };
     let run = |worker: &mut Worker, seed, _| {
-        Ok::<_, segment_engine::Error>(scenario.run(worker, &scenario.plan(seed, strategy), Mode::default())?.record)
+        Ok(scenario.run(worker, &scenario.plan(seed, strategy), Mode::default())?.record)
     };
-    let tally = sweep(range, Ends::on(&STOP), |_| {}, Worker::new, run)?.tally;
+    let tally = sweep(range, Ends::on(&STOP), |_| {}, || Worker::new().map_err(Error::from), run)?.tally;
     let mut oracles = BTreeMap::new();
     for group in tally.groups.values() {
         for (oracle, runs) in &group.oracles {
@@ -195,7 +195,7 @@ fn shrink_first(scenario: &Scenario, arguments: &Arguments, path: &Path) -> Resu
 
 /// Runs plans, and lists those that fail: the how many-th of the list, and its own seed.
 fn run_plans(paths: &[PathBuf]) -> Result<Detection> {
-    let mut worker = Worker::new()?;
+    let mut worker = interruptible()?;
     let mut detection = Detection::default();
     for (number, path) in (1..).zip(paths) {
         let PlanFile { plan, expected, .. } = PlanFile::read(path)?;

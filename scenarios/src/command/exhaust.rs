@@ -308,7 +308,7 @@ impl Searched<'_> {
         let points: Option<Arc<[String]>> = self.subject.points.as_ref().map(|points| points.as_slice().into());
         let Scenario { fills, cancels, .. } = *self.scenario;
         let faults = Faults { at_most: self.subject.bounds.faults, fills, cancels };
-        Ok(self.scenario.run_by(worker, self.plan, mode, Some(Guide { points, faults, ..guide }))?)
+        self.scenario.run_by(worker, self.plan, mode, Some(Guide { points, faults, ..guide }))
     }
 
     /// The choices of a run in words.

@@ -1,7 +1,7 @@
 //! `segsim explain`: one run drawn, on the terminal and as a page.
 
 use super::replay::Chosen;
-use super::{ENGINE, scenario};
+use super::{ENGINE, interruptible, scenario};
 use crate::corpus;
 use crate::error::{Error, Result};
 use crate::explain::twin::{self, Twin};
@@ -80,13 +80,17 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
 /// A harness that failed.
 pub fn explain(plan: &Plan<Workload>, expected: Option<&Expected>, command: String) -> Result<Explained> {
     let scenario = scenario(&plan.scenario)?;
-    let mut worker = Worker::new()?;
+    let mut worker = interruptible()?;
     let first = scenario.run(&mut worker, plan, Mode { keep_trace: true, ..Mode::default() })?;
     let second = scenario.run(&mut worker, plan, Mode { madsim_seed: 1, ..Mode::default() })?;
     let story = story_of(&first);
     let mut run = Told::of(&first, story);
     race::mark(&mut run, &plan.schedule);
-    let twin = beside(&mut worker, plan, &first, &run)?;
+    let twin = match beside(&mut worker, plan, &first, &run) {
+        // the run itself is there, and what it came to
+        Err(Error::Interrupted) => Twin::Alone { why: "interrupted before a run that passes was found".to_string() },
+        twin => twin?,
+    };
     let verdict = corpus::verdict(&first, &second, expected);
     let sentence = why_void(&first, &second, expected).unwrap_or_else(|| sentence::of(plan, story, &first.record));
     Ok(Explained {

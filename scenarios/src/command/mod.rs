@@ -24,9 +24,11 @@ use crate::scenario::{SCENARIOS, Scenario};
 use crate::tell;
 use segment_sim::strategy::Strategy;
 use segment_sim::sweep::Range;
+use segment_sim::world::Worker;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// The hash of the engine's sources that this binary was built from.
 pub const ENGINE: &str = env!("SEGSIM_ENGINE");
@@ -36,6 +38,18 @@ pub const HARNESS: &str = env!("SEGSIM_HARNESS");
 
 /// Set by the first Ctrl-C or SIGTERM: finish with what there is.
 pub static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Set a moment after [`STOP`]: what is still under way then is cut off.
+static CUT: AtomicBool = AtomicBool::new(false);
+
+/// That moment: all runs but those of the largest plans end within it.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// A worker whose runs an interruption ends, with [`Error::Interrupted`]: for plans of files, which may run for seconds.
+/// Those of seeds take milliseconds.
+fn interruptible() -> Result<Worker> {
+    Ok(Worker::new()?.cut_by(&CUT))
+}
 
 /// Makes the first Ctrl-C or SIGTERM set [`STOP`], and the second end the process. A hangup is left alone: nohup means it.
 #[allow(clippy::disallowed_methods, reason = "a thread that waits for signals; runs never see it")]
@@ -48,6 +62,10 @@ pub fn stop_on_interrupt() {
                 std::process::exit(130);
             }
             tell!("stopping; once more to end at once");
+            std::thread::spawn(|| {
+                std::thread::sleep(GRACE);
+                CUT.store(true, Ordering::Relaxed);
+            });
         }
     });
 }

@@ -1,6 +1,6 @@
 //! `segsim replay`: one plan again, told in full.
 
-use super::{ENGINE, StrategyName, scenario};
+use super::{ENGINE, StrategyName, interruptible, scenario};
 use crate::corpus;
 use crate::error::{Error, Result};
 use crate::output::{say, take_stdout};
@@ -12,7 +12,7 @@ use crate::trace_text;
 use crate::workload::Workload;
 use segment_sim::plan::Plan;
 use segment_sim::verdict::Verdict;
-use segment_sim::world::{Mode, Worker};
+use segment_sim::world::Mode;
 use std::path::{Path, PathBuf};
 
 /// Run one plan, or one seed, again and say what happened
@@ -74,7 +74,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let (verdict, text) = replay(scenario, &plan, expected.as_ref(), arguments.trace)?;
     say(format_args!("{text}"));
     if let Some(path) = &arguments.write {
-        let record = scenario.run(&mut Worker::new()?, &plan, Mode::default())?.record;
+        let record = scenario.run(&mut interruptible()?, &plan, Mode::default())?.record;
         PlanFile::new(plan, Expected::of(&record)).write(path)?;
     }
     Ok(verdict)
@@ -111,7 +111,7 @@ pub fn replay(
     expected: Option<&Expected>,
     trace: bool,
 ) -> Result<(Verdict, String)> {
-    let mut worker = Worker::new()?;
+    let mut worker = interruptible()?;
     let first = scenario.run(&mut worker, plan, Mode { keep_trace: true, ..Mode::default() })?;
     let second = scenario.run(&mut worker, plan, Mode { madsim_seed: 1, ..Mode::default() })?;
     let mut text = plan_words::plan(plan);

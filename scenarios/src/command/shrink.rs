@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "a command: it measures itself")]
 
 use super::progress::Progress;
-use super::{STOP, scenario};
+use super::{STOP, interruptible, scenario};
 use crate::corpus::is_only_there;
 use crate::error::{Error, Result};
 use crate::output::{say, take_stdout};
@@ -59,11 +59,11 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     take_stdout([path.as_path()]);
     let started = std::time::Instant::now();
     let bar = Progress::new("shrink", RUNS_MAX, "runs at most");
-    let shrunk = shrunk(&file.plan, |runs| bar.tell(runs, started.elapsed()))?;
+    let shrunk = shrunk(&file.plan, |runs| bar.tell(runs, started.elapsed()));
     bar.end();
-    let Some((Shrunk { plan, runs, .. }, expected)) = shrunk else {
+    let Some((Shrunk { plan, runs, .. }, expected)) = shrunk? else {
         let (plan, word) = (arguments.plan.display(), Verdict::Void.word());
-        let ran = scenario(&file.plan.scenario)?.run(&mut Worker::new()?, &file.plan, Mode::default())?;
+        let ran = scenario(&file.plan.scenario)?.run(&mut interruptible()?, &file.plan, Mode::default())?;
         match ran.unreached.iter().find(|site| !is_only_there(Some(&file.expected), site)) {
             Some(site) => say!("{word}  the run of {plan} does not come to {site}: there is nothing to shrink"),
             None => say!("{word}  {plan} does not fail on this engine: there is nothing to shrink"),
@@ -80,8 +80,9 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         started.elapsed().as_secs_f64()
     );
     say(format_args!("{}", plan_words::plan(&plan)));
-    let sentence = expected.sentence.clone().unwrap_or_default();
-    say!("{sentence}");
+    if let Some(sentence) = &expected.sentence {
+        say!("{sentence}");
+    }
     PlanFile { mutant: file.mutant, ..PlanFile::new(plan, expected) }.write(&path)?;
     if !atomic_file::is_device(&path) {
         let program = shell::program();
@@ -101,13 +102,22 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
 /// When the harness fails.
 pub fn shrunk(plan: &Plan<Workload>, progress: impl FnMut(u64)) -> Result<Option<(Shrunk<Workload>, Expected)>> {
     let scenario = scenario(&plan.scenario)?;
-    let mut runs = Runs::new(scenario, Worker::new()?, &STOP);
+    let mut runs = Runs::new(scenario, interruptible()?, &STOP);
     let Some(shrunk) = shrink::shrink(&mut runs, plan, progress)? else {
         return Ok(None);
     };
-    let outcome = scenario.run(&mut runs.worker, &shrunk.plan, Mode { keep_trace: true, ..Mode::default() })?;
-    let mut expected = Expected::of(&outcome.record);
-    expected.sentence = outcome.story.as_ref().map(|story| sentence::of(&shrunk.plan, story, &outcome.record));
+    let expected = match scenario.run(&mut runs.worker, &shrunk.plan, Mode { keep_trace: true, ..Mode::default() }) {
+        // it has failed before, and by which oracle is known
+        Err(Error::Interrupted) => {
+            let oracle = Some(shrunk.failure.oracle.clone());
+            Expected { verdict: Verdict::Fail, oracle, ..Expected::pass() }
+        }
+        outcome => {
+            let Outcome { record, story, .. } = outcome?;
+            let sentence = story.as_ref().map(|story| sentence::of(&shrunk.plan, story, &record));
+            Expected { sentence, ..Expected::of(&record) }
+        }
+    };
     Ok(Some((shrunk, expected)))
 }
 
@@ -157,9 +167,9 @@ impl<'a> Runs<'a> {
 
 impl Shrinkable for Runs<'_> {
     type Workload = Workload;
-    type Error = segment_engine::Error;
+    type Error = Error;
 
-    fn run(&mut self, plan: &Plan<Workload>, keep: bool) -> segment_engine::Result<Ran> {
+    fn run(&mut self, plan: &Plan<Workload>, keep: bool) -> Result<Ran> {
         self.has_run = true;
         let outcome = self.scenario.run(&mut self.worker, plan, Mode { keep_trace: keep, ..Mode::default() })?;
         Ok(told(outcome))

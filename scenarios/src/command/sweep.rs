@@ -211,7 +211,7 @@ pub fn sweep_one(
             }),
             (None, elapsed) => bar.tell(done, elapsed),
         },
-        Worker::new,
+        || Worker::new().map_err(Error::from),
         |worker, seed, again| {
             let madsim_seed = if again { OTHER_MADSIM_SEED } else { 0 };
             let mode = Mode { madsim_seed, ..Mode::default() };

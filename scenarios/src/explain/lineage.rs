@@ -4,7 +4,7 @@
 
 use super::class::{Class, class};
 use super::rings::{Saved, number};
-use segment_sim::lineage::{Listed, Views};
+use segment_sim::lineage::{Listed, Standing, Views};
 use segment_sim::site::Site;
 use segment_sim::trace::What;
 use segment_sim::world::Story;
@@ -152,6 +152,12 @@ impl Place {
     }
 }
 
+/// How a segment stood: they are in the order of their numbers.
+fn standing(views: &Views, segment: u64) -> Option<&Standing> {
+    let place = views.standings.binary_search_by_key(&segment, |standing| number(standing.segment));
+    place.ok().map(|place| &views.standings[place])
+}
+
 /// The lineage of every segment that the run has heard of.
 pub fn segments(story: &Story, saves: &[Saved], steps: u64, is_drained: bool) -> Vec<Segment> {
     let mut segments: BTreeMap<u64, Segment> = BTreeMap::new();
@@ -165,7 +171,7 @@ pub fn segments(story: &Story, saves: &[Saved], steps: u64, is_drained: bool) ->
         tell_files(segment, story);
         segment.stretches = stretches(segment.number, story, steps);
         if let Some(last) = views.last()
-            && let Some(standing) = last.standings.iter().find(|standing| number(standing.segment) == segment.number)
+            && let Some(standing) = standing(last, segment.number)
         {
             (segment.on_disk, segment.rows) = (standing.file_bytes, standing.rows);
             let has_failed = last.has_failed || last.is_recovering;
@@ -210,11 +216,14 @@ fn tell_ring(segment: &mut Segment, saves: &[Saved]) {
 /// What operations and commits did with it.
 fn tell_files(segment: &mut Segment, story: &Story) {
     let number_of = segment.number;
-    let is_it = |site: &Site| story.lineage.touched.iter().any(|(at, about)| at == site && number(*about) == number_of);
+    // a run may touch thousands, of which each segment has a few
+    let touched = story.lineage.touched.iter().filter(|(_, about)| number(*about) == number_of);
+    let touched: Vec<&Site> = touched.map(|(at, _)| at).collect();
+    let is_it = |site: &Site| touched.contains(&site);
     let views = &story.lineage.views;
     let had_file = |step: u64, is_before: bool| {
-        let view = views.iter().rfind(|views| if is_before { views.step < step } else { views.step <= step });
-        let standing = view.and_then(|view| view.standings.iter().find(|at| number(at.segment) == number_of));
+        let end = views.partition_point(|views| if is_before { views.step < step } else { views.step <= step });
+        let standing = views[..end].last().and_then(|view| standing(view, number_of));
         standing.is_some_and(|standing| standing.file_bytes.is_some())
     };
     for arrival in story.trace.arrivals().iter().filter(|arrival| arrival.site.point == "DiskUnlink") {
@@ -265,7 +274,7 @@ fn stretches(segment: u64, story: &Story, steps: u64) -> Vec<Stretch> {
     let label = |lane: usize| story.labels.get(lane).cloned().unwrap_or_default();
     let mut stretches: Vec<Stretch> = Vec::new();
     for views in &story.lineage.views {
-        let Some(standing) = views.standings.iter().find(|standing| number(standing.segment) == segment) else {
+        let Some(standing) = standing(views, segment) else {
             continue;
         };
         let (class, why) = class(views, standing, label);

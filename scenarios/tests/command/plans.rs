@@ -1,10 +1,15 @@
 //! Commands that take plans: `replay`, `explain`, `shrink`, `export` and `corpus`.
 
 use super::{code, segsim, stderr, stdout, terminate};
+use segment_sim::decision::Ratio;
+use segment_sim::plan::{Base, Knobs, Plan, Schedule};
+use segsim::plan_file::{Expected, PlanFile};
+use segsim::workload::{Operation, Small, Workload};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 #[test]
 fn a_plan_is_found_whatever_bytes_its_name_has() {
@@ -156,4 +161,58 @@ fn a_corpus_that_is_interrupted_is_void_and_says_how_far_it_was() {
     let words = std::fs::read_to_string(&words).unwrap();
     assert!(code(&output) == 2 && words.contains(&format!("VOID  {why}\n")), "{words}");
     assert!(stdout(&output).contains(&format!("<error message=\"{why}\"")), "{}", stdout(&output));
+}
+
+/// A plan as large as the limits let it be, which runs for seconds: rotations of a ring of 192 segments, and unlinks that
+/// take long and fail.
+fn large_plan(directory: &Path) -> PathBuf {
+    let workload = Workload {
+        generations: [64; 3],
+        segments: 64,
+        limits: Small { doomed: 1024, stripes: 2, batch_rows: 2 },
+        callers: vec![vec![Operation::Rotate; 8]; 64],
+        ..Workload::default()
+    };
+    let knobs = Knobs { slow: Ratio::new(1, 1), fail: Ratio::new(9, 10), ..Knobs::default() };
+    let schedule = Schedule { base: Base::Keyed, knobs, ..Schedule::in_order(1) };
+    let plan = Plan { scenario: "rotation-vs-eviction".to_string(), schedule, workload };
+    let path = directory.join("large.json");
+    PlanFile::new(plan, Expected::pass()).write(&path).unwrap();
+    path
+}
+
+/// Waits until a process has worked for as long as no start takes: the clock says nothing where others work, too.
+fn wait_until_busy(id: u32) {
+    let ticks = || {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+        let user = stat.rsplit(") ").next().unwrap().split(' ').nth(11).unwrap();
+        user.parse::<u64>().unwrap()
+    };
+    while ticks() < 20 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn whoever_is_told_to_stop_in_the_middle_of_a_long_run_says_nothing_of_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let plan = large_plan(directory.path());
+    let [plan, directory_] = [&plan, directory.path()].map(|path| path.to_str().unwrap());
+    let small = directory.path().join("small.json");
+    let corpus = "VOID  interrupted after 0 of 1 plan\n";
+    for (arguments, told) in [
+        (&["replay", plan][..], ""),
+        (&["explain", plan], ""),
+        (&["shrink", plan, "-o", small.to_str().unwrap()], ""),
+        (&["corpus", "--dir", directory_], corpus),
+    ] {
+        let mut segsim = Command::new(env!("CARGO_BIN_EXE_segsim"));
+        let segsim = segsim.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        wait_until_busy(segsim.id());
+        terminate(segsim.id());
+        let output = segsim.wait_with_output().unwrap();
+        assert_eq!((code(&output), stdout(&output).as_str()), (2, told), "{arguments:?}: {}", stderr(&output));
+        assert_eq!(stderr(&output).contains("segsim: interrupted\n"), told.is_empty(), "{}", stderr(&output));
+    }
+    assert!(!small.exists());
 }

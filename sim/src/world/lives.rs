@@ -19,6 +19,9 @@ impl Stage {
         let mut number = 0;
         loop {
             self.conduct(setting.steps_max);
+            if self.is_cut_off() {
+                return Ok(());
+            }
             if conductor.look(|pulse| pulse.is_joined()) {
                 // nobody has looked whether anything is left to do; but a state says nothing of windows
                 conductor.look(|pulse| self.watch.intruded(pulse));
@@ -68,13 +71,14 @@ impl Stage {
         }
     }
 
-    /// Conducts until nothing can go on, or the process ends.
+    /// Conducts until nothing can go on, the process ends, or the run is cut off.
     fn conduct(&self, steps_max: u64) {
         let (watch, ring, engine) = (self.watch.clone(), self.ring.clone(), self.engine.clone());
         let mut seen = Seen::default();
         let keeps_lineage = watch.keeps_lineage();
         let between = move |pulse: Pulse<'_>| {
-            if pulse.crashed().is_some() {
+            // a load after each step is too little to be measured
+            if pulse.crashed().is_some() || self.is_cut_off() {
                 return Proceed::Stop;
             }
             seen.look(ring.borrow_mut().as_deref());
