@@ -3,6 +3,7 @@
 use crate::report::counted;
 use crate::workload::{Operation, Workload, words};
 use segment_sim::plan::{Action, Base, Crash, CrashKind, Injection, Moment, Plan, Schedule, Until};
+use segment_sim::site::SiteName;
 
 /// When a life of the process ends by itself.
 pub const WHEN_IDLE: &str = "when nothing can go on";
@@ -70,13 +71,26 @@ pub fn injection(injection: &Injection) -> String {
 
 /// How a life of the process ends, and when.
 pub fn crash(crash: &Crash) -> String {
-    let end = end(crash.kind);
-    match &crash.at {
-        Moment::At(site) => format!("{end} at {site}"),
-        Moment::Site(site, nth) => format!("{end} at {site}, time {nth}"),
-        Moment::Step(step) => format!("{end} at step {step}"),
-        Moment::Idle => format!("{end} {WHEN_IDLE}"),
+    format!("{} {}", end(crash.kind), moment(&crash.at))
+}
+
+fn moment(at: &Moment) -> String {
+    match at {
+        Moment::At(site) => format!("at {site}"),
+        Moment::Site(site, nth) => format!("at {site}, time {nth}"),
+        Moment::Step(step) => format!("at step {step}"),
+        Moment::Idle => WHEN_IDLE.to_string(),
     }
+}
+
+/// The lives that ended when nothing could go on, though the plan names another moment: a line for each.
+pub fn late(crashes: &[Crash], ends: &[Option<SiteName>]) -> String {
+    let lives = (1..).zip(crashes.iter().zip(ends));
+    let late = lives.filter(|(_, (crash, end))| end.is_none() && crash.at != Moment::Idle);
+    let line = |(life, (crash, _)): (u32, (&Crash, _))| {
+        format!("life {life} ended when nothing could go on, not {}\n", moment(&crash.at))
+    };
+    late.map(line).collect()
 }
 
 /// How long a hold lasts.

@@ -5,8 +5,10 @@ use proptest::prelude::*;
 use segment_sim::plan::{Action, Crash, CrashKind, Injection, Moment, Plan, Schedule, Until};
 use segment_sim::verdict::Verdict;
 use segment_sim::world::{Mode, Worker};
+use segsim::command::explain::explain;
 use segsim::command::replay::replay;
 use segsim::corpus;
+use segsim::explain::terminal;
 use segsim::mutant;
 use segsim::plan_file::{Expected, PlanFile};
 use segsim::scenario::{SCENARIOS, Scenario};
@@ -145,6 +147,34 @@ fn what_a_crash_is_faster_than_makes_a_plan_void() {
     schedule.injections = inject("open#1/evictor#1@EvictorWoken", Action::Crash(CrashKind::Kill));
     let (verdict, text) = replay(scenario, &file.plan, None, false).unwrap();
     assert_eq!(verdict, Verdict::Void, "{text}");
+}
+
+#[test]
+fn a_crash_whose_moment_does_not_come_is_told_in_one_line() {
+    let mut file = file("crash-anywhere", 3);
+    let scenario = Scenario::named("crash-anywhere").unwrap();
+    for (kind, at, moment) in [
+        (CrashKind::Kill, Moment::Step(100_000), Some("step 100000")),
+        (
+            CrashKind::PowerLoss,
+            Moment::Site("evictor@DiskUnlink".to_string(), 999),
+            Some("evictor@DiskUnlink, time 999"),
+        ),
+        // it is closed when nothing else can go on, whatever the plan says
+        (CrashKind::Close, Moment::Step(3), Some("step 3")),
+        (CrashKind::Kill, Moment::Step(3), None),
+        (CrashKind::Kill, Moment::Idle, None),
+    ] {
+        file.plan.schedule.crashes = vec![Crash { kind, at }];
+        let (verdict, replayed) = replay(scenario, &file.plan, None, false).unwrap();
+        let explained = explain(&file.plan, None, String::new()).unwrap();
+        assert_eq!((verdict, explained.verdict), (Verdict::Pass, Verdict::Pass), "{replayed}");
+        let line = moment.map(|moment| format!("life 1 ended when nothing could go on, not at {moment}"));
+        for text in [replayed, terminal::text(&explained, false)] {
+            let late = text.lines().find(|line| line.starts_with("life 1 ended"));
+            assert_eq!(late.map(str::to_string), line, "{text}");
+        }
+    }
 }
 
 #[test]

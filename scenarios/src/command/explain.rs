@@ -92,6 +92,7 @@ pub fn explain(plan: &Plan<Workload>, expected: Option<&Expected>, command: Stri
         twin => twin?,
     };
     let verdict = corpus::verdict(&first, &second, expected);
+    let told = plan_words::plan(plan) + &plan_words::late(&plan.schedule.crashes, &story.ends);
     let sentence = why_void(&first, &second, expected).unwrap_or_else(|| sentence::of(plan, story, &first.record));
     Ok(Explained {
         format: FORMAT,
@@ -101,7 +102,7 @@ pub fn explain(plan: &Plan<Workload>, expected: Option<&Expected>, command: Stri
         verdict,
         sentence,
         command,
-        plan: plan_words::plan(plan).lines().map(str::to_string).collect(),
+        plan: told.lines().map(str::to_string).collect(),
         unreached: first.unreached.iter().map(ToString::to_string).collect(),
         run,
         twin,

@@ -133,6 +133,8 @@ pub fn replay(
         };
         text += &format!("not reached: {site}{why}\n");
     }
+    text +=
+        &first.story.as_ref().map(|story| plan_words::late(&plan.schedule.crashes, &story.ends)).unwrap_or_default();
     for violation in &record.violations {
         text += &format!("{} at step {}: {}\n", violation.oracle, violation.step, violation.sentence);
     }
