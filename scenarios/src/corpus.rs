@@ -35,11 +35,34 @@ pub struct Judged {
     pub unreached: Vec<SiteName>,
 }
 
+impl Kept {
+    /// Reads one of them.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is no plan.
+    pub fn read(path: &Path) -> Result<Kept> {
+        Ok(Kept { name: name(path), file: PlanFile::read(path)?, path: path.to_path_buf() })
+    }
+}
+
+/// The name of a plan that is kept there.
+pub fn name(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
 /// Reads every plan in a directory, in the order of their names.
 ///
 /// # Errors
 /// When the directory cannot be read, or one of them is no plan.
 pub fn read_all(directory: &Path) -> Result<Vec<Kept>> {
+    paths(directory)?.iter().map(|path| Kept::read(path)).collect()
+}
+
+/// The files in a directory that are to be plans, in the order of their names.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub fn paths(directory: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(Error::io("read", directory))? {
         let path = entry.map_err(Error::io("read", directory))?.path();
@@ -48,11 +71,7 @@ pub fn read_all(directory: &Path) -> Result<Vec<Kept>> {
         }
     }
     paths.sort();
-    let kept = paths.into_iter().map(|path| {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Kept { name, file: PlanFile::read(&path)?, path })
-    });
-    kept.collect()
+    Ok(paths)
 }
 
 /// Runs a plan twice and judges it.

@@ -17,7 +17,7 @@ pub fn print(suites: &[Suite]) {
 pub fn lines(suites: &[Suite]) -> String {
     let cases = || suites.iter().flat_map(|suite| suite.cases.iter().map(move |case| (suite, case)));
     let failed = cases().filter(|(_, case)| matches!(case.outcome, Outcome::Fail { .. }));
-    let void = cases().filter(|(_, case)| matches!(case.outcome, Outcome::Void { .. }));
+    let void = cases().filter(|(_, case)| matches!(case.outcome, Outcome::Void { .. } | Outcome::Error { .. }));
     failed.chain(void).take(SHOWN_MAX).map(|(suite, case)| line(suite, case)).collect()
 }
 
@@ -25,6 +25,7 @@ fn line(suite: &Suite, case: &Case) -> String {
     let (title, message) = match &case.outcome {
         Outcome::Pass => return String::new(),
         Outcome::Void { why } => (format!("VOID {}", case.name), printable(why)),
+        Outcome::Error { why } => (format!("ERROR {}", case.name), printable(why)),
         Outcome::Fail { sentence, commands, .. } => {
             let lines = [sentence].into_iter().chain(commands).map(|line| printable(line));
             (format!("FAIL {}: {}", suite.name, case.name), lines.collect::<Vec<_>>().join("\n"))

@@ -1,4 +1,4 @@
-//! A JUnit report: FAIL is a failure, VOID an error.
+//! A JUnit report: FAIL is a failure, VOID and ERROR are errors.
 
 use super::{Case, Outcome, Suite};
 use quick_xml::events::{BytesDecl, BytesText, Event};
@@ -43,6 +43,7 @@ fn write_case(writer: &mut Writer<Vec<u8>>, suite: &str, case: &Case) -> io::Res
             return Ok(());
         }
         Outcome::Void { why } => ("error", why, "VOID", String::new()),
+        Outcome::Error { why } => ("error", why, "ERROR", String::new()),
         Outcome::Fail { oracle, sentence, commands } => {
             let commands: Vec<String> = commands.iter().map(|command| legal(command)).collect();
             ("failure", sentence, oracle.as_str(), commands.join("\n"))
@@ -68,7 +69,7 @@ fn counted<'a, 'w>(element: Element<'w>, cases: impl Iterator<Item = &'a Case>) 
         tests += 1;
         match case.outcome {
             Outcome::Pass => {}
-            Outcome::Void { .. } => errors += 1,
+            Outcome::Void { .. } | Outcome::Error { .. } => errors += 1,
             Outcome::Fail { .. } => failures += 1,
         }
     }

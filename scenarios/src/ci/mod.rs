@@ -36,6 +36,11 @@ pub enum Outcome {
         /// Why, in one sentence.
         why: String,
     },
+    /// It could not be checked.
+    Error {
+        /// Why, in one sentence.
+        why: String,
+    },
     /// It did not hold.
     Fail {
         /// The oracle that spoke first.

@@ -4,15 +4,15 @@
 use super::mutants::{ids, select};
 use super::{STOP, interruptible};
 use crate::ci::{Case, Outcome, Suite, annotations, junit};
-use crate::corpus::{DIRECTORY, Judged, Kept, judge, read_all};
+use crate::corpus::{DIRECTORY, Judged, Kept, judge, name, paths};
 use crate::error::{Error, Result};
 use crate::mutant::{self, Mutant};
-use crate::output::take_stdout;
+use crate::output::{printable, take_stdout};
 use crate::patched_build::{Program, WorkspaceCopy, workspace};
 use crate::plan_file::PlanFile;
 use crate::report::counted;
 use crate::shell::quoted;
-use crate::{atomic_file, say};
+use crate::{atomic_file, say, tell};
 use segment_sim::site::SiteName;
 use segment_sim::verdict::Verdict;
 use std::path::{Path, PathBuf};
@@ -60,7 +60,7 @@ enum Command {
     },
 }
 
-/// Runs the plans, or keeps one.
+/// Runs the plans, or keeps one. A file that is no plan is told, and the others are run.
 ///
 /// # Errors
 /// Bad input, or a harness that failed.
@@ -72,12 +72,23 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         Some(directory) => directory.clone(),
         None => workspace()?.join(DIRECTORY),
     };
-    let mut plans = read_all(&directory)?;
+    // of one that cannot be read no more than its name is known
+    let (mut plans, mut unreadable) = (Vec::new(), Vec::new());
+    for path in paths(&directory)? {
+        match Kept::read(&path) {
+            Ok(kept) => plans.push(kept),
+            Err(error) => unreadable.push((name(&path), error)),
+        }
+    }
     let is_named = |kept: &Kept, name: &String| kept.name == *name || kept.file.mutant.as_ref() == Some(name);
-    if let Some(name) = arguments.only.iter().find(|name| !plans.iter().any(|kept| is_named(kept, name))) {
+    let is_there = |name: &&String| {
+        plans.iter().any(|kept| is_named(kept, name)) || unreadable.iter().any(|(other, _)| other == *name)
+    };
+    if let Some(name) = arguments.only.iter().find(|name| !is_there(name)) {
         return Err(Error::UnknownPlan { name: name.clone(), directory });
     }
     plans.retain(|kept| arguments.only.is_empty() || arguments.only.iter().any(|name| is_named(kept, name)));
+    unreadable.retain(|(name, _)| arguments.only.is_empty() || arguments.only.contains(name));
     take_stdout(arguments.junit.as_deref());
     let write = |suite: Suite| match &arguments.junit {
         Some(path) => {
@@ -93,8 +104,11 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         }
         _ => write(Suite::void("corpus", "not finished"))?,
     }
-    let (verdict, cases) =
-        if arguments.on_mutants { on_mutants(&plans, arguments.drift)? } else { on_this_engine(&plans)? };
+    let mut cases: Vec<Case> = unreadable.into_iter().map(|(name, error)| unread(name, &error)).collect();
+    let worst = if cases.is_empty() { Verdict::Pass } else { Verdict::Error };
+    let (verdict, ran) =
+        if arguments.on_mutants { on_mutants(&plans, arguments.drift, worst)? } else { on_this_engine(&plans, worst)? };
+    cases.extend(ran);
     let suite = match cases.is_empty() {
         true => Suite::void("corpus", "no plan was run"),
         false => Suite { name: "corpus".to_string(), seconds: None, cases },
@@ -104,9 +118,17 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     Ok(verdict)
 }
 
-fn on_this_engine(plans: &[Kept]) -> Result<(Verdict, Vec<Case>)> {
+/// The case of a plan that cannot be read, which is told.
+fn unread(name: String, error: &Error) -> Case {
+    let why = printable(&error.to_string());
+    tell!("segsim: {why}");
+    Case { name, outcome: Outcome::Error { why } }
+}
+
+/// Runs the plans; `worst` is what it has come to before.
+fn on_this_engine(plans: &[Kept], worst: Verdict) -> Result<(Verdict, Vec<Case>)> {
     let mut worker = interruptible()?;
-    let mut worst = if plans.is_empty() { Verdict::Void } else { Verdict::Pass };
+    let mut worst = if plans.is_empty() { worst.max(Verdict::Void) } else { worst };
     let mut cases = Vec::new();
     for kept in plans {
         if STOP.load(Ordering::Relaxed) {
@@ -156,14 +178,14 @@ fn line(verdict: Verdict, name: &str, outcome: &Outcome) -> String {
     let word = verdict.word();
     match outcome {
         Outcome::Pass => format!("{word}  {name}"),
-        Outcome::Void { why } => format!("{word}  {name}: {why}"),
+        Outcome::Void { why } | Outcome::Error { why } => format!("{word}  {name}: {why}"),
         Outcome::Fail { oracle, sentence, commands } => {
             format!("{word}  {name}: {oracle}: {sentence} ({})", commands.join("; "))
         }
     }
 }
 
-fn on_mutants(plans: &[Kept], drift: bool) -> Result<(Verdict, Vec<Case>)> {
+fn on_mutants(plans: &[Kept], drift: bool, worst: Verdict) -> Result<(Verdict, Vec<Case>)> {
     let root = workspace()?;
     let mutants = mutant::read_all(&root.join("scenarios/mutants"))?;
     // now: told after the builds of all the others it would be late
@@ -176,7 +198,7 @@ fn on_mutants(plans: &[Kept], drift: bool) -> Result<(Verdict, Vec<Case>)> {
     }
     let to_run = plans.len() - none.len();
     let copy = WorkspaceCopy::new(&root)?;
-    let mut verdict = if to_run == 0 { Verdict::Void } else { Verdict::Pass };
+    let mut verdict = if to_run == 0 { worst.max(Verdict::Void) } else { worst };
     let mut cases = Vec::new();
     for mutant in &mutants {
         let own: Vec<&Kept> = plans.iter().filter(|kept| kept.file.mutant.as_ref() == Some(&mutant.id)).collect();

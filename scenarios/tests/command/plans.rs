@@ -51,6 +51,31 @@ fn a_corpus_tells_ci_systems_of_each_plan_and_github_of_what_did_not_pass() {
 }
 
 #[test]
+fn a_file_of_a_corpus_that_is_no_plan_is_an_error_of_its_own_and_the_others_are_run() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::copy("corpus/evicts-active.json", directory.path().join("kept.json")).unwrap();
+    std::fs::write(directory.path().join("garbage.json"), "[]").unwrap();
+    let run = |only: &[&str]| {
+        let directory = directory.path().to_str().unwrap();
+        let mut segsim = Command::new(env!("CARGO_BIN_EXE_segsim"));
+        segsim.args(["corpus", "--dir", directory, "--junit", "-"]).args(only).env("GITHUB_ACTIONS", "true");
+        segsim.output().unwrap()
+    };
+    let output = run(&[]);
+    let (text, words) = (stdout(&output), stderr(&output));
+    assert_eq!(code(&output), 3, "{words}");
+    let why = "garbage.json is no plan: invalid length 0";
+    let told: Vec<&str> = words.lines().collect();
+    assert!(told[0].starts_with("segsim: ") && told[0].contains(why), "{words}");
+    assert_eq!(told[1], "ERROR  1 plan of the corpus");
+    assert!(told[2].starts_with("::error title=ERROR garbage::") && told.len() == 3, "{words}");
+    assert!(text.contains("tests=\"2\" failures=\"0\" errors=\"1\"") && text.contains("type=\"ERROR\""), "{text}");
+    assert!(text.contains("<testcase name=\"kept\" classname=\"corpus\"/>") && text.contains(why), "{text}");
+    assert_eq!(code(&run(&["--only", "kept"])), 0);
+    assert_eq!(code(&run(&["--only", "garbage"])), 3);
+}
+
+#[test]
 fn replay_repeats_what_the_sweep_saw() {
     let arguments = ["replay", "rotation-vs-eviction", "7", "--trace"];
     let output = segsim(&arguments);
