@@ -1,8 +1,9 @@
-//! What a command found, as CI systems take it: suites of cases, each passed or not. Read [`junit`] (a file) and
-//! [`annotations`] (lines that GitHub shows beside a job).
+//! What a command found, as CI systems take it: suites of cases, each passed or not. Read [`junit`] (a file),
+//! [`annotations`] (lines that GitHub shows beside a job) and [`written`] (when both are written).
 
 pub mod annotations;
 pub mod junit;
+pub mod written;
 
 use crate::report::{Failure, Report};
 

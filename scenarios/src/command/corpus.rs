@@ -3,7 +3,8 @@
 
 use super::mutants::{ids, select};
 use super::{STOP, interruptible};
-use crate::ci::{Case, Outcome, Suite, annotations, junit};
+use crate::ci::written::Written;
+use crate::ci::{Case, Outcome, Suite};
 use crate::corpus::{DIRECTORY, Judged, Kept, judge, name, paths};
 use crate::error::{Error, Result};
 use crate::mutant::{self, Mutant};
@@ -12,7 +13,7 @@ use crate::patched_build::{Program, WorkspaceCopy, workspace};
 use crate::plan_file::PlanFile;
 use crate::report::counted;
 use crate::shell::quoted;
-use crate::{atomic_file, say, tell};
+use crate::{say, tell};
 use segment_sim::site::SiteName;
 use segment_sim::verdict::Verdict;
 use std::path::{Path, PathBuf};
@@ -90,20 +91,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     plans.retain(|kept| arguments.only.is_empty() || arguments.only.iter().any(|name| is_named(kept, name)));
     unreadable.retain(|(name, _)| arguments.only.is_empty() || arguments.only.contains(name));
     take_stdout(arguments.junit.as_deref());
-    let write = |suite: Suite| match &arguments.junit {
-        Some(path) => {
-            let text = junit::xml("segsim corpus", &[suite]);
-            atomic_file::write_or_send(path, text.as_bytes()).map_err(Error::io("write", path))
-        }
-        None => Ok(()),
-    };
-    // now: a path that is none is told before minutes of work, and who ends this process leaves no report of an earlier one
-    match &arguments.junit {
-        Some(path) if atomic_file::is_device(path) => {
-            atomic_file::check_place(path).map_err(Error::io("write", path))?
-        }
-        _ => write(Suite::void("corpus", "not finished"))?,
-    }
+    let junit = Written::begin("corpus", arguments.junit.as_deref())?;
     let mut cases: Vec<Case> = unreadable.into_iter().map(|(name, error)| unread(name, &error)).collect();
     let worst = if cases.is_empty() { Verdict::Pass } else { Verdict::Error };
     let (verdict, ran) =
@@ -113,8 +101,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         true => Suite::void("corpus", "no plan was run"),
         false => Suite { name: "corpus".to_string(), seconds: None, cases },
     };
-    annotations::print(std::slice::from_ref(&suite));
-    write(suite)?;
+    junit.end(&suite)?;
     Ok(verdict)
 }
 

@@ -4,9 +4,12 @@
 use super::corpus::fails_on;
 use super::detect::{CRASHES, Detection};
 use super::shrink::operations;
+use crate::ci::written::Written;
+use crate::ci::{Case, Outcome, Suite};
 use crate::corpus::{self, Kept};
 use crate::error::{Error, Result};
 use crate::mutant::{Expectation, Expected, Mutant, read_all};
+use crate::output::take_stdout;
 use crate::patched_build::{Program, WorkspaceCopy, absolute, git, last_line, mirror, output, workspace};
 use crate::plan_file::PlanFile;
 use crate::report::{counted, grouped, percent};
@@ -40,6 +43,9 @@ pub struct Arguments {
     /// Merge the patches with the engine of today (3-way, through git) and rewrite them; run nothing
     #[arg(long)]
     rebase: bool,
+    /// Also write a JUnit report to this file, for CI systems: a case for each row of the table
+    #[arg(long, value_name = "FILE.xml", conflicts_with_all = ["shrink", "rebase"])]
+    junit: Option<PathBuf>,
 }
 
 /// Runs the mutants and prints a table.
@@ -54,10 +60,9 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         mutants.iter().try_for_each(|mutant| rebase(&root, mutant))?;
         return Ok(Verdict::Pass);
     }
-    let copy = WorkspaceCopy::new(&root)?;
     if let Some(directory) = &arguments.shrink {
         fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
-        let mut missed = 0;
+        let (copy, mut missed) = (WorkspaceCopy::new(&root)?, 0);
         for mutant in &mutants {
             missed += u64::from(!shrink(&copy, mutant, &absolute(directory)?)?);
         }
@@ -69,28 +74,41 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         return Ok(Verdict::Pass);
     }
     let corpus = corpus::read_all(&root.join(corpus::DIRECTORY))?;
+    take_stdout(arguments.junit.as_deref());
+    let junit = Written::begin("mutants", arguments.junit.as_deref())?;
+    let copy = WorkspaceCopy::new(&root)?;
     say!("{:<32}{:<28}{:<18}{:<25}{:>7}{:>7}", "mutant", "scenario", "outcome", "oracle", "median", "p95");
-    let (mut as_expected, mut broken) = (true, None);
+    let (mut cases, mut broken, mut is_interrupted) = (Vec::new(), None, false);
     for mutant in &mutants {
-        match examine(&copy, mutant, &corpus) {
-            Ok(expected) => as_expected &= expected,
+        match examine(&copy, mutant, &corpus, &mut cases) {
+            Ok(()) => {}
             Err(Error::Interrupted) => {
-                say!("{}  interrupted", Verdict::Void.word());
-                return Ok(Verdict::Void);
+                is_interrupted = true;
+                break;
             }
             Err(error) => {
                 say!("{:<32}did not run: {error}", mutant.id);
+                let outcome = Outcome::Error { why: format!("did not run: {error}") };
+                cases.push(Case { name: mutant.id.clone(), outcome });
                 broken.get_or_insert(error);
             }
         }
     }
-    if let Some(error) = broken {
-        return Err(error);
-    }
+    let as_expected = !is_interrupted && cases.iter().all(|case| case.outcome == Outcome::Pass);
     let verdict = if as_expected { Verdict::Pass } else { Verdict::Void };
-    let count = counted(mutants.len() as u64, "mutant");
-    say!("{}  {count}; median and p95 are seeds to detection over {RANGES} seed ranges", verdict.word());
-    Ok(verdict)
+    if is_interrupted {
+        say!("{}  interrupted", verdict.word());
+        // without a case that says so, it would read as all of them
+        cases.push(Case { name: "mutants".to_string(), outcome: Outcome::Void { why: "interrupted".to_string() } });
+    } else if broken.is_none() {
+        let count = counted(mutants.len() as u64, "mutant");
+        say!("{}  {count}; median and p95 are seeds to detection over {RANGES} seed ranges", verdict.word());
+    }
+    junit.end(&Suite { name: "mutants".to_string(), seconds: None, cases })?;
+    match broken {
+        Some(error) if !is_interrupted => Err(error),
+        _ => Ok(verdict),
+    }
 }
 
 /// The mutants of these ids in a directory; all where none is named.
@@ -108,22 +126,27 @@ pub(super) fn ids(mutants: &[Mutant]) -> String {
     mutants.iter().map(|mutant| mutant.id.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// Builds a mutant, prints a row for each scenario, and says whether all are as expected.
-fn examine(copy: &WorkspaceCopy, mutant: &Mutant, corpus: &[Kept]) -> Result<bool> {
+/// Builds a mutant, and prints a row for each scenario and each plan that is kept for it: these are its cases.
+fn examine(copy: &WorkspaceCopy, mutant: &Mutant, corpus: &[Kept], cases: &mut Vec<Case>) -> Result<()> {
     let program = copy.build(&mutant.id, &[&mutant.path])?;
-    let mut as_expected = true;
+    let mut case = |of: &str, as_expected: bool, text: &str| {
+        // columns are for people
+        let why = || text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let outcome = if as_expected { Outcome::Pass } else { Outcome::Void { why: why() } };
+        cases.push(Case { name: format!("{}: {of}", mutant.id), outcome });
+    };
     for expectation in &mutant.expectations {
         tell!("{}: sweeping {}", mutant.id, expectation.scenario.name);
         let row = row(&program, expectation)?;
         say!("{:<32}{:<28}{}", mutant.id, expectation.scenario.name, row.text);
-        as_expected &= row.as_expected;
+        case(expectation.scenario.name, row.as_expected, &row.text);
     }
     for kept in corpus.iter().filter(|kept| kept.file.mutant.as_ref() == Some(&mutant.id)) {
         let (fails, text) = fails_on(&program, kept, mutant)?;
         say!("{text}");
-        as_expected &= fails;
+        case(&kept.name, fails, &text);
     }
-    Ok(as_expected)
+    Ok(())
 }
 
 /// Shrinks the first failure of a mutant in the first scenario that is to catch it; `false` when nothing catches it.

@@ -46,15 +46,20 @@ impl Checkout {
     /// The same, for each of these lines of the engine.
     fn builds_each(&self, engines: &[(&str, &str)]) {
         for (line, detects) in engines {
-            let source = self.path("patched/src/lib.rs");
-            std::fs::create_dir_all(source.parent().unwrap()).unwrap();
-            std::fs::write(source, format!("{line}\n")).unwrap();
-            let engine = sources::hash(&self.path("patched")).unwrap();
-            let detection = format!(
-                "{{\"engine\":\"{engine:016x}\",\"ranges\":[],\"runs\":0,\"failed\":0,\"oracles\":{{}},{detects}}}"
-            );
-            self.script(&format!("built-{line}"), &format!("echo '{detection}'"));
+            self.builds_one(line, "", detects);
         }
+    }
+
+    /// The same, for one line, which detects this in ranges of seeds, too.
+    fn builds_one(&self, line: &str, ranges: &str, detects: &str) {
+        let source = self.path("patched/src/lib.rs");
+        std::fs::create_dir_all(source.parent().unwrap()).unwrap();
+        std::fs::write(source, format!("{line}\n")).unwrap();
+        let engine = sources::hash(&self.path("patched")).unwrap();
+        let detection = format!(
+            "{{\"engine\":\"{engine:016x}\",\"ranges\":[{ranges}],\"runs\":0,\"failed\":0,\"oracles\":{{}},{detects}}}"
+        );
+        self.script(&format!("built-{line}"), &format!("echo '{detection}'"));
         let built = self.path("built").display().to_string();
         let release = "$CARGO_TARGET_DIR/release";
         let build = format!("mkdir -p {release} && cp {built}-$(cat engine/src/lib.rs) {release}/segsim");
@@ -80,6 +85,45 @@ impl Checkout {
         segsim.stdout(Stdio::piped()).stderr(std::fs::File::create(self.path("words")).unwrap());
         segsim
     }
+}
+
+#[test]
+fn the_mutants_tell_ci_systems_of_each_row_and_of_what_did_not_run() {
+    let ranges = |oracle: &str| {
+        let failure = format!(r#"{{"seeds":1,"seed":1,"oracle":"{oracle}","race":""}}"#);
+        vec![format!(r#"{{"detected":{failure},"otherwise":null}}"#); 30].join(",")
+    };
+    let missed = vec![r#"{"detected":null,"otherwise":null}"#; 30].join(",");
+    let pass = "<testcase name=\"two: same-key\" classname=\"mutants\"/>";
+    for (ranges, exit, told) in [
+        (ranges("save-chain"), 0, pass),
+        (missed, 2, "<error message=\"SURVIVED in 30 of 30 ranges 1000 1000\" type=\"VOID\"/>"),
+    ] {
+        let checkout = Checkout::new();
+        checkout.builds_one("two", &ranges, r#""list":[],"unreached":[]"#);
+        let output = checkout.segsim(&["mutants", "--junit", "-"]).env("ROCKSDB_LIB_DIR", "none").output().unwrap();
+        assert_eq!(code(&output), exit, "{}", checkout.words());
+        let text = stdout(&output);
+        assert!(text.starts_with("<?xml ") && text.contains(told), "{text}");
+    }
+    let checkout = Checkout::new();
+    checkout.script("bin/cargo", "exit 1");
+    let output = checkout.segsim(&["mutants", "--junit", "-"]).env("ROCKSDB_LIB_DIR", "none").output().unwrap();
+    let (text, words) = (stdout(&output), checkout.words());
+    let error = "<error message=\"did not run: two does not build;";
+    assert!(code(&output) == 3 && text.contains("<testcase name=\"two\"") && text.contains(error), "{text}{words}");
+}
+
+#[test]
+fn an_interruption_is_a_case_of_the_mutants() {
+    let checkout = Checkout::new();
+    checkout.script("bin/cargo", "kill -TERM $PPID\nuntil grep -q stopping $WORDS; do :; done\nexit 1");
+    let mut segsim = checkout.segsim(&["mutants", "--junit", "-"]);
+    let output = segsim.env("WORDS", checkout.path("words")).env("ROCKSDB_LIB_DIR", "none").output().unwrap();
+    let case =
+        "<testcase name=\"mutants\" classname=\"mutants\">\n      <error message=\"interrupted\" type=\"VOID\"/>";
+    let text = stdout(&output);
+    assert!(code(&output) == 2 && text.contains(case), "{text}{}", checkout.words());
 }
 
 #[test]
