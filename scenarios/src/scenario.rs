@@ -231,12 +231,12 @@ pub const SCENARIOS: [Scenario; 18] = [
     },
     Scenario {
         name: "failing-disk",
-        summary: "any operation of disk or catalog fails, then the process ends; what was answered is there",
+        summary: "any operation of disk or catalog fails, then the process ends or the engine is closed; what was answered is there",
         cancels: true,
         fills: true,
         breaks: true,
         crashes: Some(Crashes {
-            kinds: &[CrashKind::Kill, CrashKind::PowerLoss],
+            kinds: &[CrashKind::Kill, CrashKind::PowerLoss, CrashKind::Close],
             own_sites: CRASH_SITES_WHERE_THE_DISK_FAILS,
             ..CRASHES
         }),
@@ -251,6 +251,7 @@ pub const SCENARIOS: [Scenario; 18] = [
             "cancels",
             "kills",
             "power losses",
+            "closes",
             "io errors",
             "short writes",
             "dropped pages",

@@ -151,7 +151,10 @@ impl Crashes {
                 Moment::Site(site.to_string(), nth as u32)
             }
         };
-        Crash { kind: self.kinds[draw("crash kind", self.kinds.len())], at }
+        // an engine is closed only where nothing can go on
+        let kinds = self.kinds.iter().filter(|kind| **kind != CrashKind::Close || at == Moment::Idle);
+        let kinds: Vec<CrashKind> = kinds.copied().collect();
+        Crash { kind: kinds[draw("crash kind", kinds.len())], at }
     }
 }
 
@@ -285,5 +288,16 @@ mod tests {
         let early =
             second.iter().filter(|crash| matches!(crash.at, Moment::Step(step) if u64::from(step) <= EARLY_STEP_MAX));
         assert!(early.count() * 2 > second.len());
+    }
+
+    #[test]
+    fn the_engine_is_closed_only_where_nothing_can_go_on() {
+        let closing = Crashes { kinds: &[CrashKind::Kill, CrashKind::PowerLoss, CrashKind::Close], ..CRASHES };
+        let of =
+            |crashes| (0..200).flat_map(move |seed| schedule(seed, Options { crashes: Some(crashes), ..ALL }).crashes);
+        assert!(of(closing).any(|crash| crash.kind == CrashKind::Close));
+        for (crash, without) in of(closing).zip(of(CRASHES)) {
+            assert!(if crash.at == Moment::Idle { without.at == crash.at } else { crash == without }, "{crash:?}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use super::{End, Landing};
 use crate::decision::Question;
 use crate::interference;
 use crate::plan::{Action, Crash, CrashKind, Moment};
-use crate::site::{TaskId, has_kind, name};
+use crate::site::{CLOSE, TaskId, has_kind, name};
 use crate::trace::What;
 
 /// A process that ends: what still lands, what does not, and its tasks.
@@ -103,11 +103,13 @@ impl State {
         killed
     }
 
-    /// Each of these points that the task has been at, with its kind.
+    /// Each of these points that the task has been at, with its kind. None where the engine is closed: the process ends
+    /// after that.
     pub(super) fn sites_met(&self, task: &Task, points: &[&'static str]) -> impl Iterator<Item = String> {
         let met =
             self.points.known().iter().zip(&task.hits).filter(|(_, hits)| **hits > 0).map(|(point, _)| point.name);
-        met.filter(|name| points.contains(name)).map(|name| kind_of_site(task, name))
+        let ends_later = has_kind(&task.label, CLOSE);
+        met.filter(move |name| !ends_later && points.contains(name)).map(|name| kind_of_site(task, name))
     }
 }
 

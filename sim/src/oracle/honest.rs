@@ -5,13 +5,13 @@
 //! the target is left, or only the active segment, and with its last victim it was more; what it says are its victims
 //! left by a save of its own. A put: since its call its artifact could be seen, by a commit that a sync of the catalog
 //! has covered; it has stored that itself if it says so, and not if it says that it was there, nor after somebody was
-//! told that its bytes are damaged or cannot be read. A close: a sync has covered every commit, and nothing is doomed
-//! whose unlink has not failed. Evicted again and again: as often as the engine tries. A full disk: only if since the
-//! call it refused something else than a write, for which room is made. No room: only if evicting all would not make it, but
-//! for what is doomed and the disk keeps. That unlinks fail: only when they have in as
-//! many passes, one after the other, as the engine waits for, and more is doomed than may be. Any other error: only if
-//! an operation has failed since the call; that writing is fenced, only after a commit or a sync of the catalog in this
-//! life of the process, or a read of the evictor's, which ends it, and never one who reads; that an artifact is
+//! told that its bytes are damaged or cannot be read. A close: a sync has covered every commit, none of either has
+//! failed, and nothing is doomed whose unlink has not failed. Evicted again and again: as often as the engine tries. A
+//! full disk: only if since the call it refused something else than a write, for which room is made. No room: only if
+//! evicting all would not make it, but for what is doomed and the disk keeps. That unlinks fail: only when they have in
+//! as many passes, one after the other, as the engine waits for, and more is doomed than may be. Any other error: only
+//! if an operation has failed since the call; that writing is fenced, only after a commit or a sync of the catalog in
+//! this life of the process, or a read of the evictor's, which ends it, and never one who reads; that an artifact is
 //! damaged, only if it has read a bit since the call that has flipped; that a row is, never. Does not verify pushes;
 //! no-lost-push does.
 
@@ -96,6 +96,9 @@ fn check(view: &View<'_>) -> Option<Finding> {
                 Some(_) if !is_new && has_own => format!("key {key} was there already, and it has stored that itself"),
                 Some(_) => return None,
             }
+        }
+        Answer::Closed if view.history.errors.catalog > 0 || has_ended => {
+            "everything is durable, and a commit or a sync of the catalog, or the evictor, had failed".to_string()
         }
         Answer::Closed if view.history.durable_commits < view.history.commits => {
             "everything is durable, and no sync has covered the last commit".to_string()
@@ -294,5 +297,14 @@ mod tests {
         };
         assert!(Scene::with(later).ask(&ORACLE).is_some(), "what failed before the call is no reason");
         assert!(!accepts(Answer::Closed), "no sync has covered the put");
+        let closed = |errors| {
+            let change = |scene: &mut Scene| {
+                (scene.answer, scene.history.errors) = ((ACTOR, Answer::Closed), errors);
+                scene.history.durable_commits = scene.history.commits;
+            };
+            Scene::with(change).ask(&ORACLE).is_none()
+        };
+        assert!(closed(none) && closed(disk), "a disk's error makes nothing of the catalog unknown");
+        assert!(!closed(catalog) && !closed(Errors { evictor: 1, ..disk }));
     }
 }
