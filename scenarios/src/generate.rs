@@ -91,14 +91,16 @@ pub(crate) fn same_key(decisions: &Decisions) -> Workload {
     }
 }
 
-/// Every key is stored in the oldest segments; readers have it copied while puts replace it.
+/// Every key is stored in the oldest segments; readers have it copied while puts replace it. In most seeds the segment
+/// goes then: a read that is half way finds what has replaced it.
 pub(crate) fn refresh_vs_put(decisions: &Decisions) -> Workload {
     let generations = generations(decisions);
     let room: u32 = generations.iter().sum();
     let keys = decisions.between("keys", 1, 3);
-    let mut callers: Vec<Vec<Operation>> = (0..3).map(|reader| reads(decisions, reader, 2, keys)).collect();
+    let mut callers: Vec<Vec<Operation>> = (0..3).map(|reader| reads(decisions, reader, 3, keys)).collect();
     callers.extend((0..3).map(|putter| puts(decisions, putter, 2, keys, 64)));
-    let stored = (1..=keys).map(|key| (key as u8, before(key as u8), 1)).collect();
+    callers.push(vec![Operation::EvictPlace(0); decisions.between("evictions", 0, 2) as usize]);
+    let stored = (1..=keys).map(|key| (key as u8, long_or_not(decisions, key as u8), 1)).collect();
     Workload { generations, segments: room, stored, limits: small(decisions), callers, ..Workload::default() }
 }
 

@@ -131,7 +131,7 @@ pub const SCENARIOS: [Scenario; 18] = [
         name: "refresh-vs-put",
         summary: "artifacts read from the oldest generation are copied while puts replace them; no put is undone",
         cancels: true,
-        must_happen: &["joined", "holds", "cancels"],
+        must_happen: &["joined", "departed", "holds", "cancels"],
         windows: &["write-locked"],
         landings: &["copy-to-commit", "row-to-commit"],
         generate: generate::refresh_vs_put,
