@@ -103,12 +103,12 @@ async fn on_engine(engine: &Engine<SimEnv>, operation: Operation, teller: &Telle
             Ok(Answer::Put { is_new: put == Put::Stored, key, content, since })
         }
         Operation::Get(key) => {
-            let since = teller.reads();
+            let since = teller.reads(false);
             let content = engine.get(&[key]).await?.map(|bytes| xxh3_64(&bytes));
             Ok(Answer::Read { key, content, since })
         }
         Operation::GetStream(key) => {
-            let since = teller.reads();
+            let since = teller.reads(true);
             let content = match engine.read(&[key]).await? {
                 Some(reader) => match in_pieces(reader, teller).await {
                     Err(Error::Evicted { .. }) => return Ok(Answer::CutOff { key, since }),
@@ -119,7 +119,7 @@ async fn on_engine(engine: &Engine<SimEnv>, operation: Operation, teller: &Telle
             Ok(Answer::Read { key, content, since })
         }
         Operation::Contains(key) => {
-            let since = teller.reads();
+            let since = teller.reads(false);
             Ok(Answer::Contains { key, found: engine.contains(&[key]).await?, since })
         }
     }

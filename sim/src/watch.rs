@@ -222,6 +222,8 @@ impl Watch {
                 retries.puts_most = begun.retries.max(retries.puts_most);
                 retries.puts_without_a_look += u64::from(begun.is_refused);
             }
+        } else if point == Point::READ_RETRIED {
+            now().0.into_iter().for_each(|task| history.read_elsewhere(task));
         } else if point == Point::LOOK_UP_RETRIED {
             let found = now().0.and_then(|task| history.retries.found.get(&task).copied());
             history.retries.look_ups_overtaken +=

@@ -396,12 +396,12 @@ impl Teller {
         }
     }
 
-    /// What it has begun is to read; returns the step.
-    pub fn reads(&self) -> u64 {
+    /// What it has begun is to read, `is_stream`: one piece after the other; returns the step.
+    pub fn reads(&self, is_stream: bool) -> u64 {
         let task = self.conductor.current();
         let mut history = self.watch.history().borrow_mut();
         if let Some(begun) = task.and_then(|task| history.begun.get_mut(&task)) {
-            begun.reads = true;
+            (begun.reads, begun.is_stream) = (true, is_stream);
         }
         drop(history);
         self.step()

@@ -99,6 +99,13 @@ impl Rot {
 }
 
 impl History {
+    /// The task goes on with its read elsewhere. A get has to be right there, whatever it has read before: nobody has seen that.
+    pub fn read_elsewhere(&mut self, task: TaskId) {
+        if self.begun.get(&task).is_some_and(|begun| begun.reads && !begun.is_stream) {
+            self.rot.begin(task);
+        }
+    }
+
     /// A bit of these `length` bytes of a file flips, as `draw` says.
     pub fn flip_bit(&mut self, segment: SegmentId, inode: Inode, offset: u64, length: u64, draw: u64) {
         let at = offset + below(draw, length.max(1));

@@ -12,8 +12,8 @@
 //! as many passes, one after the other, as the engine waits for, and more is doomed than may be. Any other error: only
 //! if an operation has failed since the call; that writing is fenced, only after a commit or a sync of the catalog in
 //! this life of the process, or a read of the evictor's, which ends it, and never one who reads; that an artifact is
-//! damaged, only if it has read a bit since the call that has flipped; that a row is, never. Does not verify pushes;
-//! no-lost-push does.
+//! damaged, only if it has read a bit since the call that has flipped, and a get, that nobody sees before it is whole,
+//! since it last went on elsewhere; that a row is, never. Does not verify pushes; no-lost-push does.
 
 use super::scene::{ACTOR, Scene, segment};
 use super::{Finding, Oracle, View, When, number};
@@ -290,6 +290,15 @@ mod tests {
             scene.history.rot.met.push((ACTOR, (segment(3), 0)));
         };
         assert!(!failed(Cause::Rot, disk) && Scene::with(met_rot).ask(&ORACLE).is_none());
+        let went_on = |is_stream| {
+            let change = |scene: &mut Scene| {
+                met_rot(scene);
+                scene.history.begun.insert(ACTOR, Begun { reads: true, is_stream, ..Begun::default() });
+                scene.history.read_elsewhere(ACTOR);
+            };
+            Scene::with(change).ask(&ORACLE).is_none()
+        };
+        assert!(went_on(true) && !went_on(false), "who reads in pieces has seen it");
         let later = |scene: &mut Scene| {
             scene.answer = (ACTOR, Answer::Failed(Cause::Other, "no".to_string()));
             scene.history.errors = disk;
