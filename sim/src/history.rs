@@ -11,7 +11,7 @@ mod rows;
 mod syncs;
 
 pub use evictor::{Evictor, Pass};
-pub use facts::{Answer, Begun, Cause, Change, Copying, Errors, Key, Putting, Rotated, Row, Save, Sight, Told};
+pub use facts::{Answer, Begun, Cause, Change, Copying, Errors, Key, Putting, Rotated, Row, Save, Sight, ToCopy, Told};
 pub use image::Image;
 pub use retries::Retries;
 pub use room::{Measured, Room};
@@ -52,6 +52,8 @@ pub struct History {
     pub leaving: Option<(TaskId, SegmentId)>,
     /// The copy that was begun last, or not, until it has been looked at.
     pub copying: Option<Copying>,
+    /// What was read and is to be copied, unless a copy was forgone since for want of room.
+    pub to_copy: Vec<ToCopy>,
     /// Files of nobody whose unlink has failed in this life of the process.
     pub strays_left: BTreeSet<SegmentId>,
     /// The engine knows that a commit or a sync of the catalog has failed.
@@ -199,6 +201,7 @@ impl History {
                     *acked = commit.max(*acked);
                 }
             }
+            Answer::Read { key, content: Some(content), .. } => self.read_whole(task, *key, *content),
             Answer::Failed(Cause::Fence, _) => self.is_fenced = true,
             Answer::Failed(Cause::Rot, _) => self.rot.tell(task),
             Answer::Failed(Cause::Other, _) => self.rot.tell_refused(task),
@@ -227,6 +230,9 @@ impl History {
 
     /// A refresh goes on to copy so many bytes, or, for want of room, none.
     pub fn copies(&mut self, task: TaskId, length: Option<u64>) {
+        if length.is_none() {
+            self.to_copy.clear(); // one of these, and whether the others will fit is not known
+        }
         self.copying = Some(Copying { task, length, free: self.free_bytes() });
         self.changes += 1;
     }

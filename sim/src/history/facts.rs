@@ -180,6 +180,19 @@ pub struct Copying {
     pub free: u64,
 }
 
+/// An artifact of the oldest generation that was read whole, and so is to be copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ToCopy {
+    /// Its key.
+    pub key: Key,
+    /// Where it was.
+    pub manifest: Manifest,
+    /// The segment that was written to.
+    pub active: SegmentId,
+    /// Writes that a full disk had refused before.
+    pub writes_refused: u64,
+}
+
 /// An artifact that readers can see, from one step on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sight {

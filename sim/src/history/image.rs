@@ -47,6 +47,7 @@ impl History {
         self.evictor.forget();
         self.syncs.failed.clear();
         self.strays_left.clear();
+        self.to_copy.clear();
         self.room.writing.clear();
         self.syncs.under_way.clear();
         self.room.gone_unheard.clear();

@@ -1,6 +1,6 @@
 //! The artifacts of a run: their rows as commits change them, and what readers can see of each key because of that.
 
-use super::{Change, History, Key, Row, Save, Sight};
+use super::{Change, History, Key, Row, Save, Sight, ToCopy};
 use crate::site::TaskId;
 use segment_engine::SegmentId;
 use segment_engine::manifest::Manifest;
@@ -44,8 +44,23 @@ impl History {
         self.young_copied += moved.filter(|row| !self.is_oldest(row.manifest.segment)).count() as u64;
     }
 
+    /// A caller has read an artifact whole. One who takes it piece by piece has read it before it is told; and where rows
+    /// have changed since its look-up, it may have read another.
+    pub(super) fn read_whole(&mut self, task: TaskId, key: Key, content: u64) {
+        let is_stream = self.begun.get(&task).is_some_and(|begun| begun.is_stream);
+        let is_latest = self.retries.found.get(&task) == Some(&self.retries.row_changes);
+        let row = self.rows.iter().find(|row| row.key == key && row.manifest.checksum == content);
+        if let Some(Row { manifest, .. }) = row.copied().filter(|row| self.is_oldest(row.manifest.segment))
+            && let Some(active) = self.saved().and_then(|saved| saved.ring.active())
+            && is_latest
+            && !is_stream
+        {
+            self.to_copy.push(ToCopy { key, manifest, active, writes_refused: self.room.writes_refused });
+        }
+    }
+
     /// Whether a segment is of the oldest generation, and not the active one.
-    fn is_oldest(&self, segment: SegmentId) -> bool {
+    pub fn is_oldest(&self, segment: SegmentId) -> bool {
         let is_old = |saved: &RingRecord| {
             saved.ring.generation_of(segment) == Some(Generation::Old) && saved.ring.active() != Some(segment)
         };

@@ -5,11 +5,16 @@
 //! would fail, and its range be lost to the segment; each read would lose another. Legal: not to begin one while puts
 //! and copies under way have yet to write what is free. That room goes while a copy is under way, to the catalog's log,
 //! or to puts, which ask for none beforehand; or between a rotation that asked for it and the copy. So a worker that
-//! has rotated is not judged any more, nor a copy whose row is replaced by now. Does not verify that a copy is begun.
+//! has rotated is not judged any more, nor a copy whose row is replaced by now.
+//!
+//! When drained: what a get has read in the oldest generation is there no more, if the segment that was active then
+//! still is, and has room for it: so the copy found room at once. Legal: not to make it, or to lose it, after anything
+//! has failed or was refused, or a copy was forgone, or where a bit has flipped. Does not verify that a copy is made for
+//! which there must be a rotation, nor for who reads piece by piece.
 
-use super::scene::{ACTOR, Scene};
-use super::{Finding, Oracle, View, When};
-use crate::history::Copying;
+use super::scene::{ACTOR, Scene, ring_to, save, segment};
+use super::{Finding, Oracle, View, When, number};
+use crate::history::{Copying, ToCopy};
 
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
@@ -19,6 +24,44 @@ pub const ORACLE: Oracle = Oracle {
     check,
     bad_scene: || Scene::with(|scene| scene.history.copying = Some(Copying { task: ACTOR, length: Some(5), free: 4 })),
 };
+
+/// What is used does not go with the oldest: it is copied.
+pub const OF_WHAT_WAS_READ: Oracle = Oracle {
+    name: "copies-fit",
+    claim: "what a get has read in the oldest generation is copied, where the active segment has room for it",
+    when: When::Drained,
+    check: is_copied,
+    bad_scene: || Scene::with(read_in_segment_1),
+};
+
+/// Segments 1 to 6 are in the ring, and key 1, which is in the first of them, has been read.
+fn read_in_segment_1(scene: &mut Scene) {
+    scene.history.save(save(3, 2, ring_to(6)));
+    let row = &mut scene.history.rows[0];
+    row.manifest.segment = segment(1);
+    scene.history.to_copy =
+        vec![ToCopy { key: row.key, manifest: row.manifest, active: segment(6), writes_refused: 0 }];
+}
+
+fn is_copied(view: &View<'_>) -> Option<Finding> {
+    let owners = view.owners.filter(|_| view.history.errors.all == 0)?;
+    let active = view.history.saved()?.ring.members().last()?;
+    let reserved = owners.iter().find(|(segment, _)| *segment == active.segment).map_or(0, |(_, owners)| owners.sum());
+    let is_left = |read: &&ToCopy| {
+        let is_there = view.history.rows.iter().any(|row| (row.key, row.manifest) == (read.key, read.manifest));
+        is_there
+            && read.active == active.segment
+            && reserved + read.manifest.length <= active.bytes
+            && read.writes_refused == view.history.room.writes_refused
+            && view.history.is_oldest(read.manifest.segment)
+            && !view.history.rot.is_in(&read.manifest)
+    };
+    let ToCopy { key, manifest, .. } = view.history.to_copy.iter().find(is_left)?;
+    let (from, to) = (number(manifest.segment), number(active.segment));
+    let sentence =
+        format!("key {key} was read in segment {from}, and is not copied, though segment {to} has room for it");
+    Some(Finding { race: "refresh: no copy".to_string(), sentence })
+}
 
 fn check(view: &View<'_>) -> Option<Finding> {
     if view.history.young_copied > 0 {
@@ -48,10 +91,10 @@ fn check(view: &View<'_>) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::scene::{ring_to, save, segment};
     use super::*;
-    use crate::history::Change;
+    use crate::history::{Begun, Change};
     use segment_engine::manifest::Manifest;
+    use segment_engine::usage::Owners;
 
     #[test]
     fn only_what_is_of_the_oldest_generation_is_copied() {
@@ -80,5 +123,47 @@ mod tests {
         };
         assert!(accepts(Some(8), 8) && !accepts(Some(8), 7));
         assert!(accepts(None, 7) && !accepts(None, 8));
+    }
+
+    #[test]
+    fn what_was_read_is_copied_unless_something_is_in_the_way() {
+        let accepts = |change: &dyn Fn(&mut Scene)| {
+            let scene = Scene::with(|scene| {
+                read_in_segment_1(scene);
+                change(scene);
+            });
+            scene.ask(&OF_WHAT_WAS_READ).is_none()
+        };
+        assert!(!accepts(&|_| {}));
+        assert!(accepts(&|scene| scene.history.rows[0].manifest.segment = segment(6)), "it is copied");
+        assert!(accepts(&|scene| scene.history.rows.clear()), "it is evicted");
+        assert!(accepts(&|scene| scene.history.to_copy[0].active = segment(5)), "that was full, and the ring, too");
+        assert!(accepts(&|scene| scene.history.errors.all = 1));
+        assert!(accepts(&|scene| scene.history.room.writes_refused = 1));
+        assert!(accepts(&|scene| scene.history.copies(ACTOR, None)));
+        assert!(accepts(&|scene| scene.history.rot.bytes.push((segment(1), 0))));
+        // the artifact has 8 bytes, and a segment 10
+        let reserved = |live| accepts(&|scene| scene.owners.push((segment(6), Owners { live, ..Owners::default() })));
+        assert!(!reserved(2) && reserved(3));
+    }
+
+    #[test]
+    fn what_is_to_be_copied_was_read_whole_and_in_the_oldest_generation() {
+        let is_to_be = |change: &dyn Fn(&mut Scene)| {
+            let scene = Scene::with(|scene| {
+                read_in_segment_1(scene);
+                scene.history.to_copy.clear();
+                scene.history.retries.found.insert(ACTOR, scene.history.retries.row_changes);
+                change(scene);
+                let (task, answer) = scene.answer.clone();
+                scene.history.answer(task, answer, 0);
+            });
+            !scene.history.to_copy.is_empty()
+        };
+        assert!(is_to_be(&|_| {}));
+        assert!(!is_to_be(&|scene| scene.history.rows[0].manifest.segment = segment(3)));
+        assert!(!is_to_be(&|scene| scene.history.retries.row_changes += 1), "it may have read another");
+        let is_stream = Begun { is_stream: true, ..Begun::default() };
+        assert!(!is_to_be(&|scene| _ = scene.history.begun.insert(ACTOR, is_stream)));
     }
 }

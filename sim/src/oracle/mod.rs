@@ -124,7 +124,7 @@ pub struct Oracle {
 }
 
 /// All oracles, in the order in which they are asked at the same moment: causes before consequences.
-pub const ORACLES: [Oracle; 32] = [
+pub const ORACLES: [Oracle; 33] = [
     save_chain::ORACLE,
     active_is_never_evicted::ORACLE,
     no_resurrection::ORACLE,
@@ -149,6 +149,7 @@ pub const ORACLES: [Oracle; 32] = [
     legal_retries::ORACLE,
     bounds::ORACLE,
     progress::ORACLE,
+    copies_fit::OF_WHAT_WAS_READ,
     no_lost_push::ORACLE,
     reads_linearize::ORACLE,
     honest::ORACLE,
