@@ -182,6 +182,23 @@ impl Watch {
         history.retries.found.extend(task.map(|task| (task, changes)));
     }
 
+    /// The running task is at a point that says what has become of a rotation.
+    pub fn rotates(&self, pulse: Pulse<'_>, point: Point) {
+        let Some(task) = pulse.current() else {
+            return;
+        };
+        let mut history = self.history.borrow_mut();
+        match (point, pulse.parent(task)) {
+            (Point::EVICTOR_AWAITED, _) => history.awaited_evictor(task),
+            // a put begins again, or goes on to make room
+            (Point::STRIPE_WANTED | Point::RING_WANTED, _) => _ = history.room.overtaken.remove(&task),
+            (_, Some(caller)) if has_kind(pulse.label(task), "rotation") => {
+                history.rotates(task, caller, point == Point::WRITE_LOCKED);
+            }
+            _ => {}
+        }
+    }
+
     /// A task sleeps.
     pub fn slept(&self, task: Option<TaskId>) {
         let mut history = self.history.borrow_mut();

@@ -3,7 +3,7 @@
 use super::History;
 use crate::site::TaskId;
 use segment_engine::SegmentId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The room on the disk.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +16,12 @@ pub struct Room {
     pub doomed_bytes_max: u64,
     /// How many were when each rotation looked, that then went on.
     pub doomed_looked_at: BTreeMap<TaskId, u64>,
+    /// The segment that was active when each rotation wanted the write lock.
+    pub active_wanted: BTreeMap<TaskId, SegmentId>,
+    /// Whose rotation found another active when it had the lock, until they go on.
+    pub overtaken: BTreeSet<TaskId>,
+    /// Who of these waited for the evictor.
+    pub waits_overtaken: Option<TaskId>,
     /// What each task met that asked for the free bytes, the last time.
     pub measured: BTreeMap<TaskId, Measured>,
     /// Bytes that were written after their writer was dropped.
@@ -48,6 +54,28 @@ pub struct Measured {
 }
 
 impl History {
+    /// A rotation of this caller wants the write lock, or has it. What is active is changed under that lock alone.
+    pub fn rotates(&mut self, task: TaskId, caller: TaskId, has_lock: bool) {
+        let Some(active) = self.saved().and_then(|saved| saved.ring.active()) else {
+            return;
+        };
+        if !has_lock {
+            self.room.active_wanted.insert(task, active);
+        } else if self.room.active_wanted.get(&task).is_some_and(|wanted| *wanted != active) {
+            self.room.overtaken.insert(caller);
+        } else {
+            self.room.overtaken.remove(&caller);
+        }
+    }
+
+    /// A task has waited for the evictor.
+    pub fn awaited_evictor(&mut self, task: TaskId) {
+        if self.room.overtaken.contains(&task) {
+            self.room.waits_overtaken = Some(task);
+            self.changes += 1;
+        }
+    }
+
     /// Bytes that can still be written.
     pub fn free_bytes(&self) -> u64 {
         self.room.disk_bytes.saturating_sub(self.room.log_bytes).saturating_sub(self.files.used_by_all())

@@ -12,6 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+/// What tells of a rotation that another has overtaken, and of who waits for it all the same.
+const ROTATES: [Point; 5] =
+    [Point::WRITE_WANTED, Point::WRITE_LOCKED, Point::EVICTOR_AWAITED, Point::STRIPE_WANTED, Point::RING_WANTED];
+
 /// The engine's surroundings in a run. Clones are the same.
 #[derive(Clone)]
 pub struct SimEnv {
@@ -55,6 +59,9 @@ impl Env for SimEnv {
     fn reach(&self, point: Point) -> impl Future<Output = ()> + Send {
         if point == Point::ROW_FOUND {
             self.parts.watch.found(self.parts.conductor.current());
+        }
+        if ROTATES.contains(&point) {
+            self.parts.conductor.look(|pulse| self.parts.watch.rotates(pulse, point));
         }
         self.parts.conductor.reach(point.name())
     }
