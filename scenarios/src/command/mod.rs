@@ -62,10 +62,15 @@ pub fn stop_on_interrupt() {
                 std::process::exit(130);
             }
             tell!("stopping; once more to end at once");
-            std::thread::spawn(|| {
+            let cut = || CUT.store(true, Ordering::Relaxed);
+            let later = move || {
                 std::thread::sleep(GRACE);
-                CUT.store(true, Ordering::Relaxed);
-            });
+                cut();
+            };
+            // where the system gives no more threads, at once: this one has to see the second signal
+            if std::thread::Builder::new().spawn(later).is_err() {
+                cut();
+            }
         }
     });
 }

@@ -8,7 +8,7 @@ use segsim::workload::{Operation, Small, Workload};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 #[test]
@@ -207,13 +207,15 @@ fn large_plan(directory: &Path) -> PathBuf {
 }
 
 /// Waits until a process has worked for as long as no start takes: the clock says nothing where others work, too.
-fn wait_until_busy(id: u32) {
+fn wait_until_busy(segsim: &mut Child) {
+    let id = segsim.id();
     let ticks = || {
         let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
         let user = stat.rsplit(") ").next().unwrap().split(' ').nth(11).unwrap();
         user.parse::<u64>().unwrap()
     };
     while ticks() < 20 {
+        assert!(segsim.try_wait().unwrap().is_none(), "it has ended before");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -232,8 +234,8 @@ fn whoever_is_told_to_stop_in_the_middle_of_a_long_run_says_nothing_of_it() {
         (&["corpus", "--dir", directory_], corpus),
     ] {
         let mut segsim = Command::new(env!("CARGO_BIN_EXE_segsim"));
-        let segsim = segsim.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        wait_until_busy(segsim.id());
+        let mut segsim = segsim.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        wait_until_busy(&mut segsim);
         terminate(segsim.id());
         let output = segsim.wait_with_output().unwrap();
         assert_eq!((code(&output), stdout(&output).as_str()), (2, told), "{arguments:?}: {}", stderr(&output));
