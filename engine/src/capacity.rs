@@ -66,8 +66,10 @@ impl<E: Env> Shared<E> {
                 let bytes = self.books.disk_bytes();
                 let of = |segment| bytes.get(&segment).copied().unwrap_or_default();
                 // one that the disk keeps is not on its way out: waited for, it would have every put refused
-                let coming = ring.doomed().iter().filter(|doomed| !self.books.is_stuck(doomed.segment));
-                let doomed: u64 = coming.clone().map(|doomed| of(doomed.segment)).sum();
+                let written_off = self.books.written_off();
+                let is_coming = |segment| !written_off.contains(&segment);
+                let doomed = ring.doomed().iter().map(|doomed| doomed.segment);
+                let doomed: u64 = doomed.filter(|segment| is_coming(*segment)).map(of).sum();
                 // the lock took its time: others may have reserved some, given up, or made room. What they wrote is no
                 // news: there are as many free bytes less
                 let now = self.books.counts();
@@ -88,7 +90,7 @@ impl<E: Env> Shared<E> {
                 let suffices = most <= others && ring.doom_oldest_freeing(least, of);
                 let left = ring.active().filter(|_| !suffices && most <= all);
                 let has_come = now.freed > before.freed || now.given_up > before.given_up;
-                let is_coming = ring.doomed().iter().any(|doomed| !self.books.is_stuck(doomed.segment));
+                let is_coming = ring.doomed().iter().any(|doomed| is_coming(doomed.segment));
                 Room { suffices, is_coming, is_late, has_come, left }
             });
             match room.await? {
@@ -145,7 +147,7 @@ struct Measured {
 struct Room {
     /// What was asked for is there, or will be when the doomed are gone.
     suffices: bool,
-    /// Something is doomed, and not stuck.
+    /// Something is doomed, and not written off.
     is_coming: bool,
     /// As much as was missing has gone, and the disk does not show it.
     is_late: bool,

@@ -109,14 +109,16 @@ pub enum Error {
         /// The artifact.
         key: Vec<u8>,
     },
-    /// The disk has no room for the artifact beside what is kept for the catalog, and evicting would not make any.
+    /// The disk has no room for the artifact beside what is kept for the catalog, and evicting would not make any, or the
+    /// disk keeps what was evicted.
     #[error("the disk has no room for {length} more bytes beside the catalog's, whatever is evicted")]
     DiskFull {
         /// Its bytes.
         length: u64,
     },
     /// More is doomed than [`Limits::doomed_bytes_max`](crate::Limits::doomed_bytes_max), and the disk keeps what it was
-    /// told to unlink. The evictor goes on trying.
+    /// told to unlink. The evictor goes on trying. Where nothing may be doomed, as with
+    /// [`Limits::for_budget`](crate::Limits::for_budget), one segment is enough.
     #[error("no new segment: {doomed_bytes} bytes of evicted ones cannot be unlinked")]
     Crowded {
         /// What is doomed.

@@ -76,7 +76,7 @@ impl Point {
     pub const ROWS_SCANNED: Point = Point("RowsScanned");
     /// Rows of a doomed segment are deleted. Noted.
     pub const ROWS_DELETED: Point = Point("RowsDeleted");
-    /// A rotation that waited for the evictor looks again.
+    /// A rotation, or a put that needs room, has waited for the evictor and looks again.
     pub const EVICTOR_AWAITED: Point = Point("EvictorAwaited");
     /// An unlink failed; the segment stays doomed. Noted.
     pub const UNLINK_FAILED: Point = Point("UnlinkFailed");

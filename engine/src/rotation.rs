@@ -179,7 +179,10 @@ impl<E: Env> Shared<E> {
             if !self.is_crowded() {
                 return Ok(());
             }
-            if has_waited && self.passes_in_vain.load(Ordering::Relaxed) >= PASSES_IN_VAIN_MAX {
+            // beside one that is stuck each pass may be in vain, and not have tried another that is doomed since it began
+            let are_stuck =
+                || self.ring.snapshot().ring.doomed().iter().all(|doomed| self.books.is_stuck(doomed.segment));
+            if has_waited && self.passes_in_vain.load(Ordering::Relaxed) >= PASSES_IN_VAIN_MAX && are_stuck() {
                 return Err(Error::Crowded { doomed_bytes: self.doomed_bytes() });
             }
             pass.await;

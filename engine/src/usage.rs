@@ -5,7 +5,7 @@
 
 use crate::error::Result;
 use crate::group_commit::{GroupCommit, Target};
-use crate::limits::UNLINKS_REFUSED_MAX;
+use crate::limits::{STUCK_IN_A_ROW_MAX, UNLINKS_REFUSED_MAX};
 use crate::segment::SegmentId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -84,6 +84,8 @@ impl Owners {
 #[derive(Debug, Default)]
 pub(crate) struct Books {
     books: Mutex<BTreeMap<SegmentId, Arc<Book>>>,
+    /// Segments that got stuck since an unlink has succeeded.
+    stuck_in_a_row: AtomicU32,
     changed: Arc<Changed>,
     tasks: TaskTracker,
 }
@@ -184,6 +186,7 @@ impl Books {
 
     /// The file of this segment is gone, its book still open.
     pub(crate) fn free(&self, segment: SegmentId) {
+        self.stuck_in_a_row.store(0, Ordering::Relaxed);
         let Some(book) = self.of(segment) else {
             return;
         };
@@ -196,12 +199,25 @@ impl Books {
 
     /// The disk has refused to unlink it; whether with that it has become stuck.
     pub(crate) fn refuse(&self, segment: SegmentId) -> bool {
-        self.of(segment).is_some_and(|book| book.refusals.fetch_add(1, Ordering::Relaxed) + 1 == UNLINKS_REFUSED_MAX)
+        let refusals = self.of(segment).map_or(0, |book| book.refusals.fetch_add(1, Ordering::Relaxed) + 1);
+        let is_stuck = refusals == UNLINKS_REFUSED_MAX;
+        self.stuck_in_a_row.fetch_add(u32::from(is_stuck), Ordering::Relaxed);
+        is_stuck
     }
 
     /// Whether the disk keeps what it was told again and again to unlink: its bytes may never come free.
     pub(crate) fn is_stuck(&self, segment: SegmentId) -> bool {
-        self.of(segment).is_some_and(|book| book.refusals.load(Ordering::Relaxed) >= UNLINKS_REFUSED_MAX)
+        self.of(segment).is_some_and(|book| book.is_stuck())
+    }
+
+    /// The stuck segments, whose room nobody is to count on; none where the disk unlinks no other either, for whatever is
+    /// evicted in their place would go for nothing.
+    pub(crate) fn written_off(&self) -> BTreeSet<SegmentId> {
+        if self.stuck_in_a_row.load(Ordering::Relaxed) > STUCK_IN_A_ROW_MAX {
+            return BTreeSet::new();
+        }
+        let books = lock(&self.books);
+        books.values().filter(|book| book.is_stuck()).map(|book| book.segment).collect()
     }
 
     /// What has become of bytes since the open, up to now.
@@ -253,6 +269,10 @@ impl Book {
         }
         let sum = lock(&self.owners).sum();
         sum.saturating_sub(self.holes.load(Ordering::Relaxed))
+    }
+
+    fn is_stuck(&self) -> bool {
+        self.refusals.load(Ordering::Relaxed) >= UNLINKS_REFUSED_MAX
     }
 
     /// Whether operations that reserved bytes are under way.

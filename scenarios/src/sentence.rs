@@ -156,6 +156,7 @@ fn deed(story: &Story, site: &SiteName) -> String {
         "RowsDeleted" => "has deleted rows",
         "DoomedListed" => "has looked what is doomed",
         "UnlinkFailed" => "has failed to unlink",
+        "SegmentStuck" => "has found a segment stuck",
         "DiskCreate" => "has made a file",
         "DiskSyncDirectory" => "has synced the directory",
         "BodyAwaited" => "has got more of its body",

@@ -29,7 +29,8 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 const COMMITS_MAX: u64 = 20_000;
 
 /// What can happen to any operation of the catalog.
-const BREAKS: OperationTraits = OperationTraits { slow: false, fails: false, fills: false, breaks: true, rots: false };
+const BREAKS: OperationTraits =
+    OperationTraits { slow: false, fails: false, fills: false, breaks: true, rots: false, stuck: false };
 
 /// A database that outlives runs.
 pub struct Store {

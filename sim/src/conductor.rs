@@ -43,7 +43,7 @@ use task::{Conducted, Woken};
 use wait::{Answered, Park};
 
 /// EIO: the error of an operation that a knob, and not an injection, makes fail.
-pub(crate) const ERRNO_IO: i32 = 5;
+const ERRNO_IO: i32 = 5;
 
 /// ENOSPC: the same, of one that needs room.
 pub(crate) const ERRNO_FULL: i32 = 28;
@@ -135,6 +135,8 @@ pub struct OperationTraits {
     pub breaks: bool,
     /// It reads what may be rotten: the knob `rot` and its injections apply to it.
     pub rots: bool,
+    /// It fails, whatever the plan says, unless that has it fail in another way.
+    pub stuck: bool,
 }
 
 /// An operation that takes effect at once, and how it comes out.

@@ -2,7 +2,7 @@
 //!
 //! What of them a power loss leaves is kept in [`crate::files`]. An operation that fails may have had a part of its effect.
 
-use crate::conductor::{Conductor, ERRNO_FULL, ERRNO_IO, Failure, Landing, OperationTraits, Pulse};
+use crate::conductor::{Conductor, ERRNO_FULL, Failure, Landing, OperationTraits, Pulse};
 use crate::confined::Confined;
 use crate::decision::{Question, below};
 use crate::files::Inode;
@@ -18,15 +18,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What can happen to any operation.
-const USUAL: OperationTraits = OperationTraits { slow: false, fails: false, fills: false, breaks: true, rots: false };
+const USUAL: OperationTraits =
+    OperationTraits { slow: false, fails: false, fills: false, breaks: true, rots: false, stuck: false };
 
 /// One unlink of this many that fail has happened all the same.
 const UNLINKED_ALL_THE_SAME: u64 = 4;
 
-/// After one of this many that fail every other of the same segment does, while any caller or worker goes on: it is stuck.
+/// One of this many leaves the file stuck: every other of the same segment fails while any caller or worker goes on.
 const STUCK: u64 = 8;
 
-/// And when none does, fewer than this many more: an evictor that gives up leaves it doomed for ever.
+/// And one of this many leaves every segment so.
+const ALL_STUCK: u64 = 16;
+
+/// At least, and fewer than, this many more of them fail: an evictor that gives up leaves the segment doomed for ever.
 const STUCK_TRIES: u64 = 16;
 
 /// A directory of one run.
@@ -308,46 +312,45 @@ impl Disk for SimDisk {
     async fn unlink(&self, segment: SegmentId) -> Result<()> {
         self.touch("DiskUnlink", segment);
         let (history, conductor, task) = (self.history.clone(), self.conductor.clone(), self.conductor.current());
+        let stuck = self.history.borrow_mut().evictor.is_stuck(segment, || conductor.look(|pulse| pulse.is_busy()));
         // a guided run would have to know that its steps depend on whether anybody goes on
         let may_get_stuck = !conductor.is_guided();
-        let gets_stuck = move |draw| may_get_stuck && below(draw, STUCK) == STUCK - 1;
         let effect = move |landing: Landing| {
             let mut history = history.borrow_mut();
             history.changes += 1;
-            let is_stuck = history.evictor.stuck.get_mut(&segment).is_some_and(|tries| {
-                *tries = tries.saturating_sub(1);
-                *tries > 0 || conductor.look(|pulse| pulse.is_busy())
-            });
-            let failed_with = landing.failure().map(|failure| failure.errno).or(is_stuck.then_some(ERRNO_IO));
-            let draw = landing.failure().filter(|_| !is_stuck).map(|failure| failure.draw);
-            if failed_with.is_none() || draw.is_some_and(|draw| below(draw, UNLINKED_ALL_THE_SAME) == 0) {
-                if failed_with.is_some() && history.files.contains(segment) {
+            let failure = landing.failure();
+            if failure.is_none_or(|failure| !stuck && below(failure.draw, UNLINKED_ALL_THE_SAME) == 0) {
+                if failure.is_some() && history.files.contains(segment) {
                     let used = history.files.used(segment);
                     history.room.gone_unheard.insert(segment, used);
                 }
                 history.files.remove(segment);
                 history.unlinkers.extend(task.map(|task| (segment, task)));
             }
-            let Some(errno) = failed_with else {
+            let step = conductor.look(|pulse| pulse.step());
+            let Some(Failure { errno, draw }) = failure else {
                 history.room.gone_heard += history.room.gone_unheard.remove(&segment).unwrap_or_default();
+                history.evictor.unlinked(step);
                 return Ok(());
             };
             let is_doomed = history.saved().is_some_and(|saved| is_doomed(saved, segment));
             history.evictor.unlinks_failed += 1;
             let is_alive = task.is_some_and(|task| conductor.look(|pulse| pulse.is_alive(task)));
             history.evictor.dooms_failed += u64::from(is_doomed && is_alive);
-            if !is_doomed {
+            if is_doomed {
+                history.evictor.refuse(segment);
+            } else {
                 history.strays_left.insert(segment);
-                return Err(failed("unlink", Some(segment), io::Error::from_raw_os_error(errno)));
             }
-            *history.evictor.failed.entry(segment).or_default() += 1;
-            if let Some(draw) = draw.filter(|draw| gets_stuck(*draw)) {
-                history.evictor.stuck.insert(segment, draw % STUCK_TRIES);
+            if is_doomed && may_get_stuck && !stuck && below(draw, STUCK) == STUCK - 1 {
+                let one = Some(segment).filter(|_| below(draw, ALL_STUCK) < ALL_STUCK - 1);
+                history.evictor.stuck.insert(one, draw % STUCK_TRIES);
                 history.interference.add(Kind::StuckFile, 1);
             }
             Err(failed("unlink", Some(segment), io::Error::from_raw_os_error(errno)))
         };
-        self.conductor.submit("DiskUnlink", OperationTraits { slow: true, fails: true, ..USUAL }, effect).await
+        let traits = OperationTraits { slow: true, fails: true, stuck, ..USUAL };
+        self.conductor.submit("DiskUnlink", traits, effect).await
     }
 
     async fn list(&self) -> Result<Vec<SegmentId>> {

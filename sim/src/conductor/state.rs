@@ -331,7 +331,8 @@ impl State {
             None => None,
         };
         let Some(errno) = errno else {
-            return Landing::Done;
+            // by what has befallen another one before it: no choice of the plan
+            return if traits.stuck { Landing::Failed(Failure { errno: ERRNO_IO, draw: 0 }) } else { Landing::Done };
         };
         if fails {
             self.interference.add(interference::Kind::FailedUnlink, 1);

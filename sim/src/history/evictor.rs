@@ -3,7 +3,7 @@
 use super::History;
 use crate::site::TaskId;
 use segment_engine::SegmentId;
-use segment_engine::limits::UNLINKS_REFUSED_MAX;
+use segment_engine::limits::{STUCK_IN_A_ROW_MAX, UNLINKS_REFUSED_MAX};
 use std::collections::BTreeMap;
 
 /// What the evictor does.
@@ -27,12 +27,16 @@ pub struct Evictor {
     pub batch_rows: u64,
     /// How many it has at most.
     pub rows_most: u64,
-    /// Doomed segments that are stuck, and how many more unlinks of each fail at least.
-    pub stuck: BTreeMap<SegmentId, u64>,
+    /// What the disk keeps, every segment or this one, and how many more unlinks of it fail at least.
+    pub stuck: BTreeMap<Option<SegmentId>, u64>,
     /// How often the unlink of each doomed segment has failed in this life of the process.
     pub failed: BTreeMap<SegmentId, u32>,
     /// Segments that the engine calls stuck in it.
     pub stuck_reported: u64,
+    /// Those that may be, since an unlink has succeeded.
+    pub stuck_in_a_row: u32,
+    /// The last step in which these were more than a put makes up for.
+    pub kept_all: Option<u64>,
 }
 
 /// A pass of the evictor over the doomed list.
@@ -54,17 +58,50 @@ impl Evictor {
         (self.pass, self.in_vain_before, self.is_closing) = (Pass::default(), 0, false);
         self.stuck.clear();
         self.failed.clear();
-        self.stuck_reported = 0;
+        (self.stuck_reported, self.stuck_in_a_row, self.kept_all) = (0, 0, None);
     }
 
-    /// Whether the unlink of this segment has failed so often that nobody has to wait for it.
-    pub fn may_be_stuck(&self, segment: SegmentId) -> bool {
+    /// Whether the next unlink of this segment fails because it is stuck.
+    pub fn is_stuck(&mut self, segment: SegmentId, is_busy: impl Fn() -> bool) -> bool {
+        [Some(segment), None].into_iter().any(|kept| {
+            let Some(tries) = self.stuck.get_mut(&kept) else { return false };
+            let is_owed = *tries > 0;
+            *tries = tries.saturating_sub(1);
+            is_owed || is_busy()
+        })
+    }
+
+    /// The unlink of a doomed segment has failed.
+    pub fn refuse(&mut self, segment: SegmentId) {
+        let times = self.failed.entry(segment).or_default();
+        *times += 1;
+        self.stuck_in_a_row += u32::from(*times == UNLINKS_REFUSED_MAX);
+    }
+
+    /// An unlink has succeeded.
+    pub fn unlinked(&mut self, step: u64) {
+        self.kept_all = Some(step).filter(|_| self.stuck_in_a_row > STUCK_IN_A_ROW_MAX).or(self.kept_all);
+        self.stuck_in_a_row = 0;
+    }
+
+    /// Whether, at some time since that step, the disk unlinked nothing.
+    pub fn has_kept_all_since(&self, step: u64) -> bool {
+        self.stuck_in_a_row > STUCK_IN_A_ROW_MAX || self.kept_all.is_some_and(|last| last >= step)
+    }
+
+    /// Whether nobody has to wait for this segment: its unlink has failed so often, and not that of every other.
+    pub fn is_written_off(&self, segment: SegmentId) -> bool {
+        self.stuck_in_a_row <= STUCK_IN_A_ROW_MAX && self.has_failed_often(segment)
+    }
+
+    /// Whether the unlink of this segment has failed so often that it is stuck.
+    pub fn has_failed_often(&self, segment: SegmentId) -> bool {
         self.failed.get(&segment).is_some_and(|times| *times >= UNLINKS_REFUSED_MAX)
     }
 
     /// How many there are of these.
     pub fn stuck_at_most(&self) -> u64 {
-        self.failed.keys().filter(|segment| self.may_be_stuck(**segment)).count() as u64
+        self.failed.keys().filter(|segment| self.has_failed_often(**segment)).count() as u64
     }
 
     /// Passes over the doomed list, one after the other up to now, in which every unlink failed.

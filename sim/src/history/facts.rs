@@ -140,7 +140,8 @@ pub struct Begun {
     pub evicts: Option<SegmentId>,
     /// How many bytes it puts, if it does.
     pub puts: Option<u64>,
-    /// Whether what it puts or reads is had one piece after the other: written before it is known, or seen before it is whole.
+    /// Whether what it puts or reads is had one piece after the other: written before it is known, or seen before it is
+    /// whole.
     pub is_stream: bool,
     /// Rows that had been moved before.
     pub rows_moved: u64,

@@ -99,7 +99,8 @@ impl Rot {
 }
 
 impl History {
-    /// The task goes on with its read elsewhere. A get has to be right there, whatever it has read before: nobody has seen that.
+    /// The task goes on with its read elsewhere. A get has to be right there, whatever it has read before: nobody has seen
+    /// that.
     pub fn read_elsewhere(&mut self, task: TaskId) {
         if self.begun.get(&task).is_some_and(|begun| begun.reads && !begun.is_stream) {
             self.rot.begin(task);

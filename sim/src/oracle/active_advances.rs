@@ -58,7 +58,7 @@ fn is_needed(view: &View<'_>) -> Option<Finding> {
     let closed = measured.open_bytes.saturating_sub(history.files.used_by_unlinked());
     let members = history.saved()?.ring.members().iter().map(|member| member.segment);
     let others: u64 = members.filter(|member| *member != active).map(|member| history.files.used(member)).sum();
-    let without = (history.free_bytes() + others + view.room_coming()).saturating_sub(closed);
+    let without = (view.room_to_come() + others).saturating_sub(closed);
     let needed = view.bytes_under_way(None);
     let with = view.room_at_most(task) + others + view.used_by_doomed(|_| true) + history.files.used(active);
     let (label, number) = (view.label(Some(task)), number(active));

@@ -8,8 +8,9 @@
 //! told that its bytes are damaged or cannot be read. A close: a sync has covered every commit, none of either has
 //! failed, and nothing is doomed whose unlink has not failed. Evicted again and again: as often as the engine tries. A
 //! full disk: only if since the call it refused something else than a write, for which room is made. No room: only if
-//! evicting all would not make it, but for what is doomed and the disk keeps. That unlinks fail: only when they have in
-//! as many passes, one after the other, as the engine waits for, and more is doomed than may be. Any other error: only
+//! evicting all would not make it, but for what is doomed and the disk keeps, or where it unlinked nothing. That unlinks
+//! fail: only when they have in as many passes, one after the other, as the engine waits for, of each segment that is
+//! doomed, and more is than may be. Any other error: only
 //! if an operation has failed since the call; that writing is fenced, only after a commit or a sync of the catalog in
 //! this life of the process, or a read of the evictor's, which ends it, and never one who reads; that an artifact is
 //! damaged, only if it has read a bit since the call that has flipped, and a get, that nobody sees before it is whole,
@@ -35,7 +36,9 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let (task, answer) = view.answer?;
     let is_member = |segment| ring.generation_of(segment).is_some();
     let left: u64 = ring.members().iter().map(|member| member.bytes).sum();
-    let has_unlink_failed = view.history.evictor.unlinks_failed > view.history.image.unlinks_failed;
+    let doomed_now = || view.saved_doomed().iter().map(|doomed| doomed.segment);
+    let never_refused = doomed_now().find(|segment| !view.history.evictor.failed.contains_key(segment));
+    let are_stuck = doomed_now().all(|segment| view.history.evictor.has_failed_often(segment));
     let begun = view.history.begun.get(&task).copied().unwrap_or_default();
     let before = begun.errors;
     let doomed: u64 = view.saved_doomed().iter().map(|doomed| doomed.bytes).sum();
@@ -103,18 +106,20 @@ fn check(view: &View<'_>) -> Option<Finding> {
         Answer::Closed if view.history.durable_commits < view.history.commits => {
             "everything is durable, and no sync has covered the last commit".to_string()
         }
-        Answer::Closed if !view.saved_doomed().is_empty() && !has_unlink_failed => {
-            format!("nothing is left to unlink, and segment {} is doomed", number(view.saved_doomed()[0].segment))
+        Answer::Closed if never_refused.is_some() => {
+            let segment = number(never_refused.expect("there is one"));
+            format!("nothing is left to unlink, and segment {segment} is doomed")
         }
         Answer::GaveUp(_) if setbacks >= u64::from(PUT_ATTEMPTS_MAX) => return None,
         Answer::NoRoom(length) => {
             // an eviction frees what is not open; other puts may take what is free before this one does
             let others = view.bytes_under_way(Some(task));
             let open = view.history.room.measured.get(&task).map_or(0, |then| then.open_bytes);
-            // what the disk keeps though it was told to unlink it
+            // what the disk keeps though it was told to unlink it, or said that it does
             let kept = view.used_by_doomed(|segment| view.history.evictor.failed.contains_key(&segment));
+            let kept = kept + view.history.room.gone_unheard.values().sum::<u64>();
             let room = view.history.room.disk_bytes.saturating_sub(view.history.room.log_bytes + open + kept);
-            if room < length + others {
+            if room < length + others || view.history.evictor.has_kept_all_since(begun.step) {
                 return None;
             }
             format!("there is no room for {length} bytes, and evicting would make {room}")
@@ -123,7 +128,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
         Answer::Full => "the disk is full, and it refused nothing but writes, for which room is made".to_string(),
         Answer::GaveUp(key) => format!("key {key} was evicted {PUT_ATTEMPTS_MAX} times meanwhile, and it was not"),
         Answer::Failed(Cause::Unlinks, _)
-            if view.history.evictor.passes_in_vain() >= PASSES_IN_VAIN_MAX && is_crowded =>
+            if view.history.evictor.passes_in_vain() >= PASSES_IN_VAIN_MAX && are_stuck && is_crowded =>
         {
             return None;
         }
@@ -148,8 +153,8 @@ mod tests {
     use crate::history::{Begun, Errors, Row, Save};
 
     #[test]
-    fn unlinks_fail_for_good_only_in_passes_one_after_the_other() {
-        let accepts = |passes: &[bool]| {
+    fn unlinks_fail_for_good_only_in_passes_one_after_the_other_and_of_each_segment() {
+        let accepts_of = |times: u32, passes: &[bool]| {
             let change = |scene: &mut Scene| {
                 let mut crowded = scene.published.ring.clone();
                 crowded.doom(segment(1));
@@ -158,10 +163,13 @@ mod tests {
                     scene.history.begin_pass(Some(ACTOR), 0);
                     scene.history.evictor.unlinks_reported += u64::from(*is_in_vain);
                 }
+                scene.history.evictor.failed.insert(segment(1), times);
                 scene.answer = (ACTOR, Answer::Failed(Cause::Unlinks, "no".to_string()));
             };
             Scene::with(change).ask(&ORACLE).is_none()
         };
+        let accepts = |passes: &[bool]| accepts_of(4, passes);
+        assert!(!accepts_of(3, &[true; 4]), "it has been tried three times, and another in vain before");
         assert!(accepts(&[true; 4]) && accepts(&[false, true, true, true, true]));
         assert!(accepts(&[true, true, true, true, false]), "the last has not ended");
         assert!(!accepts(&[true; 3]) && !accepts(&[true, true, false, true, true]));
@@ -183,6 +191,22 @@ mod tests {
             Scene::with(change).ask(&ORACLE).is_none()
         };
         assert!(accepts(true) && !accepts(false));
+    }
+
+    #[test]
+    fn a_put_is_refused_where_the_disk_has_unlinked_nothing_since_it_began() {
+        let accepts = |stuck: u32, unlinked: Option<u64>| {
+            let change = |scene: &mut Scene| {
+                scene.history.begun.insert(ACTOR, Begun { step: 4, ..Begun::default() });
+                scene.history.room.disk_bytes = 100;
+                scene.history.evictor.stuck_in_a_row = stuck;
+                unlinked.into_iter().for_each(|step| scene.history.evictor.unlinked(step));
+                scene.answer = (ACTOR, Answer::NoRoom(1));
+            };
+            Scene::with(change).ask(&ORACLE).is_none()
+        };
+        assert!(accepts(2, None) && accepts(2, Some(4)));
+        assert!(!accepts(1, None) && !accepts(2, Some(3)), "others would have made room");
     }
 
     #[test]

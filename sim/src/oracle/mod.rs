@@ -250,9 +250,14 @@ impl View<'_> {
         meant.map(|segment| self.history.files.used(segment)).sum()
     }
 
-    /// Room that what is doomed will leave, but for what may be stuck.
-    fn room_coming(&self) -> u64 {
-        self.used_by_doomed(|segment| !self.history.evictor.may_be_stuck(segment))
+    /// Room that is free, or will be when what is doomed is gone, as far as a put has to know: not that a stuck segment has
+    /// left which has gone by an unlink that said it had failed.
+    fn room_to_come(&self) -> u64 {
+        let is_written_off = |segment| self.history.evictor.is_written_off(segment);
+        let unheard = self.history.room.gone_unheard.iter().filter(|(segment, _)| is_written_off(**segment));
+        let unheard: u64 = unheard.map(|(_, bytes)| bytes).sum();
+        let coming = self.used_by_doomed(|segment| !is_written_off(segment));
+        (self.history.free_bytes() + coming).saturating_sub(unheard)
     }
 
     fn label(&self, task: Option<TaskId>) -> String {
