@@ -30,7 +30,7 @@ const STUCK: u64 = 8;
 /// And one of this many leaves every segment so.
 const ALL_STUCK: u64 = 16;
 
-/// At least, and fewer than, this many more of them fail: an evictor that gives up leaves the segment doomed for ever.
+/// Fewer than this many of them fail in any case: an evictor that gives up leaves the segment doomed for ever.
 const STUCK_TRIES: u64 = 16;
 
 /// A directory of one run.
@@ -327,13 +327,14 @@ impl Disk for SimDisk {
                 history.files.remove(segment);
                 history.unlinkers.extend(task.map(|task| (segment, task)));
             }
-            let step = conductor.look(|pulse| pulse.step());
+            let is_doomed = history.saved().is_some_and(|saved| is_doomed(saved, segment));
             let Some(Failure { errno, draw }) = failure else {
                 history.room.gone_heard += history.room.gone_unheard.remove(&segment).unwrap_or_default();
-                history.evictor.unlinked(step);
+                if is_doomed {
+                    history.evictor.unlinked(conductor.look(|pulse| pulse.step()));
+                }
                 return Ok(());
             };
-            let is_doomed = history.saved().is_some_and(|saved| is_doomed(saved, segment));
             history.evictor.unlinks_failed += 1;
             let is_alive = task.is_some_and(|task| conductor.look(|pulse| pulse.is_alive(task)));
             history.evictor.dooms_failed += u64::from(is_doomed && is_alive);

@@ -27,15 +27,15 @@ pub struct Evictor {
     pub batch_rows: u64,
     /// How many it has at most.
     pub rows_most: u64,
-    /// What the disk keeps, every segment or this one, and how many more unlinks of it fail at least.
+    /// What the disk keeps, this segment or, without one, all; and how many more unlinks of it fail in any case.
     pub stuck: BTreeMap<Option<SegmentId>, u64>,
     /// How often the unlink of each doomed segment has failed in this life of the process.
     pub failed: BTreeMap<SegmentId, u32>,
     /// Segments that the engine calls stuck in it.
     pub stuck_reported: u64,
-    /// Those that may be, since an unlink has succeeded.
+    /// Those that may be, since the unlink of a doomed one has succeeded.
     pub stuck_in_a_row: u32,
-    /// The last step in which these were more than a put makes up for.
+    /// The last step in which those were more than a put makes up for.
     pub kept_all: Option<u64>,
 }
 
@@ -78,7 +78,7 @@ impl Evictor {
         self.stuck_in_a_row += u32::from(*times == UNLINKS_REFUSED_MAX);
     }
 
-    /// An unlink has succeeded.
+    /// The unlink of a doomed segment has succeeded.
     pub fn unlinked(&mut self, step: u64) {
         self.kept_all = Some(step).filter(|_| self.stuck_in_a_row > STUCK_IN_A_ROW_MAX).or(self.kept_all);
         self.stuck_in_a_row = 0;
