@@ -50,7 +50,8 @@ pub const OPEN_PAGE_ROWS: usize = 1024;
 /// A doomed segment whose unlink has failed so often is stuck: a put that needs room evicts others and does not wait for it.
 pub const UNLINKS_REFUSED_MAX: u32 = 4;
 
-/// Of so many that got stuck with no unlink in between that succeeded; of more it waits for all, for others would be, too.
+/// So many may get stuck with no unlink in between that succeeds. Where more do, the disk keeps all: a put waits for them,
+/// and evicts no others for nothing.
 pub const STUCK_IN_A_ROW_MAX: u32 = 1;
 
 /// After so many passes of the evictor in which every unlink failed a rotation does not wait for it any longer.

@@ -28,10 +28,6 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 /// After so many commits a database is replaced by a new one: it keeps every version in memory.
 const COMMITS_MAX: u64 = 20_000;
 
-/// What can happen to any operation of the catalog.
-const BREAKS: OperationTraits =
-    OperationTraits { slow: false, fails: false, fills: false, breaks: true, rots: false, stuck: false };
-
 /// A database that outlives runs.
 pub struct Store {
     catalog: RocksCatalog,
@@ -227,7 +223,7 @@ impl Catalog for SimCatalog {
     }
 
     fn commit(&self, batch: Batch, requires: &[Require]) -> Result<Commit> {
-        let begun = self.conductor.begin("CatalogCommit", BREAKS);
+        let begun = self.conductor.begin("CatalogCommit", OperationTraits::USUAL);
         if let Some(error) = self.fails(&begun, &batch, requires)? {
             self.conductor.changed(begun, 0, |_| {});
             return Err(error);
@@ -338,7 +334,7 @@ impl Catalog for SimCatalog {
             history.borrow_mut().is_fenced |= !is_shared;
             Err(catalog.refused("sync"))
         };
-        self.conductor.submit("CatalogSync", BREAKS, effect).await
+        self.conductor.submit("CatalogSync", OperationTraits::USUAL, effect).await
     }
 }
 
@@ -391,7 +387,7 @@ fn log_bytes(batch: &Batch) -> u64 {
 impl SimCatalog {
     /// The error of a read that fails.
     fn read(&self) -> Result<()> {
-        if self.conductor.begin("CatalogRead", BREAKS).landing.failure().is_none() {
+        if self.conductor.begin("CatalogRead", OperationTraits::USUAL).landing.failure().is_none() {
             return Ok(());
         }
         let is_evictor = self.is_by("evictor");

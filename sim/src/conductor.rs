@@ -139,6 +139,12 @@ pub struct OperationTraits {
     pub stuck: bool,
 }
 
+impl OperationTraits {
+    /// Of an operation like any other.
+    pub const USUAL: OperationTraits =
+        OperationTraits { slow: false, fails: false, fills: false, breaks: true, rots: false, stuck: false };
+}
+
 /// An operation that takes effect at once, and how it comes out.
 pub struct Begun {
     visit: Option<Visit>,

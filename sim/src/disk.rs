@@ -17,10 +17,6 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// What can happen to any operation.
-const USUAL: OperationTraits =
-    OperationTraits { slow: false, fails: false, fills: false, breaks: true, rots: false, stuck: false };
-
 /// One unlink of this many that fail has happened all the same.
 const UNLINKED_ALL_THE_SAME: u64 = 4;
 
@@ -94,7 +90,7 @@ impl SimDisk {
                 Some(failure) => Err(refused(&mut history, verb, segment, failure)),
             }
         };
-        self.conductor.submit(point, USUAL, effect).await
+        self.conductor.submit(point, OperationTraits::USUAL, effect).await
     }
 }
 
@@ -150,7 +146,7 @@ impl Disk for SimDisk {
                 Some(failure) => Err(refused(&mut history, "create", Some(segment), failure)),
             }
         };
-        self.conductor.submit("DiskCreate", USUAL, effect).await
+        self.conductor.submit("DiskCreate", OperationTraits::USUAL, effect).await
     }
 
     async fn sync_directory(&self) -> Result<()> {
@@ -166,7 +162,7 @@ impl Disk for SimDisk {
             history.interference.add(Kind::DroppedEntry, dropped);
             Err(refused(&mut history, "sync", None, failure))
         };
-        self.conductor.submit("DiskSyncDirectory", USUAL, effect).await
+        self.conductor.submit("DiskSyncDirectory", OperationTraits::USUAL, effect).await
     }
 
     async fn write_at(&self, segment: SegmentId, offset: u64, bytes: Bytes) -> std::result::Result<(), ShortWrite> {
@@ -221,7 +217,7 @@ impl Disk for SimDisk {
             }
             Err(ShortWrite { written: length, error: failed("write", Some(segment), source) })
         };
-        self.on_file("DiskWrite", OperationTraits { fills: true, ..USUAL }, segment, effect).await
+        self.on_file("DiskWrite", OperationTraits { fills: true, ..OperationTraits::USUAL }, segment, effect).await
     }
 
     async fn read_at(&self, segment: SegmentId, offset: u64, length: usize) -> Result<Bytes> {
@@ -247,7 +243,7 @@ impl Disk for SimDisk {
             let file = history.files.contents(inode).expect("an open file is there");
             read(file, offset, length).map_err(|source| failed("read", Some(segment), source))
         };
-        self.on_file("DiskRead", OperationTraits { rots: length > 0, ..USUAL }, segment, effect).await
+        self.on_file("DiskRead", OperationTraits { rots: length > 0, ..OperationTraits::USUAL }, segment, effect).await
     }
 
     async fn len(&self, segment: SegmentId) -> Result<u64> {
@@ -285,7 +281,7 @@ impl Disk for SimDisk {
             history.syncs.failed.insert(segment);
             Err(refused(history, "sync", Some(segment), failure))
         };
-        self.on_file("DiskSync", USUAL, segment, effect).await
+        self.on_file("DiskSync", OperationTraits::USUAL, segment, effect).await
     }
 
     async fn free_bytes(&self) -> Result<u64> {
@@ -350,7 +346,7 @@ impl Disk for SimDisk {
             }
             Err(failed("unlink", Some(segment), io::Error::from_raw_os_error(errno)))
         };
-        let traits = OperationTraits { slow: true, fails: true, stuck, ..USUAL };
+        let traits = OperationTraits { slow: true, fails: true, stuck, ..OperationTraits::USUAL };
         self.conductor.submit("DiskUnlink", traits, effect).await
     }
 

@@ -9,21 +9,23 @@
 mod env;
 mod lives;
 mod quiet;
+mod teller;
 
 pub use env::SimEnv;
+pub use teller::Teller;
 
 use crate::catalog::{KeptCommit, SimCatalog, Store, Written};
 use crate::choice::{Guide, Walk};
 use crate::conductor::{Conductor, Points, Role, panic_message};
 use crate::confined::Confined;
 use crate::disk::SimDisk;
-use crate::history::{Answer, Begun, Key, Putting, Told};
+use crate::history::{Key, Told};
 use crate::lineage::Lineage;
 use crate::plan::{Injection, Schedule};
 use crate::record::Record;
 use crate::site::SiteName;
 use crate::trace::Trace;
-use crate::vocabulary::{BODY, CRASH_POINTS, PIECE, VOCABULARY};
+use crate::vocabulary::{CRASH_POINTS, VOCABULARY};
 use crate::watch::Watch;
 use env::Parts;
 use madsim::runtime::Runtime;
@@ -272,7 +274,7 @@ impl Stage {
 
     /// Takes down what the running task is told.
     pub fn teller(&self) -> Teller {
-        Teller { conductor: self.env.parts.conductor.clone(), watch: self.watch.clone() }
+        Teller::new(self.env.parts.conductor.clone(), self.watch.clone())
     }
 
     /// Ring and files as the setting says, saved as version 1.
@@ -364,81 +366,5 @@ impl Stage {
             lineage: Lineage { savers: history.saves.iter().map(|save| save.task).collect(), ..lineage },
         });
         Outcome { record, unreached: conductor.unreached(), story, commits, walk: conductor.take_walk() }
-    }
-}
-
-/// Takes down what a caller is told.
-#[derive(Clone)]
-pub struct Teller {
-    conductor: Conductor,
-    watch: Watch,
-}
-
-impl Teller {
-    /// The running caller begins something.
-    pub fn begins(&self) {
-        let (task, step) = (self.conductor.current(), self.step());
-        let mut history = self.watch.history().borrow_mut();
-        let (errors, rows_moved, rot_told) = (history.errors, history.rows_moved, history.rot.told.len());
-        let begun = Begun { errors, rows_moved, rot_told, step, ..Begun::default() };
-        if let Some(task) = task {
-            history.rot.begin(task);
-        }
-        history.begun.extend(task.map(|task| (task, begun)));
-    }
-
-    /// What it has begun is to evict this segment.
-    pub fn evicts(&self, segment: SegmentId) {
-        let task = self.conductor.current();
-        let mut history = self.watch.history().borrow_mut();
-        if let Some(begun) = task.and_then(|task| history.begun.get_mut(&task)) {
-            begun.evicts = Some(segment);
-        }
-    }
-
-    /// What it has begun is to read, `is_stream`: one piece after the other; returns the step.
-    pub fn reads(&self, is_stream: bool) -> u64 {
-        let task = self.conductor.current();
-        let mut history = self.watch.history().borrow_mut();
-        if let Some(begun) = task.and_then(|task| history.begun.get_mut(&task)) {
-            (begun.reads, begun.is_stream) = (true, is_stream);
-        }
-        drop(history);
-        self.step()
-    }
-
-    /// What it has begun is to put this under a key; returns the hash of it, and the step.
-    pub fn puts(&self, key: Key, bytes: &[u8], is_stream: bool) -> (u64, u64) {
-        let content = xxh3_64(bytes);
-        let task = self.conductor.current();
-        let mut history = self.watch.history().borrow_mut();
-        if let Some(begun) = task.and_then(|task| history.begun.get_mut(&task)) {
-            (begun.puts, begun.is_stream) = (Some(bytes.len() as u64), is_stream);
-        }
-        history.contents.entry(content).or_insert_with(|| bytes.to_vec());
-        let bytes = bytes.len() as u64;
-        history.putting.extend(task.map(|task| Putting { task, key, content, bytes, written: 0 }));
-        drop(history);
-        (content, self.step())
-    }
-
-    /// The running caller waits for the next piece of a body.
-    pub fn awaits_body(&self) -> impl Future<Output = ()> + Send + use<'_> {
-        self.conductor.reach(BODY)
-    }
-
-    /// The running caller has a piece of what it reads, and takes its time with it.
-    pub fn took_piece(&self) -> impl Future<Output = ()> + Send + use<'_> {
-        self.conductor.reach(PIECE)
-    }
-
-    /// The step of now.
-    pub fn step(&self) -> u64 {
-        self.conductor.look(|pulse| pulse.step())
-    }
-
-    /// The running caller was told this, in this step.
-    pub fn tell(&self, answer: Answer) {
-        self.conductor.look(|pulse| self.watch.answered(pulse, answer));
     }
 }

@@ -111,7 +111,7 @@ impl<'a> Pulse<'a> {
 
     /// Whether any of them goes on.
     pub fn is_busy(self) -> bool {
-        self.state.tasks.iter().any(|task| task.end.is_none() && task.role != Role::Daemon)
+        !self.unfinished().is_empty()
     }
 
     /// The panics of the run: which task, saying what.

@@ -10,11 +10,11 @@
 //! full disk: only if since the call it refused something else than a write, for which room is made. No room: only if
 //! evicting all would not make it, but for what is doomed and the disk keeps, or where it unlinked nothing. That unlinks
 //! fail: only when they have in as many passes, one after the other, as the engine waits for, of each segment that is
-//! doomed, and more is than may be. Any other error: only
-//! if an operation has failed since the call; that writing is fenced, only after a commit or a sync of the catalog in
-//! this life of the process, or a read of the evictor's, which ends it, and never one who reads; that an artifact is
-//! damaged, only if it has read a bit since the call that has flipped, and a get, that nobody sees before it is whole,
-//! since it last went on elsewhere; that a row is, never. Does not verify pushes; no-lost-push does.
+//! doomed, and more is than may be. Any other error: only if an operation has failed since the call; that writing is
+//! fenced, only after a commit or a sync of the catalog in this life of the process, or a read of the evictor's, which
+//! ends it, and never one who reads; that an artifact is damaged, only if it has read a bit since the call that has
+//! flipped, and a get, that nobody sees before it is whole, since it last went on elsewhere; that a row is, never. Does
+//! not verify pushes; no-lost-push does.
 
 use super::scene::{ACTOR, Scene, segment};
 use super::{Finding, Oracle, View, When, number};
@@ -106,9 +106,8 @@ fn check(view: &View<'_>) -> Option<Finding> {
         Answer::Closed if view.history.durable_commits < view.history.commits => {
             "everything is durable, and no sync has covered the last commit".to_string()
         }
-        Answer::Closed if never_refused.is_some() => {
-            let segment = number(never_refused.expect("there is one"));
-            format!("nothing is left to unlink, and segment {segment} is doomed")
+        Answer::Closed => {
+            format!("nothing is left to unlink, and segment {} is doomed", number(never_refused?))
         }
         Answer::GaveUp(_) if setbacks >= u64::from(PUT_ATTEMPTS_MAX) => return None,
         Answer::NoRoom(length) => {
