@@ -159,18 +159,31 @@ impl LocalDisk {
     /// The segment's file, open for no more than is needed: a file system that has met an error can still be read, and its
     /// files cannot be opened for writing.
     fn file(&self, segment: SegmentId, is_to_be_read: bool) -> Result<Arc<Open>> {
-        // opened under the lock: an unlink forgets the file after it has removed it, so none is kept open for ever
-        let mut files = self.files();
-        if let Some(file) = files.get(&segment).filter(|open| is_to_be_read || open.is_writable) {
+        if let Some(file) = self.files().get(&segment).filter(|open| is_to_be_read || open.is_writable) {
             return Ok(file.clone());
         }
+        // not under the lock: a disk that takes its time over one file would hold up every other
         let path = self.path(segment);
         let opened = File::options().read(true).write(!is_to_be_read).open(&path);
         let opened = opened.map_err(|source| io_error("open", &path, source))?;
+        Ok(self.keep(segment, Open::new(opened, !is_to_be_read)))
+    }
+
+    /// Keeps the file that was just opened for whoever uses it next, unless another was faster.
+    fn keep(&self, segment: SegmentId, opened: Open) -> Arc<Open> {
+        let mut files = self.files();
+        if let Some(faster) = files.get(&segment).filter(|faster| faster.is_writable || !opened.is_writable) {
+            return faster.clone();
+        }
         // in the place of one that can only be read: whoever reads it now goes on
-        let file = Arc::new(Open::new(opened, !is_to_be_read));
+        let file = Arc::new(opened);
         files.insert(segment, file.clone());
-        Ok(file)
+        drop(files);
+        // an unlink removes the file, and then forgets it: where it has done both by now, nobody else forgets this one
+        if matches!(self.path(segment).try_exists(), Ok(false)) {
+            self.files().remove(&segment);
+        }
+        file
     }
 
     fn files(&self) -> MutexGuard<'_, BTreeMap<SegmentId, Arc<Open>>> {
@@ -431,6 +444,35 @@ mod tests {
         assert!(is_writable());
         assert_eq!(env.disk().read_at(segment, 0, 3).await.unwrap(), "abc");
         assert!(is_writable(), "one file is enough");
+    }
+
+    /// A named pipe stands for a file whose open waits for the disk.
+    #[tokio::test]
+    async fn an_open_that_takes_its_time_holds_up_no_other_segment() {
+        let (_directory, env, segment) = with_a_segment().await;
+        let slow = env.segment_id();
+        let path = env.disk().path(slow);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        let disk = env.disk().clone();
+        let reading = tokio::spawn(async move { disk.read_at(slow, 0, 1).await });
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let writing = env.disk().write_at(segment, 0, Bytes::from_static(b"abc"));
+        let written = tokio::time::timeout(Duration::from_secs(5), writing).await;
+        drop(File::options().write(true).open(&path).unwrap());
+        assert!(written.is_ok() && reading.await.unwrap().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_unlinked_while_it_is_opened_is_not_kept_open() {
+        let (_directory, env, segment) = with_a_segment().await;
+        let opened = || Open::new(File::open(env.disk().path(segment)).unwrap(), false);
+        let late = opened();
+        env.disk().files().clear();
+        env.disk().keep(segment, opened());
+        assert!(env.disk().files().contains_key(&segment));
+        env.disk().unlink(segment).await.unwrap();
+        env.disk().keep(segment, late);
+        assert!(env.disk().files().is_empty());
     }
 
     #[test]
