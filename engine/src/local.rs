@@ -48,10 +48,10 @@ impl LocalEnv {
     /// system or RocksDB refuses.
     pub fn open(directory: &Path) -> Result<LocalEnv> {
         let (segments, catalog) = (directory.join("segments"), directory.join("catalog"));
-        let missing: Vec<&Path> = directory.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
-        // trusted next: nothing. The directories may be gone after a power loss, with everything in them
-        fs::create_dir_all(directory).map_err(|source| io_error("create", directory, source))?;
         let path = directory.join("LOCK");
+        if !path.exists() {
+            make_directory(directory)?;
+        }
         let lock = File::options()
             .create(true)
             .truncate(false)
@@ -72,12 +72,6 @@ impl LocalEnv {
         // trusted next: the catalog and all entries survive a power loss; where there are bytes in a segment, there is one
         sync(&catalog)?;
         sync(directory)?;
-        for created in missing {
-            match created.parent() {
-                Some(parent) if !parent.as_os_str().is_empty() => sync(parent)?,
-                _ => sync(Path::new("."))?,
-            }
-        }
         let disk =
             LocalDisk { directory: Arc::new(segments), files: Arc::default(), writing: Arc::default(), _lock: lock };
         Ok(LocalEnv { disk, catalog: opened })
@@ -379,6 +373,21 @@ fn check_parts(segments: &Path, catalog: &Path) -> Result<()> {
         let file = entry.and_then(|entry| entry.metadata()).map_err(failed)?;
         if file.is_file() && file.len() > 0 {
             return missing(catalog, segments);
+        }
+    }
+    Ok(())
+}
+
+/// Makes a data directory that holds nothing yet. Trusted next: it survives a power loss, and so may what is made in it.
+fn make_directory(directory: &Path) -> Result<()> {
+    let missing: Vec<&Path> = directory.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
+    fs::create_dir_all(directory).map_err(|source| io_error("create", directory, source))?;
+    for made in directory.ancestors() {
+        let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
+        match sync(parent.unwrap_or(Path::new("."))) {
+            Err(error) if missing.contains(&made) => return Err(error),
+            // those that were there may be of an open that was killed here; the others are not ours to sync, if we may not
+            _ => {}
         }
     }
     Ok(())
