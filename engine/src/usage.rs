@@ -292,7 +292,8 @@ impl Book {
 
     /// Whether nothing can be read of it, and never will: its first sync has failed, and a row names only what was synced.
     pub(crate) fn is_stillborn(&self) -> bool {
-        self.is_new && !self.syncs.has_succeeded() && self.syncs.failure().is_some()
+        // in this order: no sync succeeds after one that failed, but the first may between the two looks
+        self.is_new && self.syncs.failure().is_some() && !self.syncs.has_succeeded()
     }
 
     /// Reserves the next `length` bytes; `None` when they do not fit, or the segment is poisoned. The caller holds the
