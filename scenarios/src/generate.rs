@@ -261,7 +261,7 @@ pub(crate) fn bit_rot(decisions: &Decisions) -> Workload {
     }
 }
 
-/// Each life may have smaller limits than the one before; only some have callers who put.
+/// Each life may have smaller limits than the one before, and a file less; only some have callers who put.
 pub(crate) fn restart_and_shrink(decisions: &Decisions) -> Workload {
     let mut workload = crash_anywhere(decisions);
     workload.generations = ["old", "current", "new"].map(|name| decisions.between_of(name, 1, 2, 3) as u32);
@@ -273,6 +273,9 @@ pub(crate) fn restart_and_shrink(decisions: &Decisions) -> Workload {
             *limit = decisions.between_of(name, 1 + life, 1, u64::from(*limit)) as u32;
         }
         later.generations = Some(limits);
+        if decisions.between_of("loses", life, 0, 3) == 0 {
+            later.lost.push(decisions.between_of("lost", life, 0, 5) as u32);
+        }
         if decisions.between_of("nobody puts", life, 0, 1) == 0 {
             later.callers.truncate(1);
         }

@@ -320,6 +320,7 @@ pub const SCENARIOS: [Scenario; 18] = [
             "kills",
             "power losses",
             "closes",
+            "lost files",
         ],
         generate: generate::restart_and_shrink,
         ..BASE

@@ -36,7 +36,9 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let generations =
         [(Generation::Old, limits.old), (Generation::Current, limits.current), (Generation::New, limits.new)];
     let before = view.history.saved().map(|saved| &saved.ring);
-    let is_push = before.and_then(Ring::active) != ring.active();
+    // the active segment may be another one because its file is lost, too
+    let is_member = |segment| before.is_some_and(|before| before.generation_of(segment).is_some());
+    let is_push = ring.active().is_some_and(|active| !is_member(active));
     let held = |generation| {
         let members = before.map_or(&[][..], Ring::members);
         members.iter().filter(|member| member.generation == generation).count()
@@ -80,7 +82,9 @@ fn counted(ring: &Ring) -> impl Iterator<Item = (SegmentId, u64)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::scene::ring_to;
     use super::*;
+    use segment_engine::RingLimits;
 
     #[test]
     fn a_stray_file_counts_what_it_has() {
@@ -97,6 +101,26 @@ mod tests {
         assert_eq!(doomed_as(5), None);
         let sentence = "actor#1 saved a ring in which the stray segment 9 counts 0 bytes, and has 5";
         assert_eq!(doomed_as(0).as_deref(), Some(sentence));
+    }
+
+    #[test]
+    fn a_generation_may_be_too_large_for_new_limits_until_the_next_push() {
+        let before = ring_to(4);
+        let narrow = |change: &dyn Fn(&mut Ring)| {
+            let limits = RingLimits { old: 1, current: 1, new: 1 };
+            let mut ring = Ring::from_parts(limits, before.members().to_vec(), Vec::new());
+            change(&mut ring);
+            let scene = Scene::with(|scene| {
+                (scene.history.saves, scene.saving) = (vec![save(2, 1, before.clone())], save(3, 2, ring));
+            });
+            scene.ask(&ORACLE).map(|finding| finding.sentence)
+        };
+        assert_eq!(narrow(&|_| {}), None);
+        assert_eq!(
+            narrow(&|ring| ring.lose(&[segment(4)])),
+            None,
+            "the active segment is another one, and none joined"
+        );
     }
 
     #[test]
