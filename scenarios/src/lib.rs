@@ -12,6 +12,7 @@
 
 mod act;
 pub mod atomic_file;
+#[cfg(feature = "real-disk")]
 pub mod blobdb;
 pub mod ci;
 pub mod claim;
@@ -22,8 +23,10 @@ pub mod error;
 pub mod explain;
 pub mod export;
 mod generate;
+#[cfg(feature = "real-disk")]
 pub mod measure;
 pub mod mutant;
+#[cfg(feature = "real-disk")]
 pub mod observed;
 pub mod output;
 pub mod patched_build;
@@ -36,6 +39,7 @@ pub mod sentence;
 pub mod shell;
 pub mod shrink_workload;
 pub mod size;
+#[cfg(feature = "real-disk")]
 pub mod soak;
 pub mod sources;
 pub mod trace_text;

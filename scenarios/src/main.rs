@@ -2,13 +2,14 @@
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use segment_sim::verdict::Verdict;
+#[cfg(feature = "real-disk")]
+use segsim::command::real_disk;
 use segsim::command::{
-    bench, bisect, corpus, detect, disk, exhaust, explain, export, list, mutants, repeat, replay, shrink, soak,
-    stability, stop_on_interrupt, sweep, yields,
+    bench, bisect, corpus, detect, exhaust, explain, export, list, mutants, repeat, replay, shrink, stability,
+    stop_on_interrupt, sweep, yields,
 };
 use segsim::error::{Error, Result};
 use segsim::output::{LOST, printable};
-use segsim::soak::{child, serve};
 use segsim::{tell, usage};
 use std::ffi::OsString;
 use std::io::ErrorKind;
@@ -65,16 +66,24 @@ enum Command {
     Repeat(repeat::Arguments),
     Stability(stability::Arguments),
     Bench(bench::Arguments),
-    Disk(disk::Arguments),
-    Soak(soak::Arguments),
-    #[command(hide = true)]
-    SoakChild(child::Arguments),
-    #[command(hide = true)]
-    SoakDevice(serve::Arguments),
+    #[cfg(feature = "real-disk")]
+    #[command(flatten)]
+    RealDisk(real_disk::Command),
     #[command(hide = true)]
     BisectStep(bisect::StepArguments),
     #[command(hide = true)]
     Detect(detect::Arguments),
+}
+
+impl Command {
+    /// Whether a signal ends it at once.
+    fn ends_at_once(&self) -> bool {
+        match self {
+            #[cfg(feature = "real-disk")]
+            Command::RealDisk(command) => command.is_soak_child(),
+            _ => false,
+        }
+    }
 }
 
 #[global_allocator]
@@ -96,8 +105,7 @@ fn main() -> ExitCode {
             return ExitCode::from(if failed.is_some() { Verdict::Error.exit_code() } else { 0 });
         }
     };
-    // a soak's child ends at once, as of a kill: what it would say on stderr its parent would take for its last words
-    if !matches!(arguments.command, Command::SoakChild(_)) {
+    if !arguments.command.ends_at_once() {
         stop_on_interrupt();
     }
     tell_panics_in_a_line();
@@ -158,10 +166,8 @@ fn run(command: &Command) -> Result<Verdict> {
         Command::Repeat(arguments) => repeat::run(arguments),
         Command::Stability(arguments) => stability::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
-        Command::Disk(arguments) => disk::run(arguments),
-        Command::Soak(arguments) => soak::run(arguments),
-        Command::SoakChild(arguments) => child::run(arguments),
-        Command::SoakDevice(arguments) => serve::run(arguments),
+        #[cfg(feature = "real-disk")]
+        Command::RealDisk(command) => command.run(),
         Command::Detect(arguments) => detect::run(arguments),
     }
 }

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod bisect;
 pub mod corpus;
 pub mod detect;
+#[cfg(feature = "real-disk")]
 pub mod disk;
 pub mod exhaust;
 pub mod explain;
@@ -11,9 +12,12 @@ pub mod export;
 pub mod list;
 pub mod mutants;
 pub mod progress;
+#[cfg(feature = "real-disk")]
+pub mod real_disk;
 pub mod repeat;
 pub mod replay;
 pub mod shrink;
+#[cfg(feature = "real-disk")]
 pub mod soak;
 pub mod stability;
 pub mod sweep;
