@@ -175,7 +175,7 @@ impl Usage {
     pub fn of(ring: &Ring, segments: &[(SegmentId, Owners)]) -> Usage {
         let mut usage = Usage {
             ring_bytes: ring.members().iter().map(|member| member.bytes).sum(),
-            doomed_bytes: ring.doomed().iter().map(|doomed| doomed.bytes).sum(),
+            doomed_bytes: ring.doomed_bytes(),
             ..Usage::default()
         };
         for (segment, owners) in segments {

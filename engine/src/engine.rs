@@ -48,8 +48,6 @@ pub(crate) struct Shared<E: Env> {
     /// Told whenever the evictor has got somewhere, or has tried.
     pub(crate) passes: Notify,
     pub(crate) unlinks_failed: AtomicU64,
-    /// Passes of the evictor, one after the other, in which every unlink failed.
-    pub(crate) passes_in_vain: AtomicU64,
     /// Everything that was spawned and has not let go of what it holds.
     tasks: TaskTracker,
 }
@@ -78,7 +76,6 @@ impl<E: Env> Engine<E> {
             refreshes: Refreshes::new(),
             passes: Notify::new(),
             unlinks_failed: AtomicU64::new(0),
-            passes_in_vain: AtomicU64::new(0),
             tasks,
         });
         let repairs = shared.recover().await?;

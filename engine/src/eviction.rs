@@ -130,10 +130,8 @@ impl<E: Env> Shared<E> {
                 }
             }
             if unlinked.is_empty() {
-                self.passes_in_vain.fetch_add(1, Ordering::Relaxed);
                 return Ok(Pass::Failed);
             }
-            self.passes_in_vain.store(0, Ordering::Relaxed);
             self.ring.mutate(|ring| ring.forget(&unlinked)).await?;
             self.books.close(&unlinked);
             self.passes.notify_waiters();

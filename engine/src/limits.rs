@@ -47,15 +47,13 @@ pub const ROOM_LOOKS_MAX: u32 = 9;
 /// Rows that an open reads at once.
 pub const OPEN_PAGE_ROWS: usize = 1024;
 
-/// A doomed segment whose unlink has failed so often is stuck: a put that needs room evicts others and does not wait for it.
+/// A doomed segment whose unlink has failed so often is stuck: a put that needs room evicts others and does not wait for it,
+/// and a rotation gives up where all are.
 pub const UNLINKS_REFUSED_MAX: u32 = 4;
 
 /// So many may get stuck with no unlink in between that succeeds. Where more do, the disk keeps all: a put waits for them,
 /// and evicts no others for nothing.
 pub const STUCK_IN_A_ROW_MAX: u32 = 1;
-
-/// After so many passes of the evictor in which every unlink failed a rotation does not wait for it any longer.
-pub const PASSES_IN_VAIN_MAX: u64 = 4;
 
 /// A data sync waits for others while so many bytes are being written: fewer are written and synced faster than waited for.
 pub const GATHERED_BYTES_MIN: u64 = 8 << 20;
@@ -92,8 +90,8 @@ pub struct Limits {
     /// Bytes that a segment may grow to, and is counted as from its creation on; usually [`SEGMENT_BYTES`]. An artifact
     /// that is larger gets a segment of its own. More than [`SEGMENT_BYTES_MAX`] counts as that.
     pub segment_bytes: u64,
-    /// More doomed bytes than this make rotations wait for the evictor, and refuse them after [`PASSES_IN_VAIN_MAX`] passes in
-    /// which every unlink failed.
+    /// More doomed bytes than this make rotations wait for the evictor, and refuse them where the unlink of each doomed
+    /// segment has failed [`UNLINKS_REFUSED_MAX`] times.
     pub doomed_bytes_max: u64,
     /// Bytes that are read or written at once. 0 counts as 1.
     pub io_bytes: usize,

@@ -193,6 +193,11 @@ impl Ring {
         &self.doomed
     }
 
+    /// What they count.
+    pub fn doomed_bytes(&self) -> u64 {
+        self.doomed.iter().map(|doomed| doomed.bytes).sum()
+    }
+
     /// The bounds.
     pub fn limits(&self) -> RingLimits {
         self.limits

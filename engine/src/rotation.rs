@@ -4,14 +4,13 @@
 //! ring. The snapshot is older than the state lock; that is safe because an eviction never takes the active segment, so
 //! only another rotation, which needs the write lock, can change what is active.
 //!
-//! Too many doomed bytes make a rotation wait for the evictor, outside of every lock, and give up when no unlink succeeds.
+//! Too many doomed bytes make a rotation wait for the evictor, outside of every lock, and give up when the disk keeps all of them.
 
 use crate::disk::Disk;
 use crate::engine::{Engine, Shared};
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::eviction::Wake;
-use crate::limits::PASSES_IN_VAIN_MAX;
 use crate::lock::LockPoints;
 use crate::point::Point;
 use crate::ring::Ring;
@@ -19,7 +18,6 @@ use crate::segment::SegmentId;
 use crate::usage::Reservation;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 
 pub(crate) const WRITE_LOCK: LockPoints =
@@ -162,11 +160,7 @@ impl<E: Env> Shared<E> {
     }
 
     fn is_crowded(&self) -> bool {
-        self.doomed_bytes() > self.limits.doomed_bytes_max
-    }
-
-    fn doomed_bytes(&self) -> u64 {
-        self.ring.snapshot().ring.doomed().iter().map(|doomed| doomed.bytes).sum()
+        self.ring.snapshot().ring.doomed_bytes() > self.limits.doomed_bytes_max
     }
 
     /// Waits until fewer bytes are doomed. The caller holds no lock.
@@ -176,14 +170,14 @@ impl<E: Env> Shared<E> {
             let mut pass = pin!(self.passes.notified());
             pass.as_mut().enable(); // before the look: a pass that ends in between is not missed
             self.ring.check_fence()?;
-            if !self.is_crowded() {
+            let latest = self.ring.snapshot();
+            let doomed_bytes = latest.ring.doomed_bytes();
+            if doomed_bytes <= self.limits.doomed_bytes_max {
                 return Ok(());
             }
-            // beside one that is stuck each pass may be in vain, and not have tried another that is doomed since it began
-            let are_stuck =
-                || self.ring.snapshot().ring.doomed().iter().all(|doomed| self.books.is_stuck(doomed.segment));
-            if has_waited && self.passes_in_vain.load(Ordering::Relaxed) >= PASSES_IN_VAIN_MAX && are_stuck() {
-                return Err(Error::Crowded { doomed_bytes: self.doomed_bytes() });
+            // not before a pass: it may unlink one that was stuck
+            if has_waited && latest.ring.doomed().iter().all(|doomed| self.books.is_stuck(doomed.segment)) {
+                return Err(Error::Crowded { doomed_bytes });
             }
             pass.await;
             self.env.reach(Point::EVICTOR_AWAITED).await;

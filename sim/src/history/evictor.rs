@@ -17,8 +17,6 @@ pub struct Evictor {
     pub unlinks_reported: u64,
     /// The last pass over the doomed list.
     pub pass: Pass,
-    /// Passes before it, one after the other, in which every unlink failed.
-    pub in_vain_before: u64,
     /// Passes that began at once after one in vain of the same task, but for a close.
     pub passes_at_once: u64,
     /// The engine was told to close.
@@ -55,7 +53,7 @@ pub struct Pass {
 impl Evictor {
     /// The process has begun anew.
     pub fn forget(&mut self) {
-        (self.pass, self.in_vain_before, self.is_closing) = (Pass::default(), 0, false);
+        (self.pass, self.is_closing) = (Pass::default(), false);
         self.stuck.clear();
         self.failed.clear();
         (self.stuck_reported, self.stuck_in_a_row, self.kept_all) = (0, 0, None);
@@ -104,11 +102,6 @@ impl Evictor {
         self.failed.keys().filter(|segment| self.has_failed_often(**segment)).count() as u64
     }
 
-    /// Passes over the doomed list, one after the other up to now, in which every unlink failed.
-    pub fn passes_in_vain(&self) -> u64 {
-        self.in_vain_before + u64::from(self.is_in_vain())
-    }
-
     /// Whether every unlink of the last pass has failed.
     fn is_in_vain(&self) -> bool {
         let Pass { doomed, unlinks_reported, .. } = self.pass;
@@ -124,7 +117,6 @@ impl History {
         let is_at_once = self.evictor.is_in_vain() && (pass.task, pass.began_ms) == (task, now_ms) && !is_closing;
         self.evictor.passes_at_once += u64::from(is_at_once);
         self.changes += u64::from(is_at_once);
-        self.evictor.in_vain_before = if self.evictor.is_in_vain() { self.evictor.in_vain_before + 1 } else { 0 };
         self.evictor.pass = Pass { task, doomed, unlinks_reported, began_ms: now_ms };
     }
 }

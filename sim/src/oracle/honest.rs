@@ -9,18 +9,17 @@
 //! failed, and nothing is doomed whose unlink has not failed. Evicted again and again: as often as the engine tries. A
 //! full disk: only if since the call it refused something else than a write, for which room is made. No room: only if
 //! evicting all would not make it, but for what is doomed and the disk keeps, or where it unlinked nothing. That unlinks
-//! fail: only when they have in as many passes, one after the other, as the engine waits for, of each segment that is
-//! doomed, and more is than may be. Any other error: only if an operation has failed since the call; that writing is
-//! fenced, only after a commit or a sync of the catalog in this life of the process, or a read of the evictor's, which
-//! ends it, and never one who reads; that an artifact is damaged, only if it has read a bit since the call that has
-//! flipped, and a get, that nobody sees before it is whole, since it last went on elsewhere; that a row is, never. Does
-//! not verify pushes; no-lost-push does.
+//! fail: only when that of each doomed segment has, as often as makes it stuck, and more is doomed than may be. Any other
+//! error: only if an operation has failed since the call; that writing is fenced, only after a commit or a sync of the
+//! catalog in this life of the process, or a read of the evictor's, which ends it, and never one who reads; that an
+//! artifact is damaged, only if it has read a bit since the call that has flipped, and a get, that nobody sees before it
+//! is whole, since it last went on elsewhere; that a row is, never. Does not verify pushes; no-lost-push does.
 
 use super::scene::{ACTOR, Scene, segment};
 use super::{Finding, Oracle, View, When, number};
 use crate::history::{Answer, Cause, Key, Sight};
 use segment_engine::SegmentId;
-use segment_engine::limits::{PASSES_IN_VAIN_MAX, PUT_ATTEMPTS_MAX};
+use segment_engine::limits::PUT_ATTEMPTS_MAX;
 
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
@@ -126,11 +125,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
         Answer::Full if view.history.errors.full > before.full => return None,
         Answer::Full => "the disk is full, and it refused nothing but writes, for which room is made".to_string(),
         Answer::GaveUp(key) => format!("key {key} was evicted {PUT_ATTEMPTS_MAX} times meanwhile, and it was not"),
-        Answer::Failed(Cause::Unlinks, _)
-            if view.history.evictor.passes_in_vain() >= PASSES_IN_VAIN_MAX && are_stuck && is_crowded =>
-        {
-            return None;
-        }
+        Answer::Failed(Cause::Unlinks, _) if are_stuck && is_crowded => return None,
         Answer::Failed(Cause::Rot, _) if view.history.rot.has_met(task) => return None,
         Answer::Failed(Cause::Other, _) if view.history.errors.all > before.all => return None,
         Answer::Failed(Cause::Catalog, _) if view.history.errors.reads > before.reads => return None,
@@ -152,26 +147,23 @@ mod tests {
     use crate::history::{Begun, Errors, Row, Save};
 
     #[test]
-    fn unlinks_fail_for_good_only_in_passes_one_after_the_other_and_of_each_segment() {
-        let accepts_of = |times: u32, passes: &[bool]| {
+    fn unlinks_fail_for_good_only_where_each_has_failed_often_and_too_much_is_doomed() {
+        let accepts = |failed: [u32; 2], doomed_bytes_max| {
             let change = |scene: &mut Scene| {
                 let mut crowded = scene.published.ring.clone();
-                crowded.doom(segment(1));
-                scene.history.save(save(3, 2, crowded));
-                for is_in_vain in passes {
-                    scene.history.begin_pass(Some(ACTOR), 0);
-                    scene.history.evictor.unlinks_reported += u64::from(*is_in_vain);
+                for (number, times) in (1..).zip(failed) {
+                    crowded.doom(segment(number));
+                    scene.history.evictor.failed.insert(segment(number), times);
                 }
-                scene.history.evictor.failed.insert(segment(1), times);
+                scene.history.save(save(3, 2, crowded));
+                scene.history.room.doomed_bytes_max = doomed_bytes_max;
                 scene.answer = (ACTOR, Answer::Failed(Cause::Unlinks, "no".to_string()));
             };
             Scene::with(change).ask(&ORACLE).is_none()
         };
-        let accepts = |passes: &[bool]| accepts_of(4, passes);
-        assert!(!accepts_of(3, &[true; 4]), "it has been tried three times, and another in vain before");
-        assert!(accepts(&[true; 4]) && accepts(&[false, true, true, true, true]));
-        assert!(accepts(&[true, true, true, true, false]), "the last has not ended");
-        assert!(!accepts(&[true; 3]) && !accepts(&[true, true, false, true, true]));
+        assert!(accepts([4, 5], SEGMENT_BYTES));
+        assert!(!accepts([4, 3], SEGMENT_BYTES), "the next unlink may succeed");
+        assert!(!accepts([4, 4], 2 * SEGMENT_BYTES), "so much may be doomed");
     }
 
     #[test]
