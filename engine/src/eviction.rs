@@ -2,7 +2,8 @@
 //!
 //! One mutate moves the victim to the doomed list; whoever's mutate moved it owns it. The evictor, one background task,
 //! then deletes its artifacts' rows, makes doom and deletions durable, unlinks the file and takes the segment off the
-//! list. It takes no lock but the state lock, and needs no free space. A failed unlink keeps the segment doomed and is tried again.
+//! list. It takes no lock but the state lock, and needs no free space. A failed unlink keeps the segment doomed and is tried
+//! again after a pause, which delays no other.
 
 use crate::catalog::{Catalog, Commit, Table, Write};
 use crate::disk::Disk;
@@ -14,8 +15,12 @@ use crate::manifest::{artifact_key, as_read, index_prefix};
 use crate::point::Point;
 use crate::ring::Eviction;
 use crate::segment::SegmentId;
+use std::collections::BTreeSet;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -71,69 +76,80 @@ impl WeakWake {
 /// A catalog that refuses ends it: a sync that is tried again may succeed with the dooms gone, and an unlink must never
 /// be durable before its doom. The list is saved for the next open.
 pub(crate) async fn run_evictor<E: Env>(shared: Arc<Shared<E>>, mut woken: mpsc::Receiver<()>) -> Result<()> {
+    let mut failed = BTreeSet::new();
     while woken.recv().await.is_some() {
         shared.env.reach(Point::EVICTOR_WOKEN).await;
-        while let Pass::Failed = shared.pass().await? {
-            if woken.is_closed() {
-                // to recv again: what was doomed during the pass has left a wake-up behind
-                break;
-            }
-            shared.env.sleep(Duration::from_millis(UNLINK_RETRY_MS)).await;
+        shared.pass(&mut failed).await?;
+        while !failed.is_empty() && shared.pause(&mut woken, &mut failed).await? {
+            shared.pass(&mut failed).await?;
         }
     }
     Ok(())
 }
 
-pub(crate) enum Pass {
-    /// The doomed list was empty when last looked at.
-    Empty,
-    /// What is left on it could not be unlinked.
-    Failed,
-}
-
 impl<E: Env> Shared<E> {
-    /// One pass over the doomed list, told to whoever waits for one.
-    pub(crate) async fn pass(&self) -> Result<Pass> {
-        let passed = self.unlink_doomed().await;
-        self.passes.notify_waiters();
-        passed
+    /// Waits until what has `failed` before may be tried again, and takes it out. What is doomed meanwhile is tried at once,
+    /// so that one that the disk keeps delays no other. `false` when the engine closes: nobody waits for a close.
+    async fn pause(&self, woken: &mut mpsc::Receiver<()>, failed: &mut BTreeSet<SegmentId>) -> Result<bool> {
+        let resting = failed.clone();
+        let mut rest = pin!(self.env.sleep(Duration::from_millis(UNLINK_RETRY_MS)));
+        loop {
+            // the rest first: who wakes the evictor again and again does not make it longer
+            let told = poll_fn(|context| match rest.as_mut().poll(context) {
+                Poll::Ready(()) => Poll::Ready(None),
+                Poll::Pending => woken.poll_recv(context).map(Some),
+            });
+            match told.await {
+                None => break,
+                Some(None) => return Ok(false),
+                Some(Some(())) => {}
+            }
+            self.env.reach(Point::EVICTOR_WOKEN).await;
+            self.pass(failed).await?;
+        }
+        // what has failed meanwhile rests as long
+        failed.retain(|segment| !resting.contains(segment));
+        Ok(true)
     }
 
-    async fn unlink_doomed(&self) -> Result<Pass> {
+    /// Evicts what is doomed and has not `failed`, until there is no more of that. What fails now joins those.
+    pub(crate) async fn pass(&self, failed: &mut BTreeSet<SegmentId>) -> Result<()> {
         loop {
             let latest = self.ring.snapshot();
-            if latest.ring.doomed().is_empty() {
-                return Ok(Pass::Empty);
+            let doomed = latest.ring.doomed().iter().map(|doomed| doomed.segment);
+            let untried: Vec<SegmentId> = doomed.filter(|segment| !failed.contains(segment)).collect();
+            if untried.is_empty() {
+                return Ok(()); // and nobody is told: who waits for a pass waits for one that has tried something
             }
             self.env.note(Point::DOOMED_LISTED);
-            for doomed in latest.ring.doomed() {
-                self.delete_rows(doomed.segment).await?;
+            for segment in &untried {
+                self.delete_rows(*segment).await?;
             }
             // trusted next: the dooms and the deletions survive a power loss. Without it an unlink could be durable and
             // its doom not, and the ring, or a row, would name a segment that has no file
             self.catalog_syncs.covered_alone(&self.env).await.inspect_err(|_| self.ring.fence())?;
             let mut unlinked = Vec::new();
-            for doomed in latest.ring.doomed() {
+            for segment in untried {
                 // the entry may come back after a power loss; the list still names it then, or recovery finds the file
-                match self.env.disk().unlink(doomed.segment).await {
+                match self.env.disk().unlink(segment).await {
                     Ok(()) => {
-                        self.books.free(doomed.segment);
-                        unlinked.push(doomed.segment);
+                        self.books.free(segment);
+                        unlinked.push(segment);
                     }
                     Err(_) => {
                         self.unlinks_failed.fetch_add(1, Ordering::Relaxed);
                         self.env.note(Point::UNLINK_FAILED);
-                        if self.books.refuse(doomed.segment) {
+                        if self.books.refuse(segment) {
                             self.env.note(Point::SEGMENT_STUCK);
                         }
+                        failed.insert(segment);
                     }
                 }
             }
-            if unlinked.is_empty() {
-                return Ok(Pass::Failed);
+            if !unlinked.is_empty() {
+                self.ring.mutate(|ring| ring.forget(&unlinked)).await?;
+                self.books.close(&unlinked);
             }
-            self.ring.mutate(|ring| ring.forget(&unlinked)).await?;
-            self.books.close(&unlinked);
             self.passes.notify_waiters();
         }
     }

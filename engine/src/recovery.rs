@@ -16,7 +16,7 @@ use crate::manifest::{decode_row, index_key};
 use crate::point::Point;
 use crate::segment::SegmentId;
 use crate::usage::Owners;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What an open has mended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl<E: Env> Shared<E> {
         self.open_books(&files);
         if !self.ring.snapshot().ring.doomed().is_empty() {
             // a failed unlink keeps its segment doomed, and the evictor tries again
-            self.pass().await?;
+            self.pass(&mut BTreeSet::new()).await?;
             // trusted next: the files that went stay away
             self.env.disk().sync_directory().await?;
         }

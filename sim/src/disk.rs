@@ -308,7 +308,11 @@ impl Disk for SimDisk {
     async fn unlink(&self, segment: SegmentId) -> Result<()> {
         self.touch("DiskUnlink", segment);
         let (history, conductor, task) = (self.history.clone(), self.conductor.clone(), self.conductor.current());
-        let stuck = self.history.borrow_mut().evictor.is_stuck(segment, || conductor.look(|pulse| pulse.is_busy()));
+        let stuck = {
+            let evictor = &mut self.history.borrow_mut().evictor;
+            evictor.unlink(segment, conductor.now_ms());
+            evictor.is_stuck(segment, || conductor.look(|pulse| pulse.is_busy()))
+        };
         // a guided run would have to know that its steps depend on whether anybody goes on
         let may_get_stuck = !conductor.is_guided();
         let effect = move |landing: Landing| {
@@ -336,6 +340,9 @@ impl Disk for SimDisk {
             history.evictor.dooms_failed += u64::from(is_doomed && is_alive);
             if is_doomed {
                 history.evictor.refuse(segment);
+                // what an open has tried the evictor tries again at once
+                let failed_ms = Some((segment, conductor.now_ms())).filter(|_| !history.is_recovering);
+                history.evictor.failed_ms.extend(failed_ms);
             } else {
                 history.strays_left.insert(segment);
             }

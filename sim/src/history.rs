@@ -10,7 +10,7 @@ mod rot;
 mod rows;
 mod syncs;
 
-pub use evictor::{Evictor, Pass};
+pub use evictor::Evictor;
 pub use facts::{Answer, Begun, Cause, Change, Copying, Errors, Key, Putting, Rotated, Row, Save, Sight, ToCopy, Told};
 pub use image::Image;
 pub use retries::Retries;

@@ -137,6 +137,7 @@ impl Watch {
         let save = Save { step: pulse.step(), task: pulse.current(), record };
         let mut history = self.history.borrow_mut();
         self.ask(When::Save, &View { saving: Some(&save), ..self.view(&history, &pulse) });
+        history.evictor.doom(save.record.ring.doomed().iter().map(|doomed| doomed.segment), pulse.now_ms());
         history.save(save);
     }
 
@@ -207,14 +208,10 @@ impl Watch {
         }
     }
 
-    /// The engine tells of a retry, or of a pass; by which task, and when, `now` knows.
-    pub fn noted(&self, point: Point, now: impl FnOnce() -> (Option<TaskId>, u64)) {
-        if point == Point::DOOMED_LISTED {
-            let (task, now_ms) = now();
-            return self.history.borrow_mut().begin_pass(task, now_ms);
-        }
+    /// The engine tells of a retry; by which task, `current` knows.
+    pub fn noted(&self, point: Point, current: impl FnOnce() -> Option<TaskId>) {
         if point == Point::COPY_FORGONE || point == Point::ACTIVE_LEFT {
-            if let (Some(task), _) = now() {
+            if let Some(task) = current() {
                 let mut history = self.history.borrow_mut();
                 if point == Point::ACTIVE_LEFT { history.leave_active(task) } else { history.copies(task, None) }
             }
@@ -231,7 +228,7 @@ impl Watch {
         };
         let mut history = self.history.borrow_mut();
         if point == Point::PUT_RETRIED {
-            let task = now().0;
+            let task = current();
             history.put_wrote(task, None);
             let History { begun, retries, .. } = &mut *history;
             if let Some(begun) = task.and_then(|task| begun.get_mut(&task)) {
@@ -240,9 +237,9 @@ impl Watch {
                 retries.puts_without_a_look += u64::from(begun.is_refused);
             }
         } else if point == Point::READ_RETRIED {
-            now().0.into_iter().for_each(|task| history.read_elsewhere(task));
+            current().into_iter().for_each(|task| history.read_elsewhere(task));
         } else if point == Point::LOOK_UP_RETRIED {
-            let found = now().0.and_then(|task| history.retries.found.get(&task).copied());
+            let found = current().and_then(|task| history.retries.found.get(&task).copied());
             history.retries.look_ups_overtaken +=
                 u64::from(found.is_some_and(|changes| changes < history.retries.row_changes));
         }

@@ -21,6 +21,11 @@ impl<'a> Pulse<'a> {
         self.state.step
     }
 
+    /// The virtual time, from the start of the run.
+    pub fn now_ms(self) -> u64 {
+        self.state.now_ms
+    }
+
     /// Events of the trace so far, if they are kept.
     pub fn events(self) -> usize {
         self.state.trace.events().len()

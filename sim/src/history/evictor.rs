@@ -1,9 +1,7 @@
 //! The evictor of a run: its passes over the doomed list, its unlinks, and the rows that it deletes.
 
-use super::History;
-use crate::site::TaskId;
 use segment_engine::SegmentId;
-use segment_engine::limits::{STUCK_IN_A_ROW_MAX, UNLINKS_REFUSED_MAX};
+use segment_engine::limits::{STUCK_IN_A_ROW_MAX, UNLINK_RETRY_MS, UNLINKS_REFUSED_MAX};
 use std::collections::BTreeMap;
 
 /// What the evictor does.
@@ -15,12 +13,14 @@ pub struct Evictor {
     pub dooms_failed: u64,
     /// Unlinks that the engine says have failed.
     pub unlinks_reported: u64,
-    /// The last pass over the doomed list.
-    pub pass: Pass,
-    /// Passes that began at once after one in vain of the same task, but for a close.
-    pub passes_at_once: u64,
-    /// The engine was told to close.
-    pub is_closing: bool,
+    /// When each segment was doomed in this life of the process.
+    pub doomed_ms: BTreeMap<SegmentId, u64>,
+    /// When the evictor's last unlink of each has failed.
+    pub failed_ms: BTreeMap<SegmentId, u64>,
+    /// Unlinks that were tried again too soon after that.
+    pub unlinks_too_soon: u64,
+    /// First unlinks before which the evictor was idle, or slept.
+    pub unlinks_too_late: u64,
     /// How many entries of the index it may delete in one commit.
     pub batch_rows: u64,
     /// How many it has at most.
@@ -37,26 +37,28 @@ pub struct Evictor {
     pub kept_all: Option<u64>,
 }
 
-/// A pass of the evictor over the doomed list.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pass {
-    /// Whose it is.
-    pub task: Option<TaskId>,
-    /// How many segments it is about.
-    pub doomed: u64,
-    /// Unlinks that the engine had said have failed before.
-    pub unlinks_reported: u64,
-    /// When it began.
-    pub began_ms: u64,
-}
-
 impl Evictor {
     /// The process has begun anew.
     pub fn forget(&mut self) {
-        (self.pass, self.is_closing) = (Pass::default(), false);
+        self.doomed_ms.clear();
+        self.failed_ms.clear();
         self.stuck.clear();
         self.failed.clear();
         (self.stuck_reported, self.stuck_in_a_row, self.kept_all) = (0, 0, None);
+    }
+
+    /// These are doomed.
+    pub fn doom(&mut self, doomed: impl Iterator<Item = SegmentId>, now_ms: u64) {
+        doomed.for_each(|segment| _ = self.doomed_ms.entry(segment).or_insert(now_ms));
+    }
+
+    /// An unlink of a segment begins. Time passes only when everybody sleeps.
+    pub fn unlink(&mut self, segment: SegmentId, now_ms: u64) {
+        let failed_ms = self.failed_ms.get(&segment);
+        self.unlinks_too_soon += u64::from(failed_ms.is_some_and(|failed_ms| now_ms < failed_ms + UNLINK_RETRY_MS));
+        let is_first = !self.failed.contains_key(&segment);
+        let is_late = self.doomed_ms.get(&segment).is_some_and(|doomed_ms| *doomed_ms < now_ms);
+        self.unlinks_too_late += u64::from(is_first && is_late);
     }
 
     /// Whether the next unlink of this segment fails because it is stuck.
@@ -100,23 +102,5 @@ impl Evictor {
     /// How many there are of these.
     pub fn stuck_at_most(&self) -> u64 {
         self.failed.keys().filter(|segment| self.has_failed_often(**segment)).count() as u64
-    }
-
-    /// Whether every unlink of the last pass has failed.
-    fn is_in_vain(&self) -> bool {
-        let Pass { doomed, unlinks_reported, .. } = self.pass;
-        doomed > 0 && self.unlinks_reported - unlinks_reported == doomed
-    }
-}
-
-impl History {
-    /// A task looks at the doomed list: with that a pass of it over the list begins.
-    pub fn begin_pass(&mut self, task: Option<TaskId>, now_ms: u64) {
-        let doomed = self.saved().map_or(0, |saved| saved.ring.doomed().len()) as u64;
-        let Evictor { pass, is_closing, unlinks_reported, .. } = self.evictor;
-        let is_at_once = self.evictor.is_in_vain() && (pass.task, pass.began_ms) == (task, now_ms) && !is_closing;
-        self.evictor.passes_at_once += u64::from(is_at_once);
-        self.changes += u64::from(is_at_once);
-        self.evictor.pass = Pass { task, doomed, unlinks_reported, began_ms: now_ms };
     }
 }

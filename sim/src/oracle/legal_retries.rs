@@ -4,14 +4,14 @@
 //! It calls a segment stuck only after so many unlinks of it that failed.
 //!
 //! Asked after each step. Legal meanwhile: as many retries as reasons. A retry that nobody needed would hide what
-//! called for it. Where none of the doomed could be unlinked they are tried again after a pause, but for a close. A put
-//! that a full disk has refused looks at what is free before it tries again. After a commit that failed there is no
-//! other, nor a new segment's file, until the process has begun anew; nor after a sync of the catalog that failed, from
-//! when the engine knows on: at once where a task syncs by itself, or with the first caller who is told. Nor is there a
-//! sync of the catalog after one that failed, nor one of a segment, or of the catalog, beside another of the same:
-//! where that fails, this one has tried it again, and may tell of success. An unlink of a doomed segment that fails is
-//! told in the same step, and so is that a damaged artifact was stored anew. Does not verify that something is tried
-//! again; no-orphan, progress and honest do.
+//! called for it. An unlink that has failed is tried again after a pause, but for one of an open, and delays no first
+//! unlink of another. A put that a full disk has refused looks at what is free before it tries again. After a commit that
+//! failed there is no other, nor a new segment's file, until the process has begun anew; nor after a sync of the catalog
+//! that failed, from when the engine knows on: at once where a task syncs by itself, or with the first caller who is
+//! told. Nor is there a sync of the catalog after one that failed, nor one of a segment, or of the catalog, beside
+//! another of the same: where that fails, this one has tried it again, and may tell of success. An unlink of a doomed
+//! segment that fails is told in the same step, and so is that a damaged artifact was stored anew. Does not verify that
+//! something is tried again; no-orphan, progress and honest do.
 
 use super::scene::Scene;
 use super::{Finding, Oracle, View, When};
@@ -19,7 +19,7 @@ use super::{Finding, Oracle, View, When};
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
     name: "legal-retries",
-    claim: "an unlink, put or read is tried again only for a reason, after a pause where no unlink succeeded; behind a failed commit or sync of the catalog there is no commit and no new file, and behind a failed sync of it, or beside any sync, no other of the same",
+    claim: "an unlink, put or read is tried again only for a reason, an unlink after a pause, in which others are not delayed; behind a failed commit or sync of the catalog there is no commit and no new file, and behind a failed sync of it, or beside any sync, no other of the same",
     when: When::Step,
     check,
     bad_scene: || Scene::with(|scene| scene.history.evictor.unlinks_reported = 1),
@@ -62,9 +62,13 @@ fn check(view: &View<'_>) -> Option<Finding> {
                 .to_string();
         return found("files: behind the fence".to_string(), sentence);
     }
-    if history.evictor.passes_at_once > 0 {
+    if history.evictor.unlinks_too_soon > 0 {
         let sentence = "the evictor tries again what it could not unlink, without a pause".to_string();
         return found("unlinks: no pause".to_string(), sentence);
+    }
+    if history.evictor.unlinks_too_late > 0 {
+        let sentence = "the evictor unlinks a segment that was doomed before it paused for others".to_string();
+        return found("unlinks: delayed".to_string(), sentence);
     }
     if history.commits_after_a_failed > 0 {
         let sentence = "the engine commits after a commit or a sync of the catalog has failed, and nobody knows what that one wrote".to_string();
@@ -79,9 +83,8 @@ fn check(view: &View<'_>) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::scene::{ACTOR, GONE};
     use super::*;
-    use crate::history::{History, Pass};
+    use crate::history::{Evictor, History};
     use segment_engine::SegmentId;
 
     /// Retries of a kind, and the reasons for them.
@@ -90,22 +93,10 @@ mod tests {
     #[test]
     fn what_failed_is_not_tried_again_at_once_and_nothing_is_committed_after_it() {
         let asked = |change: fn(&mut History)| Scene::with(|scene| change(&mut scene.history)).ask(&ORACLE);
-        let mut history = Scene::good().history;
-        history.evictor.pass = Pass { task: Some(ACTOR), doomed: 1, unlinks_reported: 0, began_ms: 5 };
-        history.evictor.unlinks_reported = 1;
-        let passes_at_once = |task, now_ms, is_closing| {
-            let mut history = history.clone();
-            history.evictor.is_closing = is_closing;
-            history.begin_pass(Some(task), now_ms);
-            history.evictor.passes_at_once
-        };
-        assert_eq!(passes_at_once(ACTOR, 5, false), 1);
-        assert_eq!(passes_at_once(ACTOR, 6, false), 0, "it has waited");
-        assert_eq!(passes_at_once(GONE, 5, false), 0, "that was another");
-        assert_eq!(passes_at_once(ACTOR, 5, true), 0, "nobody is to wait for a close");
         assert!(asked(|history| history.evictor.dooms_failed = 1).is_some(), "nobody was told");
         assert!(asked(|history| history.rot.replaced_in_ring = 1).is_some(), "nor of this");
-        assert!(asked(|history| history.evictor.passes_at_once = 1).is_some());
+        assert!(asked(|history| history.evictor.unlinks_too_soon = 1).is_some());
+        assert!(asked(|history| history.evictor.unlinks_too_late = 1).is_some());
         let stuck_after = |times| {
             let failed = move |scene: &mut Scene| {
                 scene.history.evictor.failed.insert(SegmentId::from_u128(1), times);
@@ -127,6 +118,22 @@ mod tests {
         history.begin_sync(targets[1]);
         assert_eq!(history.syncs.again, 1);
         assert!(asked(|history| history.syncs.again = 1).is_some());
+    }
+
+    #[test]
+    fn what_failed_rests_for_a_second_and_delays_no_other() {
+        let [kept, other] = [1, 2].map(SegmentId::from_u128);
+        let unlinks = |segment, now_ms| {
+            let mut evictor = Evictor::default();
+            evictor.doom([kept].into_iter(), 1);
+            evictor.refuse(kept);
+            evictor.failed_ms.insert(kept, 5);
+            evictor.doom([kept, other].into_iter(), 7);
+            evictor.unlink(segment, now_ms);
+            (evictor.unlinks_too_soon, evictor.unlinks_too_late)
+        };
+        assert_eq!((unlinks(kept, 1_004), unlinks(kept, 1_005)), ((1, 0), (0, 0)));
+        assert_eq!((unlinks(other, 7), unlinks(other, 8)), ((0, 0), (0, 1)));
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl Env for SimEnv {
 
     fn note(&self, point: Point) {
         let conductor = &self.parts.conductor;
-        self.parts.watch.noted(point, || (conductor.current(), conductor.now_ms()));
+        self.parts.watch.noted(point, || conductor.current());
         self.parts.conductor.note(point.name());
     }
 }

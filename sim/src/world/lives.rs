@@ -59,7 +59,6 @@ impl Stage {
         let engine = self.engine.borrow_mut().take();
         // a caller that has not ended keeps it open, and progress has told of that
         if let Some(engine) = engine.and_then(Arc::into_inner) {
-            self.watch.history().borrow_mut().evictor.is_closing = true;
             let teller = self.teller();
             let label = numbered(None, CLOSE, number as u32 + 1);
             self.env.parts.conductor.adopt(label, Role::Worker, async move {
