@@ -186,20 +186,23 @@ impl Books {
 
     /// The file of this segment is gone, its book still open.
     pub(crate) fn free(&self, segment: SegmentId) {
+        // in one step for who takes this lock, as for what is written off: where this unlink ends a row of stuck ones, this
+        // one is written off and freed at once, or a put would evict another in its place. Who asks for `counts` after that
+        // may take the bytes for freed and for doomed, so that too little is evicted, not too much
+        let books = lock(&self.books);
         self.stuck_in_a_row.store(0, Ordering::Relaxed);
-        let Some(book) = self.of(segment) else {
+        let Some(book) = books.get(&segment) else {
             return;
         };
-        let bytes = book.disk_bytes();
-        // in this order: who looks in between takes the bytes for freed and for doomed, so that too little is evicted, not
-        // too much
-        self.changed.freed.fetch_add(bytes, Ordering::Relaxed);
-        book.is_gone.store(true, Ordering::Release);
+        self.changed.freed.fetch_add(book.disk_bytes(), Ordering::Relaxed);
+        book.is_gone.store(true, Ordering::Relaxed);
     }
 
     /// The disk has refused to unlink it; whether with that it has become stuck.
     pub(crate) fn refuse(&self, segment: SegmentId) -> bool {
-        let refusals = self.of(segment).map_or(0, |book| book.refusals.fetch_add(1, Ordering::Relaxed) + 1);
+        // in one step, too: it is not written off before it counts in the row
+        let books = lock(&self.books);
+        let refusals = books.get(&segment).map_or(0, |book| book.refusals.fetch_add(1, Ordering::Relaxed) + 1);
         let is_stuck = refusals == UNLINKS_REFUSED_MAX;
         self.stuck_in_a_row.fetch_add(u32::from(is_stuck), Ordering::Relaxed);
         is_stuck
@@ -213,10 +216,10 @@ impl Books {
     /// The stuck segments, whose room nobody is to count on; none where the disk unlinks no other either, for whatever is
     /// evicted in their place would go for nothing.
     pub(crate) fn written_off(&self) -> BTreeSet<SegmentId> {
+        let books = lock(&self.books);
         if self.stuck_in_a_row.load(Ordering::Relaxed) > STUCK_IN_A_ROW_MAX {
             return BTreeSet::new();
         }
-        let books = lock(&self.books);
         books.values().filter(|book| book.is_stuck()).map(|book| book.segment).collect()
     }
 
@@ -232,7 +235,7 @@ impl Books {
     /// Bytes that are reserved, and for which the disk has yet to find room. Those of a file that is gone need none.
     pub(crate) fn unwritten(&self) -> u64 {
         let books = lock(&self.books);
-        let there = books.values().filter(|book| !book.is_gone.load(Ordering::Acquire));
+        let there = books.values().filter(|book| !book.is_gone.load(Ordering::Relaxed));
         there.map(|book| book.unwritten.load(Ordering::Relaxed)).sum()
     }
 
@@ -264,7 +267,7 @@ impl Book {
     /// What it takes of the disk, or will when what is under way is written. Of a segment that an engine before this one has
     /// made: what its file is long, holes and all.
     fn disk_bytes(&self) -> u64 {
-        if self.is_gone.load(Ordering::Acquire) {
+        if self.is_gone.load(Ordering::Relaxed) {
             return 0;
         }
         let sum = lock(&self.owners).sum();
