@@ -15,9 +15,9 @@ use std::fs::{self, TryLockError};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::Ordering;
-use std::sync::mpsc;
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 /// What of the workspace is copied.
@@ -28,6 +28,12 @@ const LOCK_POLL: Duration = Duration::from_millis(50);
 
 /// How often a command that runs looks whether it is to stop.
 const STOP_POLL: Duration = Duration::from_millis(50);
+
+/// How a command is killed: it alone, or its group.
+type Kill = fn(Pid, Signal) -> rustix::io::Result<()>;
+
+/// The commands that run.
+static RUNNING: Mutex<Vec<(Pid, Kill)>> = Mutex::new(Vec::new());
 
 /// A copy of a workspace and its target directory.
 #[derive(Debug)]
@@ -240,14 +246,33 @@ pub fn output_told(command: &mut Command, tell: impl FnMut(&str) + Send) -> Resu
     ended(command, kill_process_group, tell)
 }
 
+/// Ends this process at once, and before it the commands that it runs, whatever they make of a signal.
+pub fn exit(code: i32) -> ! {
+    // not given back: no other command begins
+    let running = running();
+    for (id, kill) in running.iter() {
+        // it may have ended just now
+        let _ = kill(*id, Signal::KILL);
+    }
+    std::process::exit(code)
+}
+
+fn running() -> MutexGuard<'static, Vec<(Pid, Kill)>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Begins a command, which [`exit`] kills from then on.
+fn begun(command: &mut Command, kill: Kill) -> std::io::Result<Child> {
+    let mut running = running();
+    let child = command.spawn()?;
+    running.push((Pid::from_child(&child), kill));
+    Ok(child)
+}
+
 /// Waits for the end of a command, and has it killed once that is asked for.
-fn ended(
-    command: &mut Command,
-    kill: fn(Pid, Signal) -> rustix::io::Result<()>,
-    mut tell: impl FnMut(&str) + Send,
-) -> Result<Output> {
+fn ended(command: &mut Command, kill: Kill, mut tell: impl FnMut(&str) + Send) -> Result<Output> {
     let program = PathBuf::from(command.get_program());
-    let mut child = command.spawn().map_err(Error::io("run", &program))?;
+    let mut child = begun(command, kill).map_err(Error::io("run", &program))?;
     let (id, words) = (Pid::from_child(&child), child.stderr.take());
     let (sender, receiver) = mpsc::channel();
     let mut stderr = Vec::new();
@@ -274,6 +299,7 @@ fn ended(
             }
         }
     });
+    running().retain(|(other, _)| *other != id);
     let output = Output { stderr, ..ended.map_err(Error::io("run", program))? };
     if STOP.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(output) }
 }

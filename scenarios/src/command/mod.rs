@@ -25,14 +25,14 @@ pub mod yields;
 
 use crate::error::{Error, Result};
 use crate::scenario::{SCENARIOS, Scenario};
-use crate::tell;
+use crate::{patched_build, tell};
 use segment_sim::strategy::Strategy;
 use segment_sim::sweep::Range;
 use segment_sim::world::Worker;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The hash of the engine's sources that this binary was built from.
 pub const ENGINE: &str = env!("SEGSIM_ENGINE");
@@ -49,22 +49,30 @@ static CUT: AtomicBool = AtomicBool::new(false);
 /// That moment: all runs but those of the largest plans end within it.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// Signals that come so soon after the first are the same one: timeout(1) sends one to its child, and one to its group.
+const SAME: Duration = Duration::from_millis(300);
+
 /// A worker whose runs an interruption ends, with [`Error::Interrupted`]: for plans of files, which may run for seconds.
 /// Those of seeds take milliseconds.
 fn interruptible() -> Result<Worker> {
     Ok(Worker::new()?.cut_by(&CUT))
 }
 
-/// Makes the first Ctrl-C or SIGTERM set [`STOP`], and the second end the process. A hangup is left alone: nohup means it.
+/// Makes the first Ctrl-C or SIGTERM set [`STOP`], and the second end the process and the commands that it runs. A hangup
+/// is left alone: nohup means it.
 #[allow(clippy::disallowed_methods, reason = "a thread that waits for signals; runs never see it")]
 pub fn stop_on_interrupt() {
     // nobody refuses these two; without them a signal ends the process, as it does anyway
     let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) else { return };
     std::thread::spawn(move || {
+        let mut first: Option<Instant> = None;
         for _ in signals.forever() {
-            if STOP.swap(true, Ordering::Relaxed) {
-                std::process::exit(130);
+            match first {
+                Some(first) if first.elapsed() < SAME => continue,
+                Some(_) => patched_build::exit(130),
+                None => first = Some(Instant::now()),
             }
+            STOP.store(true, Ordering::Relaxed);
             tell!("stopping; once more to end at once");
             let cut = || CUT.store(true, Ordering::Relaxed);
             let later = move || {

@@ -189,6 +189,31 @@ fn wait_for(path: &Path) {
     }
 }
 
+/// Waits until the process is gone whose number is in a file, or waits to be reaped.
+fn wait_for_end(number: &Path) {
+    let process = Path::new("/proc").join(std::fs::read_to_string(number).unwrap().trim());
+    while std::fs::read_to_string(process.join("stat")).is_ok_and(|state| !state.contains(") Z ")) {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn who_is_told_once_more_ends_at_once_and_a_build_that_heeds_no_signal_with_it() {
+    let checkout = Checkout::new();
+    checkout.script("bin/cargo", "trap '' TERM\nsleep 600 &\necho $! > $BUILD\nmv $BUILD $BUILD.begun\nwait");
+    let mut segsim = checkout.segsim(&["mutants"]);
+    let mut segsim = segsim.env("BUILD", checkout.path("build")).env("ROCKSDB_LIB_DIR", "none").spawn().unwrap();
+    let begun = checkout.path("build.begun");
+    wait_for(&begun);
+    // those that come too soon are the first one
+    while segsim.try_wait().unwrap().is_none() {
+        terminate(segsim.id());
+        std::thread::yield_now();
+    }
+    assert_eq!(segsim.wait().unwrap().code(), Some(130), "{}", checkout.words());
+    wait_for_end(&begun);
+}
+
 #[test]
 fn who_is_told_to_stop_ends_a_build_and_all_that_it_has_started() {
     let checkout = Checkout::new();
@@ -213,12 +238,7 @@ fn who_is_told_to_stop_ends_a_build_and_all_that_it_has_started() {
         wait_for(&begun);
         terminate(segsim.id());
         assert_eq!(segsim.wait().unwrap().code(), Some(2), "{}", checkout.words());
-        let process = Path::new("/proc").join(std::fs::read_to_string(&begun).unwrap().trim());
-        // gone, or waiting to be reaped
-        let is_there = || std::fs::read_to_string(process.join("stat")).is_ok_and(|state| !state.contains(") Z "));
-        while is_there() {
-            std::thread::yield_now();
-        }
+        wait_for_end(&begun);
         assert_eq!(std::fs::read_dir(checkout.path("temporary")).unwrap().count(), 0);
         std::fs::remove_file(begun).unwrap();
     }

@@ -1,6 +1,7 @@
 //! `segsim sweep`: what it prints, writes and tells CI systems, and what ends it; and `segsim repeat`.
 
 use super::{code, segsim, stderr, stdout, terminate};
+use rustix::process::{Pid, Signal, kill_process};
 use segment_sim::verdict::Verdict;
 use segsim::report::{Report, SweepRecord};
 use std::process::{Command, Stdio};
@@ -150,6 +151,25 @@ fn a_termination_ends_a_command_with_what_there_is() {
         assert_eq!(code(&output), 2, "{}", stderr(&output));
         assert!(stdout(&output).contains("; interrupted"), "{}", stdout(&output));
     }
+}
+
+#[test]
+fn two_signals_at_once_are_one() {
+    let mut sweep = Command::new(env!("CARGO_BIN_EXE_segsim"));
+    sweep.args(["sweep", "--scenario", "concurrent-pushes", "--seeds", "1000000000"]);
+    let mut sweep = sweep.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let id = sweep.id();
+    while !catches_termination(id) {
+        assert_eq!(sweep.try_wait().unwrap(), None);
+        std::thread::yield_now();
+    }
+    // two of a kind may come as one anyway
+    for signal in [Signal::TERM, Signal::INT] {
+        kill_process(Pid::from_raw(id.cast_signed()).unwrap(), signal).unwrap();
+    }
+    let output = sweep.wait_with_output().unwrap();
+    assert_eq!(code(&output), 2, "{}", stderr(&output));
+    assert!(stdout(&output).contains("; interrupted"), "{}", stdout(&output));
 }
 
 /// Whether a process has a handler of SIGTERM.
