@@ -68,8 +68,6 @@ struct Item {
     /// The last of them, by its number.
     edge: u128,
     faults: u32,
-    /// Its share of the tree.
-    share: f64,
 }
 
 /// What was counted.
@@ -91,8 +89,6 @@ pub struct Counts {
     pub repeated: u64,
     /// The longest run, in steps.
     pub steps_max: u64,
-    /// The share of the tree that is done: each choice splits its own evenly (Knuth, Mathematics of Computation 1975).
-    pub share: f64,
 }
 
 impl Counts {
@@ -129,7 +125,7 @@ impl Search {
         Search {
             bounds,
             round: 0,
-            now: vec![Item { deviations: Box::default(), edge: 0, faults: 0, share: 1.0 }],
+            now: vec![Item { deviations: Box::default(), edge: 0, faults: 0 }],
             later: Vec::new(),
             under_way: VecDeque::new(),
             known: Arc::default(),
@@ -177,7 +173,6 @@ impl Search {
             };
             if self.bounds.joins && !item.deviations.is_empty() && self.is_known(item.edge) {
                 self.counts.skipped += 1;
-                self.counts.share += item.share;
             } else {
                 items.push(item);
             }
@@ -195,7 +190,7 @@ impl Search {
         self.counts.cut_short += u64::from(ran.is_cut_short);
         self.counts.steps_max = self.counts.steps_max.max(ran.steps);
         let mut choices = ran.walk.choices.as_slice();
-        let (mut at, mut share, mut is_joined) = (0, item.share, false);
+        let (mut at, mut is_joined) = (0, false);
         if let Some(last) = item.deviations.last() {
             let taken = |choice: &Choice| choice.alternatives.get(usize::from(last.takes)).map(|taken| taken.edge);
             match choices.split_first() {
@@ -212,16 +207,15 @@ impl Search {
             is_joined = self.bounds.joins && !self.is_new(choice.alternatives[0].edge, &item.deviations, at);
             self.counts.choices += u64::from(!is_joined);
             // also then: the others may have been dearer where the first was taken before
-            share = self.branch(item, at, choice, share);
+            self.branch(item, at, choice);
             at += 1;
         }
         self.counts.joined += u64::from(is_joined);
-        self.counts.share += share;
         true
     }
 
-    /// Lists the runs that take another alternative of a choice, and returns the share that is left to the first.
-    fn branch(&mut self, item: &Item, at: u16, choice: &Choice, share: f64) -> f64 {
+    /// Lists the runs that take another alternative of a choice.
+    fn branch(&mut self, item: &Item, at: u16, choice: &Choice) {
         let mut wanted = Vec::with_capacity(choice.alternatives.len());
         for (takes, alternative) in (1..).zip(&choice.alternatives[1..]) {
             let preemptions = self.round + u32::from(alternative.preempts);
@@ -234,15 +228,13 @@ impl Search {
                 wanted.push((takes, alternative, faults));
             }
         }
-        let share = share / (1 + wanted.len()) as f64;
         for (takes, alternative, faults) in wanted.into_iter().rev() {
             let mut deviations = Vec::with_capacity(item.deviations.len() + 1);
             deviations.extend_from_slice(&item.deviations);
             deviations.push(Deviation { at, takes });
             let list = if alternative.preempts { &mut self.later } else { &mut self.now };
-            list.push(Item { deviations: deviations.into(), edge: alternative.edge, faults, share });
+            list.push(Item { deviations: deviations.into(), edge: alternative.edge, faults });
         }
-        share
     }
 
     /// Whether an alternative is new. Some are kept, with how they were come to, and taken again at the end.

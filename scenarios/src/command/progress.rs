@@ -37,11 +37,9 @@ impl Progress {
     pub fn tell(&self, done: u64, elapsed: Duration) {
         match &self.bar {
             Some(bar) => bar.set_position(done),
-            None if elapsed - self.told.get() >= PROGRESS_LINE_EVERY => {
-                self.told.set(elapsed);
-                tell!("{}: {} of {} {}", self.name, grouped(done), grouped(self.total), self.unit);
+            None => {
+                self.tell_line(elapsed, || format!("{} of {} {}", grouped(done), grouped(self.total), self.unit));
             }
-            None => {}
         }
     }
 
@@ -61,11 +59,35 @@ impl Progress {
                 bar.set_position((share.clamp(0.0, 1.0) * self.total as f64) as u64);
                 bar.set_message(words());
             }
-            None if elapsed.saturating_sub(self.told.get()) >= PROGRESS_LINE_EVERY => {
-                self.told.set(elapsed);
-                tell!("{}: {}", self.name, words());
+            None => self.tell_line(elapsed, words),
+        }
+    }
+
+    /// Of something whose end nobody knows, nothing is done.
+    pub fn without_end(name: &'static str) -> Progress {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{prefix} {spinner} {msg}").expect("the template is sound");
+            ProgressBar::new_spinner().with_style(style).with_prefix(name)
+        });
+        Progress { name, total: 0, unit: "", bar, told: std::cell::Cell::default() }
+    }
+
+    /// These `words` say how far it is, after this time.
+    pub fn tell_words(&self, elapsed: Duration, words: impl FnOnce() -> String) {
+        match &self.bar {
+            Some(bar) => {
+                bar.tick();
+                bar.set_message(words());
             }
-            None => {}
+            None => self.tell_line(elapsed, words),
+        }
+    }
+
+    /// A line now and then.
+    fn tell_line(&self, elapsed: Duration, words: impl FnOnce() -> String) {
+        if elapsed.saturating_sub(self.told.get()) >= PROGRESS_LINE_EVERY {
+            self.told.set(elapsed);
+            tell!("{}: {}", self.name, words());
         }
     }
 

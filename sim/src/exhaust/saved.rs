@@ -20,12 +20,11 @@ impl Search {
         let known = self.known.read().expect("nobody panics under it");
         let mut bytes = Vec::with_capacity(16 * known.len() + 64 * self.left() + 4096);
         let Bounds { preemptions, faults, joins } = self.bounds;
-        let Counts { runs, joined, cut_short, choices, skipped, out_of_bounds, repeated, steps_max, share } =
-            &self.counts;
+        let Counts { runs, joined, cut_short, choices, skipped, out_of_bounds, repeated, steps_max } = &self.counts;
         for number in [preemptions.unwrap_or(ANY), faults, u32::from(joins), self.round] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
-        for number in [joined, cut_short, choices, skipped, out_of_bounds, repeated, steps_max, &share.to_bits()] {
+        for number in [joined, cut_short, choices, skipped, out_of_bounds, repeated, steps_max] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         put_list(&mut bytes, runs, |bytes, runs| bytes.extend_from_slice(&runs.to_le_bytes()));
@@ -54,14 +53,13 @@ impl Search {
         let rest = &mut &*bytes;
         let [preemptions, faults, joins, round] = [u32_of(rest)?, u32_of(rest)?, u32_of(rest)?, u32_of(rest)?];
         let bounds = Bounds { preemptions: Some(preemptions).filter(|most| *most != ANY), faults, joins: joins == 1 };
-        let mut numbers = [0; 8];
+        let mut numbers = [0; 7];
         for number in &mut numbers {
             *number = u64_of(rest)?;
         }
-        let [joined, cut_short, choices, skipped, out_of_bounds, repeated, steps_max, share] = numbers;
-        let share = f64::from_bits(share);
+        let [joined, cut_short, choices, skipped, out_of_bounds, repeated, steps_max] = numbers;
         let runs = list(rest, u64_of)?;
-        let counts = Counts { runs, joined, cut_short, choices, skipped, out_of_bounds, repeated, steps_max, share };
+        let counts = Counts { runs, joined, cut_short, choices, skipped, out_of_bounds, repeated, steps_max };
         let (now, later) = (list(rest, item)?, list(rest, item)?);
         let under_way: VecDeque<_> = list(rest, |rest| Ok(Arc::new(list(rest, item)?)))?.into();
         let mut known = Known::default();
@@ -73,8 +71,7 @@ impl Search {
         let (firsts, audits) = (paths(rest)?.into_iter().collect(), paths(rest)?.into_iter().collect());
         let is_within =
             bounds.preemptions.is_none_or(|most| round <= most) && joins <= 1 && audit_every.is_power_of_two();
-        let is_whole =
-            rest.is_empty() && (0.0..=2.0).contains(&share) && counts.runs.len() as u64 == u64::from(round) + 1;
+        let is_whole = rest.is_empty() && counts.runs.len() as u64 == u64::from(round) + 1;
         if !is_within || !is_whole || counts.runs.iter().try_fold(0u64, |sum, runs| sum.checked_add(*runs)).is_none() {
             return Err(Damaged);
         }
@@ -92,7 +89,6 @@ fn put_item(bytes: &mut Vec<u8>, item: &Item) {
     put_deviations(bytes, &item.deviations);
     bytes.extend_from_slice(&item.edge.to_le_bytes());
     bytes.extend_from_slice(&item.faults.to_le_bytes());
-    bytes.extend_from_slice(&item.share.to_bits().to_le_bytes());
 }
 
 fn put_path(bytes: &mut Vec<u8>, path: &Path) {
@@ -109,11 +105,7 @@ fn put_deviations(bytes: &mut Vec<u8>, deviations: &[Deviation]) {
 
 fn item(rest: &mut &[u8]) -> Result<Item, Damaged> {
     let (deviations, edge) = (deviations(rest)?, u128_of(rest)?);
-    let (faults, share) = (u32_of(rest)?, f64::from_bits(u64_of(rest)?));
-    if !(0.0..=1.0).contains(&share) {
-        return Err(Damaged);
-    }
-    Ok(Item { deviations, edge, faults, share })
+    Ok(Item { deviations, edge, faults: u32_of(rest)? })
 }
 
 fn path(rest: &mut &[u8]) -> Result<Path, Damaged> {
