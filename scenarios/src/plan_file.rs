@@ -17,6 +17,7 @@
 #![allow(clippy::disallowed_methods, reason = "plans are files")]
 
 use crate::atomic_file;
+use crate::command::STOP;
 use crate::error::{Error, Result};
 use crate::output::printable;
 use crate::scenario::Scenario;
@@ -28,8 +29,11 @@ use segment_sim::verdict::{Verdict, Violation};
 use segment_sim::vocabulary::CRASH_POINTS;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::time::Duration;
 
 /// The version of the form.
 const FORMAT: u32 = 1;
@@ -40,6 +44,9 @@ const BYTES_MAX: u64 = 1 << 20;
 /// The most injections, and the most lives of the process.
 const INJECTIONS_MAX: usize = 4096;
 const CRASHES_MAX: usize = 16;
+
+/// How often who waits for others looks whether it is to stop.
+const STOP_POLL: Duration = Duration::from_millis(50);
 
 /// The last error number that a system call of Linux can return.
 const ERRNO_MAX: i32 = 4095;
@@ -111,11 +118,11 @@ impl PlanFile {
     /// Reads a file.
     ///
     /// # Errors
-    /// [`Error::Io`], and [`Error::Plan`], which says what is wrong with it.
+    /// [`Error::Io`], [`Error::Plan`], which says what is wrong with it, and [`Error::Interrupted`] of a pipe.
     pub fn read(path: &Path) -> Result<PlanFile> {
-        let mut bytes = Vec::new();
-        let file = File::open(path).map_err(Error::io("read", path))?;
-        file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+        let is_pipe = std::fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir());
+        let bytes = if is_pipe { bytes_of_pipe(path)? } else { bytes(path) };
+        let bytes = bytes.map_err(Error::io("read", path))?;
         PlanFile::parse(&bytes).map_err(|fault| Error::Plan { path: path.to_path_buf(), fault })
     }
 
@@ -159,6 +166,28 @@ impl PlanFile {
     /// It as text.
     pub fn text(&self) -> String {
         serde_json::to_string_pretty(self).expect("a plan is plain data") + "\n"
+    }
+}
+
+/// The bytes of a file; of one that is too large for a plan, some.
+fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The same of a pipe: its open waits for whoever is to write, as its reads do, and no signal ends that.
+fn bytes_of_pipe(path: &Path) -> Result<io::Result<Vec<u8>>> {
+    let (sender, receiver) = mpsc::channel();
+    let there = path.to_path_buf();
+    // after an interruption nobody listens, and the process ends
+    std::thread::spawn(move || sender.send(bytes(&there)));
+    loop {
+        match receiver.recv_timeout(STOP_POLL) {
+            Ok(bytes) => return Ok(bytes),
+            Err(_) if STOP.load(Ordering::Relaxed) => return Err(Error::Interrupted),
+            Err(_) => {}
+        }
     }
 }
 

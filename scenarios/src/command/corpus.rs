@@ -78,6 +78,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     for path in paths(&directory)? {
         match Kept::read(&path) {
             Ok(kept) => plans.push(kept),
+            Err(Error::Interrupted) => return Err(Error::Interrupted),
             Err(error) => unreadable.push((name(&path), error)),
         }
     }

@@ -33,6 +33,13 @@ fn terminate(id: u32) {
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
 }
 
+/// Whether a process has a handler of SIGTERM.
+fn catches_termination(id: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(caught.trim(), 16).unwrap() & (1 << 14) != 0
+}
+
 #[test]
 fn bad_input_is_told_on_stderr_and_exits_with_3() {
     for (arguments, words) in [

@@ -1,6 +1,6 @@
 //! Commands that take plans: `replay`, `explain`, `shrink`, `export` and `corpus`.
 
-use super::{code, segsim, stderr, stdout, terminate};
+use super::{catches_termination, code, segsim, stderr, stdout, terminate};
 use segment_sim::decision::Ratio;
 use segment_sim::plan::{Base, Knobs, Plan, Schedule};
 use segsim::plan_file::{Expected, PlanFile};
@@ -166,26 +166,41 @@ fn a_plan_that_never_failed_is_not_kept() {
 #[test]
 fn a_corpus_that_is_interrupted_is_void_and_says_how_far_it_was() {
     let directory = tempfile::tempdir().unwrap();
-    let [first, pipe, words] = ["a.json", "b.json", "words"].map(|name| directory.path().join(name));
-    std::fs::copy("corpus/evicts-active.json", &first).unwrap();
-    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    large_plan(directory.path());
+    std::fs::copy("corpus/evicts-active.json", directory.path().join("small.json")).unwrap();
     let mut segsim = Command::new(env!("CARGO_BIN_EXE_segsim"));
     segsim.arg("corpus").arg("--dir").arg(directory.path()).args(["--junit", "-"]);
-    let told = std::fs::File::create(&words).unwrap();
-    let segsim = segsim.stdout(Stdio::piped()).stderr(told).spawn().unwrap();
-    // it reads all plans first: the second is not there until it has been told to stop
-    let mut writer = std::fs::File::options().write(true).open(&pipe).unwrap();
+    let mut segsim = segsim.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until_busy(&mut segsim);
     terminate(segsim.id());
-    while !std::fs::read_to_string(&words).unwrap().contains("stopping") {
-        std::thread::yield_now();
-    }
-    std::io::Write::write_all(&mut writer, &std::fs::read(&first).unwrap()).unwrap();
-    drop(writer);
     let output = segsim.wait_with_output().unwrap();
     let why = "interrupted after 0 of 2 plans";
-    let words = std::fs::read_to_string(&words).unwrap();
+    let words = stderr(&output);
     assert!(code(&output) == 2 && words.contains(&format!("VOID  {why}\n")), "{words}");
     assert!(stdout(&output).contains(&format!("<error message=\"{why}\"")), "{}", stdout(&output));
+}
+
+#[test]
+fn a_pipe_that_nobody_writes_to_is_waited_for_until_an_interruption_and_one_that_is_written_to_is_a_plan() {
+    let directory = tempfile::tempdir().unwrap();
+    let [pipe, words] = ["plan.json", "words"].map(|name| directory.path().join(name));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let replay = || {
+        let mut segsim = Command::new(env!("CARGO_BIN_EXE_segsim"));
+        segsim.arg("replay").arg(&pipe).stderr(std::fs::File::create(&words).unwrap()).stdout(Stdio::null());
+        segsim.spawn().unwrap()
+    };
+    let mut segsim = replay();
+    std::fs::write(&pipe, std::fs::read("corpus/evicts-active.json").unwrap()).unwrap();
+    assert_eq!(segsim.wait().unwrap().code(), Some(0));
+    let mut segsim = replay();
+    while !catches_termination(segsim.id()) {
+        assert_eq!(segsim.try_wait().unwrap(), None);
+        std::thread::yield_now();
+    }
+    terminate(segsim.id());
+    assert_eq!(segsim.wait().unwrap().code(), Some(2));
+    assert!(std::fs::read_to_string(&words).unwrap().ends_with("segsim: interrupted\n"));
 }
 
 /// A plan as large as the limits let it be, which runs for seconds: rotations of a ring of 192 segments, and unlinks that

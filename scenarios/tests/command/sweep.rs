@@ -1,6 +1,6 @@
 //! `segsim sweep`: what it prints, writes and tells CI systems, and what ends it; and `segsim repeat`.
 
-use super::{code, segsim, stderr, stdout, terminate};
+use super::{catches_termination, code, segsim, stderr, stdout, terminate};
 use rustix::process::{Pid, Signal, kill_process};
 use segment_sim::verdict::Verdict;
 use segsim::report::{Report, SweepRecord};
@@ -170,11 +170,4 @@ fn two_signals_at_once_are_one() {
     let output = sweep.wait_with_output().unwrap();
     assert_eq!(code(&output), 2, "{}", stderr(&output));
     assert!(stdout(&output).contains("; interrupted"), "{}", stdout(&output));
-}
-
-/// Whether a process has a handler of SIGTERM.
-fn catches_termination(id: u32) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
-    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
-    u64::from_str_radix(caught.trim(), 16).unwrap() & (1 << 14) != 0
 }
