@@ -27,7 +27,9 @@ use segment_sim::record::Record;
 use segment_sim::site::SiteName;
 use segment_sim::verdict::{Verdict, Violation};
 use segment_sim::vocabulary::CRASH_POINTS;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -44,6 +46,9 @@ const BYTES_MAX: u64 = 1 << 20;
 /// The most injections, and the most lives of the process.
 const INJECTIONS_MAX: usize = 4096;
 const CRASHES_MAX: usize = 16;
+
+/// What some editors put in front of a text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// How often who waits for others looks whether it is to stop.
 const STOP_POLL: Duration = Duration::from_millis(50);
@@ -134,14 +139,13 @@ impl PlanFile {
         if bytes.len() as u64 > BYTES_MAX {
             return Err(format!("it is larger than {BYTES_MAX} bytes"));
         }
+        let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
         if bytes.trim_ascii().is_empty() {
             return Err("it is empty".to_string());
         }
+        check_format(bytes)?;
         // what it says may hold what the file holds
-        let file: PlanFile = serde_json::from_slice(bytes).map_err(|error| printable(&error.to_string()))?;
-        if file.format != FORMAT {
-            return Err(format!("it has format {}; this segsim reads format {FORMAT}", file.format));
-        }
+        let file: PlanFile = serde_json::from_slice(bytes).map_err(|error| printable(&fault(bytes, &error)))?;
         let Some(scenario) = Scenario::named(&file.plan.scenario) else {
             return Err(format!("no scenario is called {:?}", file.plan.scenario));
         };
@@ -188,6 +192,35 @@ fn bytes_of_pipe(path: &Path) -> Result<io::Result<Vec<u8>>> {
             Err(_) if STOP.load(Ordering::Relaxed) => return Err(Error::Interrupted),
             Err(_) => {}
         }
+    }
+}
+
+/// Sees that it is of the form that is read here: one of another has other fields, and each of them would be a fault.
+fn check_format(bytes: &[u8]) -> std::result::Result<(), String> {
+    #[derive(Deserialize)]
+    struct Head {
+        format: u64,
+        sweeps: Option<IgnoredAny>,
+    }
+    match serde_json::from_slice(bytes) {
+        Ok(Head { sweeps: Some(_), .. }) => {
+            Err("it is the report of a sweep, which names the plan of each failure: give one of these".to_string())
+        }
+        Ok(Head { format, .. }) if format != u64::from(FORMAT) => {
+            Err(format!("it has format {format}; this segsim reads format {FORMAT}"))
+        }
+        // what else is wrong with it is told of all of it
+        _ => Ok(()),
+    }
+}
+
+/// What is wrong with a text that is no plan. Of one that is JSON the value tells it: a list with a number too much has no
+/// "trailing characters".
+fn fault(bytes: &[u8], error: &serde_json::Error) -> String {
+    let value = serde_json::from_slice::<Value>(bytes).map(serde_json::from_value::<PlanFile>);
+    match value {
+        Ok(Err(words)) if error.is_syntax() => format!("{words} at line {} column {}", error.line(), error.column()),
+        _ => error.to_string(),
     }
 }
 

@@ -11,6 +11,7 @@ use segsim::corpus;
 use segsim::explain::terminal;
 use segsim::mutant;
 use segsim::plan_file::{Expected, PlanFile};
+use segsim::report::Report;
 use segsim::scenario::{SCENARIOS, Scenario};
 use segsim::workload::Operation;
 use std::collections::BTreeSet;
@@ -55,10 +56,22 @@ fn the_plan_in_the_docs_has_every_field_and_can_be_run() {
 #[test]
 fn a_fault_of_a_file_is_named_in_one_line() {
     let text = file("put-vs-eviction", 3).text();
+    let with_callers = |callers: &str| {
+        let mut plan: serde_json::Value = serde_json::from_str(&text).unwrap();
+        plan["plan"]["workload"]["callers"] = serde_json::from_str(callers).unwrap();
+        plan.to_string()
+    };
     let faults = [
         (text.replace("\"seed\"", "\"sead\""), "unknown field `sead`"),
         (text.replace("\"callers\"", "\"actors\""), "unknown field `actors`"),
-        (text.replace("\"format\": 1", "\"format\": 2"), "format 2"),
+        (text.replace("\"format\": 1", "\"format\": 2, \"new\": []"), "it has format 2; this segsim reads format 1"),
+        (serde_json::to_string(&Report::new()).unwrap(), "it is the report of a sweep, which names the plan of each"),
+        (with_callers(r#"[[{ "put": [1, 2], "get": 1 }]]"#), "expected map with a single key at line "),
+        (with_callers(r#"[["rotate", "rotated"]]"#), "unknown variant `rotated`"),
+        (
+            text.replace("\"generations\": [", "\"generations\": [1,"),
+            "invalid length 4, expected fewer elements in array at line ",
+        ),
         (text.replace("put-vs-eviction", "put-vs-put"), "no scenario is called \"put-vs-put\""),
         (text.replace("\"segments\": ", "\"segments\": 9"), "1 to 64 segments"),
         (text.replace("\"stripes\": ", "\"stripes\": 9999"), "are at most 1024"),
@@ -78,6 +91,7 @@ fn a_fault_of_a_file_is_named_in_one_line() {
         let fault = PlanFile::parse(text.as_bytes()).unwrap_err();
         assert!(fault.contains(words) && !fault.contains(char::is_control), "{words}: {fault}");
     }
+    assert!(PlanFile::parse(format!("\u{feff}{text}").as_bytes()).is_ok(), "an editor's mark in front is no fault");
     assert!(PlanFile::parse(&vec![b' '; 2 << 20]).unwrap_err().contains("larger"));
     let mut ends = file("put-vs-eviction", 3);
     let action = Action::Crash(CrashKind::Kill);
