@@ -59,7 +59,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         atomic_file::check_place(path).map_err(Error::io("write", *path))?;
     }
     take_stdout(outputs.into_iter().map(PathBuf::as_path));
-    let (plan, expected) = chosen.read()?;
+    let (plan, expected) = chosen.read(false)?;
     let explained = explain(&plan, expected.as_ref(), command(chosen))?;
     let write = |path: &Option<PathBuf>, text: fn(&Explained) -> String| match path {
         Some(path) => atomic_file::write_or_send(path, text(&explained).as_bytes()).map_err(Error::io("write", path)),
@@ -157,9 +157,9 @@ fn story_of(outcome: &Outcome) -> &Story {
 /// The command that repeats the run.
 fn command(chosen: &Chosen) -> String {
     let program = shell::program();
-    let Chosen { plan, seed, strategy } = chosen;
+    let Chosen { plan, seed, .. } = chosen;
     let seed = seed.map(|seed| format!(" {seed}")).unwrap_or_default();
-    let strategy = strategy.strategy().map(|strategy| format!(" --strategy {}", strategy.name())).unwrap_or_default();
+    let strategy = chosen.strategy().map(|strategy| format!(" --strategy {}", strategy.name())).unwrap_or_default();
     format!("{program} replay {}{seed}{strategy}", shell::quoted(plan))
 }
 

@@ -11,6 +11,7 @@ use crate::tell;
 use crate::trace_text;
 use crate::workload::Workload;
 use segment_sim::plan::Plan;
+use segment_sim::strategy::Strategy;
 use segment_sim::verdict::Verdict;
 use segment_sim::world::Mode;
 use std::path::{Path, PathBuf};
@@ -27,7 +28,7 @@ pub struct Arguments {
     #[arg(long)]
     trace: bool,
     /// Also write the seed's plan to this file, to be edited
-    #[arg(long, value_name = "FILE.json", requires = "seed")]
+    #[arg(long, value_name = "FILE.json")]
     write: Option<PathBuf>,
 }
 
@@ -39,27 +40,33 @@ pub struct Chosen {
     pub plan: PathBuf,
     /// The seed
     pub seed: Option<u64>,
-    /// The strategy that the sweep was given
-    #[arg(long, alias = "base", value_name = "S", value_enum, requires = "seed", default_value_t = StrategyName::Portfolio)]
-    pub strategy: StrategyName,
+    /// The strategy that the sweep was given [default: portfolio]
+    #[arg(long, alias = "base", value_name = "S", value_enum)]
+    pub strategy: Option<StrategyName>,
 }
 
 impl Chosen {
     /// Its plan, and what came of it when it was written.
     ///
     /// # Errors
-    /// A scenario that does not exist, or a file that is no plan.
-    pub fn read(&self) -> Result<(Plan<Workload>, Option<Expected>)> {
-        match self.seed {
-            Some(_) if self.plan.extension().is_some_and(|ending| ending == "json") => {
-                Err(Error::PlanAndSeed { plan: self.plan.clone() })
-            }
-            Some(seed) => Ok((scenario(&self.plan.to_string_lossy())?.plan(seed, self.strategy.strategy()), None)),
-            None => {
-                let file = read(&self.plan)?;
-                Ok((file.plan, Some(file.expected)))
-            }
+    /// A scenario that does not exist, a file that is no plan, or a plan with what is for seeds: a seed, a strategy, or
+    /// whatever else `is_for_seed` stands for.
+    pub fn read(&self, is_for_seed: bool) -> Result<(Plan<Workload>, Option<Expected>)> {
+        let is_for_seed = is_for_seed || self.seed.is_some() || self.strategy.is_some();
+        let plan_and_seed = || Error::PlanAndSeed { plan: self.plan.clone() };
+        if is_for_seed && self.plan.extension().is_some_and(|ending| ending == "json") {
+            return Err(plan_and_seed());
         }
+        if let Some(seed) = self.seed {
+            return Ok((scenario(&self.plan.to_string_lossy())?.plan(seed, self.strategy()), None));
+        }
+        let file = read(&self.plan)?;
+        if is_for_seed { Err(plan_and_seed()) } else { Ok((file.plan, Some(file.expected))) }
+    }
+
+    /// The strategy; `None` is the portfolio.
+    pub fn strategy(&self) -> Option<Strategy> {
+        self.strategy.and_then(StrategyName::strategy)
     }
 }
 
@@ -68,7 +75,7 @@ impl Chosen {
 /// # Errors
 /// Bad input, or a harness that failed.
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
-    let (plan, expected) = arguments.chosen.read()?;
+    let (plan, expected) = arguments.chosen.read(arguments.write.is_some())?;
     let scenario = scenario(&plan.scenario)?;
     take_stdout(arguments.write.as_deref());
     let (verdict, text) = replay(scenario, &plan, expected.as_ref(), arguments.trace)?;

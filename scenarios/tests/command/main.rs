@@ -60,6 +60,13 @@ fn bad_input_is_told_on_stderr_and_exits_with_3() {
         (&["replay", "concurrent-pushes"], "give a plan file, or"),
         (&["replay", "nowhere", "1"], "no scenario"),
         (&["replay", "plan.json", "1"], "plan.json is a plan and has a seed"),
+        (&["replay", "plan.json", "--strategy", "holds"], "plan.json is a plan and has a seed"),
+        (&["replay", "plan.json", "--write", "other.json"], "plan.json is a plan and has a seed"),
+        (&["explain", "--strategy", "holds", "plan.json"], "plan.json is a plan and has a seed"),
+        (
+            &["replay", "concurrent-pushes", "--strategy", "holds"],
+            "concurrent-pushes is a scenario: give a plan file, or",
+        ),
         (&["bench", "--scenario", "nowhere"], "no scenario \"nowhere\""),
         (&["explain", "concurrent-pushes"], "give a plan file, or"),
         (&["explain", "nowhere", "1"], "no scenario"),
