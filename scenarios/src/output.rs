@@ -58,6 +58,11 @@ pub fn printable(text: &str) -> String {
     text.chars().map(escaped).collect()
 }
 
+/// A path in one line, whatever its name holds.
+pub fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy())
+}
+
 /// Prints a line to stdout.
 #[macro_export]
 macro_rules! say {

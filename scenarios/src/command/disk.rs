@@ -14,6 +14,7 @@ use crate::measure::counted::Syncs;
 use crate::measure::engine::Subject;
 use crate::measure::turn::{Bound, Turn};
 use crate::measure::{floor, memory};
+use crate::output::shown;
 use crate::report::{counted, grouped};
 use crate::{atomic_file, say, tell};
 use segment_sim::verdict::Verdict;
@@ -151,7 +152,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     // now: the first turn would be refused when its heading is told
     atomic_file::check_directory(&arguments.dir).map_err(Error::io("write to", &arguments.dir))?;
     if u64::try_from(space.f_type).is_ok_and(|kind| kind == TMPFS) {
-        say!("{} is in memory (tmpfs): what follows says nothing about a disk", arguments.dir.display());
+        say!("{} is in memory (tmpfs): what follows says nothing about a disk", shown(&arguments.dir));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build();
     let bench = Bench {

@@ -6,7 +6,7 @@ use super::shrink::{Runs, told};
 use super::{ENGINE, HARNESS, STOP, jobs, scenario};
 use crate::claim::{Subject, besides};
 use crate::error::{Error, Result};
-use crate::output::say;
+use crate::output::{say, shown};
 use crate::plan_file::{Expected, PlanFile};
 use crate::report::{counted, grouped};
 use crate::say;
@@ -98,7 +98,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let _in_use = search_file::take(&place.path)?;
     let mut search = match search_file::read(&place.path, &place.subject)? {
         Some(search) => {
-            say!("goes on with {}: {} done", place.path.display(), counted(search.counts().runs(), "execution"));
+            say!("goes on with {}: {} done", shown(&place.path), counted(search.counts().runs(), "execution"));
             search
         }
         None => {

@@ -3,7 +3,7 @@
 use super::{ENGINE, StrategyName, interruptible, scenario};
 use crate::corpus;
 use crate::error::{Error, Result};
-use crate::output::{say, take_stdout};
+use crate::output::{say, shown, take_stdout};
 use crate::plan_file::{Expected, PlanFile};
 use crate::plan_words;
 use crate::scenario::Scenario;
@@ -101,7 +101,7 @@ pub fn read(path: &Path) -> Result<PlanFile> {
     if file.engine != ENGINE && file.mutant.is_none() {
         tell!(
             "segsim: {} was made with engine {}; this segsim has engine {ENGINE}, so the run may differ",
-            path.display(),
+            shown(path),
             file.engine
         );
     }

@@ -5,7 +5,7 @@ use super::progress::Progress;
 use super::{STOP, interruptible, scenario};
 use crate::corpus::is_only_there;
 use crate::error::{Error, Result};
-use crate::output::{say, take_stdout};
+use crate::output::{say, shown, take_stdout};
 use crate::plan_file::{Expected, PlanFile};
 use crate::report::counted;
 use crate::scenario::Scenario;
@@ -62,7 +62,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let shrunk = shrunk(&file.plan, |runs| bar.tell(runs, started.elapsed()));
     bar.end();
     let Some((Shrunk { plan, runs, .. }, expected)) = shrunk? else {
-        let (plan, word) = (arguments.plan.display(), Verdict::Void.word());
+        let (plan, word) = (shown(&arguments.plan), Verdict::Void.word());
         let ran = scenario(&file.plan.scenario)?.run(&mut interruptible()?, &file.plan, Mode::default())?;
         match ran.unreached.iter().find(|site| !is_only_there(Some(&file.expected), site)) {
             Some(site) => say!("{word}  the run of {plan} does not come to {site}: there is nothing to shrink"),

@@ -4,6 +4,7 @@
 use super::STOP;
 use super::progress::Progress;
 use crate::error::{Error, Result};
+use crate::output::shown;
 use crate::report::{counted, grouped};
 use crate::soak::contents::Draws;
 use crate::soak::device::Loss;
@@ -121,7 +122,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let mut machine = arguments.power_loss.then(|| Machine::start(&arguments.dir)).transpose()?;
     let data = machine.as_ref().map_or_else(|| arguments.dir.join(DATA), Machine::data);
     let words = arguments.dir.join(WORDS);
-    say!("soak: seed {seed}, {} in {}", counted(arguments.rounds, "round"), arguments.dir.display());
+    say!("soak: seed {seed}, {} in {}", counted(arguments.rounds, "round"), shown(&arguments.dir));
     let mut model = Model::new(&found(&data, &arguments.dir)?);
     machine.as_ref().map_or(Ok(()), Machine::sync)?;
     let home = Home { data: &data, words: &words, seed };
@@ -222,12 +223,12 @@ fn report(arguments: &Arguments, seed: u64, rounds: u64, violations: &[String]) 
     }
     let (found, flag) = if arguments.power_loss {
         let image = Places::new(&arguments.dir).image;
-        (format!("the file system in {} (mount -o loop)", image.display()), " --power-loss")
+        (format!("the file system in {} (mount -o loop)", shown(&image)), " --power-loss")
     } else {
-        (arguments.dir.join(DATA).display().to_string(), "")
+        (shown(&arguments.dir.join(DATA)), "")
     };
     let program = shell::program();
-    say!("  {found} is as it was found, {} is what was told in this round", arguments.dir.join(TOLD).display());
+    say!("  {found} is as it was found, {} is what was told in this round", shown(&arguments.dir.join(TOLD)));
     say!("  {program} soak --dir NEW --rounds {rounds} --seed {seed}{flag}");
 }
 

@@ -20,6 +20,13 @@ fn a_plan_is_found_whatever_bytes_its_name_has() {
         let output = Command::new(env!("CARGO_BIN_EXE_segsim")).arg(command).arg(&plan).output().unwrap();
         assert_eq!((code(&output), stderr(&output)), (0, String::new()), "{command}");
     }
+    let text = std::fs::read_to_string(&plan).unwrap();
+    let without =
+        text.replace("\"mutant\": \"evicts-active\",", "").replace("\"engine\": \"", "\"engine\": \"another ");
+    std::fs::write(&plan, without).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_segsim")).arg("export").arg(&plan).output().unwrap();
+    let words = "\\n.json was made with engine another ";
+    assert!(stderr(&output).contains(words) && stderr(&output).lines().count() == 1, "{}", stderr(&output));
     std::fs::write(&plan, "[]").unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_segsim")).arg("replay").arg(&plan).output().unwrap();
     let words = "expected an object with format, engine, expected and plan";
