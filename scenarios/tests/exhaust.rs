@@ -106,6 +106,7 @@ fn bad_input_is_one_line_and_exits_with_3() {
         (&["concurrent-pushes", "--size", "evict=1"], "cannot evict"),
         (&["same-key", "--size", "put=1", "--points", "Here"], "nothing waits at \"Here\"; there are ring, Start"),
         (&["same-key", "--size", "put=1", "--preemptions", "few"], "give one, or unlimited"),
+        (&["same-key", "--size", "put=1", "--state", "-"], "--state: a search is kept in a file, and - is none"),
         (&["same-key", "--size", "put=1", "--state", "/proc"], "cannot read /proc: it is no regular file"),
         (&["same-key", "--size", "put=1", "--state", "/dev/zero"], "cannot read /dev/zero: it is no regular file"),
         (&["same-key", "--size", "put=1", "--state", "/proc/kept.search"], "cannot write /proc/kept.search"),
@@ -115,7 +116,7 @@ fn bad_input_is_one_line_and_exits_with_3() {
         assert_eq!((code, said.as_str(), told.lines().count()), (3, "", 1), "{arguments:?}: {told}");
         assert!(told.contains(words), "{told}");
     }
-    assert!(!directory.path().join("no").exists());
+    assert!(!directory.path().join("no").exists() && !directory.path().join("-").exists());
 }
 
 #[test]

@@ -223,6 +223,11 @@ impl Place {
         let name = format!("{ENGINE}-{HARNESS}-{scenario}-{size}-{points}-{preemptions}-{faults}-{skips}.search");
         // a directory that was named may be misspelled; ours is made
         let path = match &arguments.state {
+            // everywhere else it is stdout
+            Some(path) if path.as_os_str() == "-" => {
+                let fault = "a search is kept in a file, and - is none; name one, such as kept.search".to_string();
+                return Err(Error::Argument { option: "--state", fault });
+            }
             Some(path) => path.clone(),
             None => {
                 let directory = Path::new("target/exhaust");
