@@ -238,11 +238,11 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
-    /// Power losses on a machine that cannot have them.
-    #[error("power losses cannot be run: this machine has no {}", lacks.join(", no "))]
+    /// Power losses where they cannot be had.
+    #[error("power losses cannot be run: {}", lacks.join(", "))]
     NoPowerLoss {
-        /// What it has not.
-        lacks: Vec<&'static str>,
+        /// What is missing, each a clause.
+        lacks: Vec<String>,
     },
     /// BlobDB, which the engine is measured beside, refused.
     #[error("cannot {operation} BlobDB: {source}")]

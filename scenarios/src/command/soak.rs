@@ -117,6 +117,11 @@ struct Tally {
 /// A directory that cannot be used, no processes, or no power losses.
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let seed = arguments.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish() % SEEDS);
+    // first: what is made for nothing is in the way
+    let lacks = if arguments.power_loss { mount::lacks() } else { Vec::new() };
+    if !lacks.is_empty() {
+        return Err(Error::NoPowerLoss { lacks });
+    }
     let _lock = prepare(&arguments.dir, seed)?;
     // dropped before the lock, whatever happens: it takes its mounts down
     let mut machine = arguments.power_loss.then(|| Machine::start(&arguments.dir)).transpose()?;
@@ -346,10 +351,6 @@ fn line(name: &str, number: u64) {
 }
 
 /// Whether this machine could lose its power.
-fn could_run(lacks: &[&str]) -> String {
-    if lacks.is_empty() {
-        "this machine supports it, add --power-loss".to_string()
-    } else {
-        format!("this machine has no {}", lacks.join(", no "))
-    }
+fn could_run(lacks: &[String]) -> String {
+    if lacks.is_empty() { "this machine supports it, add --power-loss".to_string() } else { lacks.join(", ") }
 }

@@ -49,21 +49,17 @@ impl Places {
     }
 }
 
-/// What a machine needs for power losses and this one has not, as far as can be seen without mounting anything.
-pub fn lacks() -> Vec<&'static str> {
-    let opens = |path: &str| File::options().read(true).write(true).open(path).is_ok();
+/// What power losses need and cannot have here, as far as can be seen without mounting anything: each a clause.
+pub fn lacks() -> Vec<String> {
+    let open = |path: &str| File::options().read(true).write(true).open(path).map(drop);
+    let change = |path: &str| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).map_err(io::Error::from);
     let path = std::env::var_os("PATH").unwrap_or_default();
     let runs = |program: &str| std::env::split_paths(&path).any(|directory| directory.join(program).is_file());
-    let is_writable = |path: &str| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok();
-    let has = [
-        ("root rights", rustix::process::geteuid().is_root()),
-        (FUSE, opens(FUSE)),
-        (LOOP, opens(LOOP)),
-        (FORMAT, runs(FORMAT)),
-        (MOUNT, runs(MOUNT)),
-        ("writable /sys", is_writable(SYS)),
-    ];
-    has.into_iter().filter(|(_, has)| !has).map(|(what, _)| what).collect()
+    let rights = (!rustix::process::geteuid().is_root()).then(|| "this user has no root rights".to_string());
+    let places = [(FUSE, open(FUSE)), (LOOP, open(LOOP)), (SYS, change(SYS))];
+    let places = places.into_iter().filter_map(|(path, used)| Some(format!("cannot use {path}: {}", used.err()?)));
+    let programs = [FORMAT, MOUNT].into_iter().filter(|program| !runs(program));
+    rights.into_iter().chain(places).chain(programs.map(|program| format!("there is no {program}"))).collect()
 }
 
 /// Takes down what a soak that was killed has left mounted in its directory.
