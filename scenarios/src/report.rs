@@ -168,10 +168,11 @@ impl Default for Report {
 }
 
 impl SweepResult {
-    /// Judges a tally.
+    /// Judges a tally of the seeds that a sweep came to; `asked` is how many it was to come to, where that was said.
     pub fn judge(
         scenario: &Scenario,
         Range { from, seeds, .. }: Range,
+        asked: Option<u64>,
         strategy: Option<Strategy>,
         mut tally: Tally,
         repeat: Repeat<'_>,
@@ -187,7 +188,8 @@ impl SweepResult {
             .map(|oracle| format!("the oracle {oracle} accepts its bad state or rejects the good one"))
             .collect();
         if tally.runs < seeds {
-            void.push(format!("interrupted after {} of {} seeds", grouped(tally.runs), grouped(seeds)));
+            let of = asked.map(|asked| format!(" of {}", grouped(asked))).unwrap_or_default();
+            void.push(format!("interrupted after {}{of} seeds", grouped(tally.runs)));
         }
         if let Some(seed) = tally.unrepeatable.first() {
             let count = tally.unrepeatable.len();

@@ -224,7 +224,8 @@ pub fn sweep_one(
         cpu_seconds: (cpu_time() - cpu).as_secs_f64(),
         jobs: range.jobs,
     };
-    let result = SweepResult::judge(scenario, Range { seeds, ..range }, strategy, tally, repeat);
+    let asked = until.time.is_none().then_some(range.seeds);
+    let result = SweepResult::judge(scenario, Range { seeds, ..range }, asked, strategy, tally, repeat);
     Ok(SweepRecord { result, measured })
 }
 
