@@ -12,8 +12,7 @@ use crate::output::{printable, take_stdout};
 use crate::patched_build::{Program, WorkspaceCopy, workspace};
 use crate::plan_file::PlanFile;
 use crate::report::counted;
-use crate::shell::quoted;
-use crate::{say, tell};
+use crate::{say, shell, tell};
 use segment_sim::site::SiteName;
 use segment_sim::verdict::Verdict;
 use std::path::{Path, PathBuf};
@@ -154,7 +153,7 @@ fn outcome(kept: &Kept, judged: &Judged) -> Outcome {
         (Verdict::Fail, Some(violation), _) => Outcome::Fail {
             oracle: violation.oracle.clone(),
             sentence: violation.sentence.clone(),
-            commands: vec![format!("segsim replay {}", quoted(&kept.path))],
+            commands: vec![format!("{} replay {}", shell::program(), shell::quoted(&kept.path))],
         },
         (_, _, Some(site)) => Outcome::Void { why: format!("the run no longer comes to {site}") },
         (_, _, None) => Outcome::Void { why: "a second run differs".to_string() },

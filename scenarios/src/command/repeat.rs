@@ -6,8 +6,8 @@ use super::{STOP, Selection};
 use crate::error::{Error, Result};
 use crate::patched_build::last_line;
 use crate::report::grouped;
-use crate::say;
 use crate::scenario::Scenario;
+use crate::{say, shell};
 use segment_sim::sweep::Range;
 use segment_sim::verdict::Verdict;
 use segment_sim::world::{Mode, Worker};
@@ -79,7 +79,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
             grouped(compared as u64)
         );
         if let Some(first) = different.first() {
-            say!("  the first: segsim replay {} {first}", scenario.name);
+            say!("  the first: {} replay {} {first}", shell::program(), scenario.name);
         }
         if !different.is_empty() || compared as u64 != seeds {
             verdict = Verdict::Void;
