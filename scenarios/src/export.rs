@@ -11,8 +11,8 @@ use std::fmt::Write;
 
 /// The test's source; `None` when something of the plan is drawn, and not order.
 pub fn test(file: &PlanFile, name: &str) -> Option<String> {
-    let Schedule { seed, base, knobs, injections, crashes } = &file.plan.schedule;
-    if *base != Base::Sequential || !knobs.are_off() {
+    let Schedule { seed, injections, crashes, .. } = &file.plan.schedule;
+    if is_drawn(&file.plan.schedule) {
         return None;
     }
     let mut schedule = format!("Schedule::in_order({seed})");
@@ -69,6 +69,11 @@ pub fn test(file: &PlanFile, name: &str) -> Option<String> {
         uses.join(", "),
         file.plan.scenario
     ))
+}
+
+/// Whether a seed decides what happens: that changes whenever the engine does.
+pub fn is_drawn(schedule: &Schedule) -> bool {
+    schedule.base != Base::Sequential || !schedule.knobs.are_off()
 }
 
 /// A sentence as a comment, whatever is in it.

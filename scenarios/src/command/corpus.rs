@@ -7,6 +7,7 @@ use crate::ci::written::Written;
 use crate::ci::{Case, Outcome, Suite};
 use crate::corpus::{DIRECTORY, Judged, Kept, judge, name, paths};
 use crate::error::{Error, Result};
+use crate::export::is_drawn;
 use crate::mutant::{self, Mutant};
 use crate::output::{printable, take_stdout};
 use crate::patched_build::{Program, WorkspaceCopy, workspace};
@@ -46,7 +47,7 @@ pub struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Keep a plan that once failed and passes on this engine
+    /// Keep a shrunk plan that once failed and passes on this engine
     Add {
         /// The plan
         #[arg(value_name = "PLAN.json")]
@@ -266,6 +267,9 @@ fn add(plan: &Path, name: Option<&str>, mutant: Option<&str>) -> Result<Verdict>
     let mut file = PlanFile::read(plan)?;
     if file.expected.verdict != Verdict::Fail {
         return Err(Error::NeverFailed { path: plan.to_path_buf(), verdict: file.expected.verdict });
+    }
+    if is_drawn(&file.plan.schedule) {
+        return Err(Error::PlanIsDrawn { path: plan.to_path_buf() });
     }
     file.mutant = mutant.map(str::to_string).or(file.mutant);
     let mutants = match &file.mutant {

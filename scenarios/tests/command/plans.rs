@@ -171,6 +171,22 @@ fn a_plan_that_never_failed_is_not_kept() {
 }
 
 #[test]
+fn a_plan_that_a_seed_decides_is_neither_kept_nor_a_test() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("drawn-plan.json");
+    let plan = path.to_str().unwrap();
+    assert_eq!(code(&segsim(&["replay", "concurrent-pushes", "1", "--write", plan])), 0);
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("\"PASS\"", "\"FAIL\"")).unwrap();
+    for command in [&["corpus", "add", plan][..], &["export", plan]] {
+        let output = segsim(command);
+        assert_eq!((code(&output), stdout(&output), stderr(&output).lines().count()), (3, String::new(), 1));
+        assert!(stderr(&output).contains("is not shrunk: some of it is drawn from its seed"), "{}", stderr(&output));
+    }
+    assert!(!Path::new("corpus/drawn-plan.json").exists());
+}
+
+#[test]
 fn a_corpus_that_is_interrupted_is_void_and_says_how_far_it_was() {
     let directory = tempfile::tempdir().unwrap();
     large_plan(directory.path());
