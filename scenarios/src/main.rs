@@ -45,7 +45,7 @@ Examples:
 Exit codes:
   0  PASS   everything was checked and held
   1  FAIL   a violation, a stall or a panic: so replay, explain and shrink end on a plan that fails
-  2  VOID   it measured nothing: a floor missed, a mutant survived, a run that did not repeat, Ctrl-C
+  2  VOID   it measured nothing: a floor missed, a mutant survived, a run did not repeat, Ctrl-C
   3  ERROR  bad input, or the harness itself
   A second Ctrl-C ends it at once, with 130.";
 
