@@ -71,6 +71,10 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     if commits[0] == commits[1] {
         return Err(wrong("both ends are the same commit".to_string()));
     }
+    // git would find that out only after the builds of both ends
+    if output(&mut git(&root, &["merge-base", "--is-ancestor", &commits[1], &commits[0]]))?.status.success() {
+        return Err(wrong(format!("{bad} comes before {good}: the older one goes first, GOOD..BAD")));
+    }
     let mut clone = git(&root, &["clone", "--quiet", "--shared", "."]);
     clone.arg(&work);
     must(clone)?;

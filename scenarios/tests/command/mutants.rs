@@ -265,6 +265,10 @@ fn a_bisection_tells_of_each_commit_as_it_is_judged() {
     let fails = ["building", "fails by no-orphan"];
     let passes = ["building", "passes"];
     assert_eq!(judged, [fails, passes, fails].concat(), "{words}");
+    let output = checkout.segsim(&["bisect", "HEAD..HEAD~2", plan]).output().unwrap();
+    let reversed =
+        "segsim: cannot bisect HEAD..HEAD~2: HEAD~2 comes before HEAD: the older one goes first, GOOD..BAD\n";
+    assert_eq!((code(&output), checkout.words().as_str()), (3, reversed), "at once");
 }
 
 #[test]
