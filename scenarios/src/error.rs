@@ -158,6 +158,14 @@ pub enum Error {
         /// What is wrong with it, in one line.
         fault: String,
     },
+    /// A directory that plans cannot be written to.
+    #[error("cannot use {path}: {source}; name another directory with --plans", path = path.display())]
+    PlansDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A scenario without a seed.
     #[error("{scenario} is a scenario: give a plan file, or, where the command takes one, a seed, too")]
     SeedMissing {

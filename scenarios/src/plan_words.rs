@@ -37,7 +37,8 @@ pub fn plan(plan: &Plan<Workload>) -> String {
             labelled.filter_map(|(label, operations)| Some(format!("{} {}", label.as_ref()?, calls(operations))));
         lines.collect::<Vec<_>>().join("; ")
     };
-    text += &format!("; callers: {}", callers(0, &workload.callers));
+    let first = callers(0, &workload.callers);
+    text += &format!("; callers: {}", if first.is_empty() { "none" } else { &first });
     for (life, later) in (1..).zip(&workload.lives) {
         let callers = callers(life, &later.callers);
         text += &format!("\nlife {}: {}", life + 1, if callers.is_empty() { "no callers" } else { &callers });

@@ -99,6 +99,7 @@ impl FromStr for Size {
         let mut size: Vec<(&'static str, u32)> = Vec::new();
         for part in text.split(',') {
             let (name, count) = part
+                .trim()
                 .split_once('=')
                 .ok_or_else(|| format!("{part:?} is no number of calls; write it as rotate=2,evict=2"))?;
             let Some(kind) = KINDS.into_iter().find(|kind| *kind == name) else {
@@ -133,6 +134,7 @@ mod tests {
         for text in ["rotate=2,evict=2", "put=2,evict=1", "push=8", "relieve=1,get=2,contains=1"] {
             assert_eq!(text.parse::<Size>().unwrap().to_string(), text);
         }
+        assert_eq!(" rotate=2, evict=1".parse::<Size>().unwrap().to_string(), "rotate=2,evict=1");
         for (text, words) in [
             ("", "no number of calls"),
             ("rotate", "write it as rotate=2,evict=2"),

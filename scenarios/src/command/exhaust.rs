@@ -3,7 +3,7 @@
 
 use super::progress::Progress;
 use super::shrink::{Runs, told};
-use super::{ENGINE, HARNESS, STOP, jobs, scenario};
+use super::{ENGINE, HARNESS, STOP, check_plans, jobs, scenario};
 use crate::claim::{Subject, besides};
 use crate::error::{Error, Result};
 use crate::output::{say, shown};
@@ -13,7 +13,7 @@ use crate::say;
 use crate::scenario::Scenario;
 use crate::size::Size;
 use crate::workload::Workload;
-use crate::{atomic_file, plan_words, search_file, sentence, shell};
+use crate::{plan_words, search_file, sentence, shell};
 use segment_sim::choice::{Deviation, Faults, Guide};
 use segment_sim::exhaust::{Bounds, Counts, Ended, Ran, Search, exhaust};
 use segment_sim::plan::{Plan, Schedule};
@@ -92,8 +92,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let scenario = scenario(&arguments.scenario)?;
     let (subject, workload) = subject(arguments, scenario)?;
-    // now: only a failure writes there
-    atomic_file::check_directory(&arguments.plans).map_err(Error::io("use", &arguments.plans))?;
+    check_plans(&arguments.plans)?;
     let place = Place::of(arguments, &subject)?;
     let _in_use = search_file::take(&place.path)?;
     let mut search = match search_file::read(&place.path, &place.subject)? {

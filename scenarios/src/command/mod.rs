@@ -25,12 +25,13 @@ pub mod yields;
 
 use crate::error::{Error, Result};
 use crate::scenario::{SCENARIOS, Scenario};
-use crate::{patched_build, tell};
+use crate::{atomic_file, patched_build, tell};
 use segment_sim::strategy::Strategy;
 use segment_sim::sweep::Range;
 use segment_sim::world::Worker;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -166,12 +167,21 @@ fn scenarios(names: &[String]) -> Result<Vec<&'static Scenario>> {
     }
     let mut named: Vec<&Scenario> = Vec::new();
     for name in names {
+        if name.contains(',') {
+            let fault = format!("{name:?} is no scenario: of several each has a --scenario of its own");
+            return Err(Error::Argument { option: "--scenario", fault });
+        }
         let scenario = scenario(name)?;
         if !named.iter().any(|other| other.name == scenario.name) {
             named.push(scenario);
         }
     }
     Ok(named)
+}
+
+/// Sees that a directory takes plans: only a failure writes there, after all the work.
+fn check_plans(path: &Path) -> Result<()> {
+    atomic_file::check_directory(path).map_err(|source| Error::PlansDirectory { path: path.to_path_buf(), source })
 }
 
 /// As many threads as there are cores.

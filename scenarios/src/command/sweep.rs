@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "a command: it measures itself and makes the directory of plans")]
 
 use super::progress::Progress;
-use super::{STOP, Selection, StrategyName, scenario};
+use super::{STOP, Selection, StrategyName, check_plans, scenario};
 use crate::ci::{Suite, annotations, junit};
 use crate::error::{Error, Result};
 use crate::output::{say, take_stdout};
@@ -68,8 +68,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     };
     let outputs = Outputs { report: arguments.report.as_deref(), junit: arguments.junit.as_deref() };
     outputs.check()?;
-    // now: only a failure writes there
-    atomic_file::check_directory(&arguments.plans).map_err(Error::io("use", &arguments.plans))?;
+    check_plans(&arguments.plans)?;
     take_stdout([outputs.report, outputs.junit].into_iter().flatten());
     let mut report = Report::new();
     let unfinished = |done: usize| {

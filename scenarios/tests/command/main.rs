@@ -44,6 +44,10 @@ fn catches_termination(id: u32) -> bool {
 fn bad_input_is_told_on_stderr_and_exits_with_3() {
     for (arguments, words) in [
         (&["sweep", "--scenario", "nowhere"][..], "no scenario \"nowhere\""),
+        (
+            &["sweep", "--scenario", "same-key,bit-rot"],
+            "--scenario: \"same-key,bit-rot\" is no scenario: of several each has a --scenario of its own",
+        ),
         (&["sweep", "--seeds", "0"], "--seeds"),
         (&["sweep", "--seeds", "-1"], "-1"),
         (&["sweep", "--seeds", "many"], "many"),
@@ -92,7 +96,10 @@ fn bad_input_is_told_on_stderr_and_exits_with_3() {
         (&["soak"], "--dir"),
         (&["soak", "--dir", "/proc/nowhere"], "cannot make /proc/nowhere"),
         (&["soak", "--dir", "/tmp", "--rounds", "0"], "--rounds"),
-        (&["sweep", "--seeds", "1", "--plans", "Cargo.toml"], "cannot use Cargo.toml: not a directory"),
+        (
+            &["sweep", "--seeds", "1", "--plans", "Cargo.toml"],
+            "cannot use Cargo.toml: not a directory; name another directory with --plans",
+        ),
         (&["sweep", "--seeds", "1", "--plans", "/proc/plans"], "cannot use /proc/plans: "),
         (
             &["exhaust", "concurrent-pushes", "--size", "push=1", "--plans", "Cargo.toml"],
