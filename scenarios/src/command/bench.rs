@@ -50,16 +50,15 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
         "sites",
         "commits"
     );
-    for scenario in chosen {
-        let next = AtomicU64::new(0);
-        let threads: Vec<Result<Spent>> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..jobs).map(|_| scope.spawn(|| measure(scenario, seeds, &next))).collect();
-            threads.into_iter().map(|thread| thread.join().expect("a measurement does not panic")).collect()
-        });
-        let mut sum = Spent::default();
-        for thread in threads {
-            sum.add(&thread?);
-        }
+    for (done, scenario) in chosen.iter().enumerate() {
+        let sum = match measured(scenario, seeds, jobs) {
+            Err(Error::Interrupted) => {
+                let (word, all) = (Verdict::Void.word(), counted(chosen.len() as u64, "scenario"));
+                say!("{word}  interrupted after {done} of {all}");
+                return Ok(Verdict::Void);
+            }
+            sum => sum?,
+        };
         let a_second = |spent: Duration| sum.runs as f64 * jobs as f64 / spent.as_secs_f64();
         say!(
             "{:<28}{:>12}{:>14}{:>12.2}{:>10}{:>12}",
@@ -92,6 +91,20 @@ impl Spent {
         self.simulated += other.simulated;
         self.floor += other.floor;
     }
+}
+
+/// What all threads have done of one scenario.
+fn measured(scenario: &Scenario, seeds: u64, jobs: usize) -> Result<Spent> {
+    let next = AtomicU64::new(0);
+    let threads: Vec<Result<Spent>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..jobs).map(|_| scope.spawn(|| measure(scenario, seeds, &next))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a measurement does not panic")).collect()
+    });
+    let mut sum = Spent::default();
+    for thread in threads {
+        sum.add(&thread?);
+    }
+    Ok(sum)
 }
 
 /// Takes chunks of seeds: runs them, then replays their commits. The machine's moods meet both.

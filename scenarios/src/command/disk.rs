@@ -146,7 +146,7 @@ struct Cell {
 /// Measures and prints.
 ///
 /// # Errors
-/// A directory that is none, a disk that refuses, [`Error::Interrupted`].
+/// A directory that is none, or a disk that refuses.
 pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let space = rustix::fs::statfs(&arguments.dir).map_err(|errno| Error::io("use", &arguments.dir)(errno.into()))?;
     // now: the first turn would be refused when its heading is told
@@ -164,7 +164,13 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let asked = |part| arguments.only.is_empty() || arguments.only.contains(&part);
     // first: what the others leave behind in memory would hide a peak
     if asked(Part::Memory) {
-        bench.memory()?;
+        match bench.memory() {
+            Err(Error::Interrupted) => {
+                say!("{}  interrupted", Verdict::Void.word());
+                return Ok(Verdict::Void);
+            }
+            measured => measured?,
+        }
     }
     if asked(Part::Puts) || asked(Part::Gets) {
         let workers = if arguments.workers.is_empty() { &WORKERS[..] } else { &arguments.workers };

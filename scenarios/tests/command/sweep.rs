@@ -160,6 +160,20 @@ fn a_termination_ends_a_command_with_what_there_is() {
 }
 
 #[test]
+fn a_bench_that_is_interrupted_is_void_and_says_how_far_it_was() {
+    let mut bench = Command::new(env!("CARGO_BIN_EXE_segsim"));
+    bench.args(["bench", "--scenario", "same-key", "--seeds", "1000000000"]);
+    let bench = bench.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while !catches_termination(bench.id()) {
+        std::thread::yield_now();
+    }
+    terminate(bench.id());
+    let output = bench.wait_with_output().unwrap();
+    let end = "VOID  interrupted after 0 of 1 scenario\n";
+    assert!(code(&output) == 2 && stdout(&output).ends_with(end), "{}{}", stdout(&output), stderr(&output));
+}
+
+#[test]
 fn two_signals_at_once_are_one() {
     let mut sweep = Command::new(env!("CARGO_BIN_EXE_segsim"));
     sweep.args(["sweep", "--scenario", "concurrent-pushes", "--seeds", "1000000000"]);
