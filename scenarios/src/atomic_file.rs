@@ -77,7 +77,7 @@ fn descriptor(path: &Path) -> Option<OsString> {
 /// What the system says.
 pub fn check_place(path: &Path) -> Result<()> {
     if is_stdout(path) {
-        return Ok(());
+        return output::check_stdout();
     }
     if is_device(path) {
         return Ok(access(path, Access::WRITE_OK)?);

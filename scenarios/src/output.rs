@@ -1,8 +1,9 @@
 //! Printing that outlives its reader: `segsim sweep | head -1` ends with its verdict, not with a panic.
 
 use crate::atomic_file;
+use rustix::fs::{OFlags, fcntl_getfl, fstat, makedev};
 use std::fmt::Arguments;
-use std::io::{ErrorKind, Result, Write, stderr, stdout};
+use std::io::{Error, ErrorKind, Result, Write, stderr, stdout};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -24,11 +25,24 @@ pub fn take_stdout<'a>(files: impl IntoIterator<Item = &'a Path>) {
 /// # Errors
 /// What the system says.
 pub fn send(bytes: &[u8]) -> Result<()> {
+    check_stdout()?;
     let mut stdout = stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Sees that stdout was open when this process began. Where it was not, Rust has opened /dev/null in its place, and as
+/// nobody does for output: for reading, too.
+///
+/// # Errors
+/// That it was not.
+pub fn check_stdout() -> Result<()> {
+    let stdout = stdout();
+    let is_null = fstat(&stdout).is_ok_and(|there| there.st_rdev == makedev(1, 3));
+    let is_both = fcntl_getfl(&stdout).is_ok_and(|flags| flags.contains(OFlags::RDWR));
+    if is_null && is_both { Err(Error::other("stdout is closed")) } else { Ok(()) }
 }
 
 /// Prints to stdout, or where that is for a file, to stderr.

@@ -242,4 +242,8 @@ fn a_file_on_stdout_that_cannot_be_sent_is_an_error_and_a_reader_that_left_is_no
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     assert_eq!(code(&run(writer.into())), 0);
+    assert_eq!(code(&run(Stdio::null())), 0);
+    let closed = "exec $0 sweep --scenario concurrent-pushes --seeds 10 --report - >&-";
+    let output = Command::new("sh").args(["-c", closed, env!("CARGO_BIN_EXE_segsim")]).output().unwrap();
+    assert_eq!((code(&output), stderr(&output).as_str()), (3, "segsim: cannot write -: stdout is closed\n"));
 }
