@@ -44,6 +44,9 @@ pub struct Arguments {
     /// How seeds look for races
     #[arg(long, alias = "base", value_name = "S", value_enum, default_value_t = StrategyName::Portfolio)]
     strategy: StrategyName,
+    /// Print one line for each scenario, and failures in full
+    #[arg(long)]
+    quiet: bool,
     /// Also write everything as JSON to this file, rewritten after each scenario; its verdict is VOID or FAIL until the
     /// last one is done
     #[arg(long, value_name = "FILE.json")]
@@ -88,7 +91,11 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
             failures: arguments.max_failures.map(|most| most - report.failed()),
         };
         let record = sweep_one(scenario, range, until, arguments.strategy.strategy(), repeat)?;
-        say(format_args!("{}{}", record.result.text(), record.measured.text(&record.result.tally)));
+        if arguments.quiet {
+            say(format_args!("{}", record.result.brief()));
+        } else {
+            say(format_args!("{}{}", record.result.text(), record.measured.text(&record.result.tally)));
+        }
         written = written.and(write_plans(&record.result, arguments));
         report.sweeps.push(record);
         if STOP.load(Ordering::Relaxed) {

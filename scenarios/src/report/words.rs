@@ -18,6 +18,14 @@ impl SweepResult {
         text
     }
 
+    /// The report in a line, and why it is VOID in others.
+    pub fn brief(&self) -> String {
+        let Tally { runs, failed, .. } = self.tally;
+        let (seeds, failed) = (counted(runs, "seed"), grouped(failed));
+        let line = format!("{:<28}{}  {seeds}, {failed} failed\n", self.scenario, self.verdict.word());
+        line + &self.void.iter().map(|reason| format!("  void: {reason}\n")).collect::<String>()
+    }
+
     fn write(&self, text: &mut String) -> std::fmt::Result {
         let tally = &self.tally;
         writeln!(text, "{}  {}", self.scenario, self.verdict.word())?;

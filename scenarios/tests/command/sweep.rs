@@ -24,6 +24,17 @@ fn a_sweep_prints_its_verdict_and_writes_what_it_printed() {
 }
 
 #[test]
+fn a_quiet_sweep_prints_a_line_for_each_scenario() {
+    let two = ["--scenario", "concurrent-pushes", "--scenario", "same-key"];
+    let output = segsim(&[&["sweep", "--quiet", "--seeds", "10"][..], &two].concat());
+    let lines = [
+        "concurrent-pushes           PASS  10 seeds, 0 failed",
+        "same-key                    PASS  10 seeds, 0 failed",
+    ];
+    assert_eq!(stdout(&output), format!("{}\nPASS  20 runs, 0 failed\n", lines.join("\n")));
+}
+
+#[test]
 fn a_sweep_for_a_time_is_that_of_the_seeds_that_it_came_to() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("report.json");
