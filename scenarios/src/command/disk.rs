@@ -52,7 +52,10 @@ const TMPFS: u64 = 0x0102_1994;
 /// answered. In turns with it, on the same disk and with the same artifacts:
 ///
 ///   floor    one thread appends to one file: artifact, fdatasync, and so on
-///   batched  the same with one fdatasync for every 64 MiB: what the disk takes
+///   ordered  the same, and after each fdatasync a record of 300 bytes appended to
+///            a second file and synced, too: what it costs to name in the metadata
+///            only what is durable, as the engine does
+///   batched  as floor, with one fdatasync for every 64 MiB: what the disk takes
 ///            when nobody waits for an answer
 ///   BlobDB   RocksDB with blob files and without compression, as many threads,
 ///            each put with a synced log
@@ -77,8 +80,8 @@ pub struct Arguments {
     /// Writers, and readers; may be given several times [default: 1, 16 and 64]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Vec<u16>,
-    /// How often each takes its turn; in four rounds each of the four is the first once
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    /// How often each takes its turn; in five rounds each of the five is the first once
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
     rounds: u16,
     /// A turn of puts ends after this time, or after 256 MiB of small or 1.5 GiB of large artifacts
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
@@ -117,12 +120,13 @@ struct Size {
 #[derive(Clone, Copy)]
 enum Who {
     Floor,
+    Ordered,
     Batched,
     Engine,
     BlobDb,
 }
 
-const WHO: [Who; 4] = [Who::Floor, Who::Batched, Who::Engine, Who::BlobDb];
+const WHO: [Who; 5] = [Who::Floor, Who::Ordered, Who::Batched, Who::Engine, Who::BlobDb];
 
 /// What came of one size: a turn for each round.
 struct Measured {
@@ -135,6 +139,7 @@ struct Measured {
 struct Cell {
     workers: usize,
     floor: Vec<Turn>,
+    ordered: Vec<Turn>,
     batched: Vec<Turn>,
     puts: Vec<Turn>,
     syncs: Vec<Syncs>,
@@ -221,8 +226,10 @@ struct Bench<'a> {
 impl Cell {
     /// Leaves what the first rounds have measured, so many.
     fn truncate(&mut self, rounds: usize) {
-        let Cell { workers: _, floor, batched, puts, syncs, gets, blob_puts, blob_gets } = self;
-        [floor, batched, puts, gets, blob_puts, blob_gets].into_iter().for_each(|turns| turns.truncate(rounds));
+        let Cell { workers: _, floor, ordered, batched, puts, syncs, gets, blob_puts, blob_gets } = self;
+        [floor, ordered, batched, puts, gets, blob_puts, blob_gets]
+            .into_iter()
+            .for_each(|turns| turns.truncate(rounds));
         syncs.truncate(rounds);
     }
 }
@@ -250,6 +257,10 @@ impl Bench<'_> {
         self.on_new_directory(|directory| match who {
             Who::Floor => {
                 cell.floor.push(append(directory, 1)?);
+                Ok(())
+            }
+            Who::Ordered => {
+                cell.ordered.push(floor::ordered(directory, &self.artifacts, bytes, bound)?);
                 Ok(())
             }
             Who::Batched => {

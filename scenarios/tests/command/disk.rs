@@ -14,14 +14,14 @@ fn a_measurement_that_is_interrupted_prints_the_rounds_that_are_done_and_leaves_
     disk.arg("disk").arg("--dir").arg(&measured).args(["--only", "puts", "--size", "small", "--workers", "1"]);
     disk.args(["--seconds", "1"]).stdout(Stdio::piped()).stderr(std::fs::File::create(&words).unwrap());
     let mut disk = disk.spawn().unwrap();
-    while !std::fs::read_to_string(&words).unwrap().contains("disk: round 2 of 4") {
+    while !std::fs::read_to_string(&words).unwrap().contains("disk: round 2 of 5") {
         assert_eq!(disk.try_wait().unwrap(), None);
         std::thread::yield_now();
     }
     terminate(disk.id());
     let output = disk.wait_with_output().unwrap();
     let text = stdout(&output);
-    assert!(code(&output) == 2 && text.ends_with("VOID  interrupted after 1 of 4 rounds\n"), "{text}");
+    assert!(code(&output) == 2 && text.ends_with("VOID  interrupted after 1 of 5 rounds\n"), "{text}");
     assert!(text.contains("medians of 1 round;") && text.contains("\nputs of "), "{text}");
     assert_eq!(std::fs::read_dir(&measured).unwrap().count(), 0);
 }

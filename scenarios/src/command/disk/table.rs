@@ -53,7 +53,7 @@ impl Size {
 pub(super) fn print_puts(all: &[Measured]) {
     say!("");
     say!(
-        "{:<9}{:<13}{:>9}{:>8}{:>18}{:>20}{:>14}{:>9}{:>9}",
+        "{:<9}{:<13}{:>9}{:>8}{:>18}{:>20}{:>14}{:>9}{:>9}{:>9}",
         "puts of",
         "by",
         "puts/s",
@@ -61,6 +61,7 @@ pub(super) fn print_puts(all: &[Measured]) {
         "p50, p99 in ms",
         "puts a sync",
         "engine/floor",
+        "/ordered",
         "/batched",
         "/BlobDB"
     );
@@ -69,16 +70,18 @@ pub(super) fn print_puts(all: &[Measured]) {
             let latencies = format!("{:.2} {:>8.2}", latency(turns, 0.5), latency(turns, 0.99));
             let latencies = if by == "batched" { "" } else { &latencies };
             let (puts, megabytes) = (grouped(rate(turns) as u64), size.megabytes(rate(turns)));
-            say!("{:<9}{by:<13}{puts:>9}{megabytes:>8.1}{latencies:>18}{syncs:>20}{ratios:>32}", size.name);
+            say!("{:<9}{by:<13}{puts:>9}{megabytes:>8.1}{latencies:>18}{syncs:>20}{ratios:>41}", size.name);
         };
         let all = |turns: fn(&Cell) -> &[Turn]| cells.iter().flat_map(|cell| turns(cell).to_vec()).collect::<Vec<_>>();
         line("floor", &all(|cell| &cell.floor), "", "");
+        line("ordered", &all(|cell| &cell.ordered), "", "");
         line("batched", &all(|cell| &cell.batched), "", "");
         for cell in cells {
             let (data, catalog) = (cell.puts_a_sync(|syncs| syncs.data), cell.puts_a_sync(|syncs| syncs.catalog));
             let ratios = format!(
-                "{:>14.2}{:>9.2}{:>9.2}",
+                "{:>14.2}{:>9.2}{:>9.2}{:>9.2}",
                 ratio(&cell.puts, &cell.floor),
+                ratio(&cell.puts, &cell.ordered),
                 ratio(&cell.puts, &cell.batched),
                 ratio(&cell.puts, &cell.blob_puts)
             );
