@@ -51,8 +51,7 @@ Exit codes:
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Print the scenarios, and the oracles with what each claims
-    List,
+    List(list::Arguments),
     Sweep(sweep::Arguments),
     Replay(replay::Arguments),
     Explain(explain::Arguments),
@@ -151,7 +150,7 @@ fn tell_panics_in_a_line() {
 
 fn run(command: &Command) -> Result<Verdict> {
     match command {
-        Command::List => Ok(list::run()),
+        Command::List(arguments) => Ok(list::run(arguments)),
         Command::Sweep(arguments) => sweep::run(arguments),
         Command::Replay(arguments) => replay::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),

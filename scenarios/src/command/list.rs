@@ -4,22 +4,38 @@ use crate::say;
 use crate::scenario::SCENARIOS;
 use segment_sim::oracle::{BESIDES, ORACLES, When};
 use segment_sim::verdict::Verdict;
+use serde_json::{Value, json};
+
+/// When oracles are asked, and how that is told.
+const TIMES: [(When, &str); 5] = [
+    (When::Save, "as a ring is saved"),
+    (When::Answer, "at each answer"),
+    (When::Step, "after each step"),
+    (When::CrashImage, "after a crash"),
+    (When::Drained, "when drained"),
+];
+
+/// Print the scenarios, and the oracles with what each claims
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// As JSON: `scenarios` with `name` and `summary`, `oracles` with `name`, `asked` and `claim`
+    #[arg(long)]
+    json: bool,
+}
 
 /// Prints the scenarios, and the oracles with their claims.
-pub fn run() -> Verdict {
+pub fn run(arguments: &Arguments) -> Verdict {
+    if arguments.json {
+        say!("{:#}", as_json());
+        return Verdict::Pass;
+    }
     say!("scenarios");
     for scenario in &SCENARIOS {
         say!("  {:<28}{}", scenario.name, scenario.summary);
     }
     say!("oracles");
-    for (when, name) in [
-        (When::Save, "as a ring is saved"),
-        (When::Answer, "at each answer"),
-        (When::Step, "after each step"),
-        (When::CrashImage, "after a crash"),
-        (When::Drained, "when drained"),
-    ] {
-        say!("  {name}");
+    for (when, asked) in TIMES {
+        say!("  {asked}");
         for oracle in ORACLES.iter().filter(|oracle| oracle.when == when) {
             say!("    {:<26}{}", oracle.name, oracle.claim);
         }
@@ -29,4 +45,14 @@ pub fn run() -> Verdict {
         say!("    {name:<26}{claim}");
     }
     Verdict::Pass
+}
+
+fn as_json() -> Value {
+    let scenarios = SCENARIOS.iter().map(|scenario| json!({ "name": scenario.name, "summary": scenario.summary }));
+    let oracles = TIMES.iter().flat_map(|(when, asked)| {
+        let then = ORACLES.iter().filter(|oracle| oracle.when == *when);
+        then.map(|oracle| json!({ "name": oracle.name, "asked": *asked, "claim": oracle.claim }))
+    });
+    let besides = BESIDES.iter().map(|(name, claim)| json!({ "name": name, "asked": "besides", "claim": claim }));
+    json!({ "scenarios": scenarios.collect::<Value>(), "oracles": oracles.chain(besides).collect::<Value>() })
 }

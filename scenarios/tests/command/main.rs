@@ -201,6 +201,12 @@ fn help_version_and_list_are_no_errors() {
     for (name, claim) in segment_sim::oracle::BESIDES {
         assert!(list.lines().any(|line| line.contains(name) && line.ends_with(claim)), "{name}");
     }
+    let list: serde_json::Value = serde_json::from_str(&stdout(&segsim(&["list", "--json"]))).unwrap();
+    let names = |kind: &str| -> Vec<String> {
+        list[kind].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_string()).collect()
+    };
+    assert_eq!(names("scenarios"), segsim::scenario::SCENARIOS.map(|scenario| scenario.name));
+    assert_eq!(names("oracles").len(), segment_sim::oracle::ORACLES.len() + segment_sim::oracle::BESIDES.len());
 }
 
 #[test]
