@@ -121,8 +121,8 @@ impl<E: Env> Shared<E> {
     /// The bytes that the disk is short of for `length` more beside those that others will write; `None` when it has them.
     pub(crate) async fn missing(&self, length: u64) -> Result<Option<u64>> {
         let free = self.env.disk().free_bytes().await?;
-        let needed = self.books.unwritten().saturating_add(length);
-        Ok((free < needed).then(|| needed - free))
+        let missing = self.books.unwritten().saturating_add(length).cast_signed() - free;
+        Ok((missing > 0).then_some(missing.cast_unsigned()))
     }
 }
 

@@ -65,11 +65,12 @@ pub trait Disk: Send + Sync + 'static {
     /// When the disk refuses; which bytes are durable is then unknown, whatever a later sync says.
     fn sync_file(&self, segment: SegmentId) -> impl Future<Output = Result<()>> + Send;
 
-    /// Bytes that can still be written before the disk is full; what the catalog needs is not among them.
+    /// Bytes that can still be written before the disk is full; what the catalog needs is not among them. Where others have
+    /// taken of that, what has to go before any can be written, below 0.
     ///
     /// # Errors
     /// When the disk refuses.
-    fn free_bytes(&self) -> impl Future<Output = Result<u64>> + Send;
+    fn free_bytes(&self) -> impl Future<Output = Result<i64>> + Send;
 
     /// Removes the segment's file. Durable at some later time: a power loss may bring the file back.
     ///

@@ -206,7 +206,7 @@ impl LocalDisk {
         // before the look: of two writes at once one sees the other
         let others = self.writing.fetch_add(length, Ordering::SeqCst);
         let written = match free_bytes(&self.directory) {
-            Ok(free) if free < others + length => Err(io::ErrorKind::StorageFull.into()),
+            Ok(free) if free < (others + length).cast_signed() => Err(io::ErrorKind::StorageFull.into()),
             Ok(_) => open.write(bytes, offset, taken),
             Err(error) => Err(error),
         };
@@ -266,7 +266,7 @@ impl Disk for LocalDisk {
         self.on_file(segment, "sync", |_, open| open.file.sync_data()).await
     }
 
-    async fn free_bytes(&self) -> Result<u64> {
+    async fn free_bytes(&self) -> Result<i64> {
         self.blocking(|disk| free_bytes(&disk.directory).map_err(|source| io_error("stat", &disk.directory, source)))
             .await
     }
@@ -306,13 +306,14 @@ impl Disk for LocalDisk {
 }
 
 /// What segments can still take of the disk that holds this directory: what is free, beside what is kept for the catalog.
+/// Where others have taken of that, what is missing of it, below 0.
 ///
 /// # Errors
 /// What the system says.
-pub fn free_bytes(directory: &Path) -> io::Result<u64> {
+pub fn free_bytes(directory: &Path) -> io::Result<i64> {
     let space = rustix::fs::statvfs(directory)?;
     let bytes = |blocks: u64| blocks.saturating_mul(space.f_frsize);
-    Ok(bytes(space.f_bavail).saturating_sub(kept_bytes(bytes(space.f_blocks))))
+    Ok(bytes(space.f_bavail).cast_signed() - kept_bytes(bytes(space.f_blocks)).cast_signed())
 }
 
 /// What is kept for the catalog of a disk of so many bytes.

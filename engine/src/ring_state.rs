@@ -379,7 +379,7 @@ mod tests {
             Ok(())
         }
 
-        async fn free_bytes(&self) -> Result<u64> {
+        async fn free_bytes(&self) -> Result<i64> {
             Ok(0)
         }
 

@@ -66,7 +66,9 @@ async fn on_ring_state(
         | Operation::PutStream(..)
         | Operation::Get(_)
         | Operation::GetStream(_)
-        | Operation::Contains(_) => {
+        | Operation::Contains(_)
+        | Operation::Take(_)
+        | Operation::Leave(_) => {
             unreachable!("the ring state alone holds no artifacts")
         }
     }
@@ -121,6 +123,14 @@ async fn on_engine(engine: &Engine<SimEnv>, operation: Operation, teller: &Telle
         Operation::Contains(key) => {
             let since = teller.reads(false);
             Ok(Answer::Contains { key, found: engine.contains(&[key]).await?, since })
+        }
+        Operation::Take(bytes) => {
+            teller.takes_room(u64::from(bytes));
+            Ok(Answer::Others)
+        }
+        Operation::Leave(bytes) => {
+            teller.leaves_room(u64::from(bytes));
+            Ok(Answer::Others)
         }
     }
 }

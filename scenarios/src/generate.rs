@@ -153,6 +153,7 @@ pub(crate) fn full_disk(decisions: &Decisions) -> Workload {
     if decisions.between("evicts", 0, 1) == 1 {
         callers.push(vec![Operation::EvictPlace(decisions.between("place", 0, 5) as u32)]);
     }
+    callers.extend(others(decisions));
     let stored = full(decisions, room, disk_bytes - log_bytes(decisions));
     Workload {
         generations,
@@ -162,6 +163,17 @@ pub(crate) fn full_disk(decisions: &Decisions) -> Workload {
         limits: small(decisions),
         callers,
         ..Workload::default()
+    }
+}
+
+/// In most seeds others take what one to four segments hold, at once or one after the other, or leave next to nothing.
+fn others(decisions: &Decisions) -> Option<Vec<Operation>> {
+    let take = |number| Operation::Take(decisions.between_of("taken", number, 60, 480) as u32);
+    match decisions.between("others", 0, 9) {
+        0 | 4 | 5 => Some(vec![Operation::Leave(decisions.between("leave", 0, 60) as u32)]),
+        1 | 2 => Some(vec![take(0)]),
+        3 => Some(vec![take(0), take(1)]),
+        _ => None,
     }
 }
 
@@ -203,12 +215,13 @@ pub(crate) fn crash_anywhere(decisions: &Decisions) -> Workload {
 
 /// The same on a disk of which little is free.
 pub(crate) fn failing_disk(decisions: &Decisions) -> Workload {
-    let workload = crash_anywhere(decisions);
-    let disk_bytes = match decisions.between("small disk", 0, 1) {
-        0 => 300 + decisions.between("disk", 0, 160) * u64::from(workload.segments) + log_bytes(decisions),
-        _ => 0,
-    };
-    Workload { disk_bytes, ..workload }
+    let mut workload = crash_anywhere(decisions);
+    if decisions.between("small disk", 0, 1) == 0 {
+        let room = u64::from(workload.segments);
+        workload.disk_bytes = 300 + decisions.between("disk", 0, 160) * room + log_bytes(decisions);
+        workload.callers.extend(others(decisions));
+    }
+    workload
 }
 
 /// More lives, most of them short.

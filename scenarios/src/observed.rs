@@ -126,7 +126,7 @@ impl<O: Observer> Disk for Observed<O> {
         synced
     }
 
-    fn free_bytes(&self) -> impl Future<Output = Result<u64>> + Send {
+    fn free_bytes(&self) -> impl Future<Output = Result<i64>> + Send {
         self.inner.disk().free_bytes()
     }
 

@@ -170,6 +170,7 @@ pub const SCENARIOS: [Scenario; 18] = [
             "failed unlinks",
             "stuck files",
             "full disk",
+            "taken room",
             "cancels",
         ],
         windows: &["clone-to-save", "write-locked"],

@@ -84,6 +84,7 @@ fn told(answer: &Answer, contents: &BTreeMap<u64, u16>) -> String {
         Answer::Opened(repairs) => {
             format!("open, and mended: {}", repairs.iter().map(repair).collect::<Vec<_>>().join("; "))
         }
+        Answer::Others => "done".to_string(),
         Answer::Closed => "closed".to_string(),
         Answer::GaveUp(key) => {
             format!("key {key} is not stored: each time its segment was evicted or a write was refused")

@@ -113,6 +113,10 @@ pub enum Operation {
     GetStream(Key),
     /// Ask whether this key has an artifact.
     Contains(Key),
+    /// None of the engine's: others take so many bytes of the disk.
+    Take(u32),
+    /// Others take all that is free but so many bytes, and what the catalog's log is to take.
+    Leave(u32),
 }
 
 /// A part of a plan in the words of its file: `rotate`, `evict-place 3`, `put [1,17]`.
@@ -160,6 +164,7 @@ impl Operation {
             Operation::Relieve(_) => "pressure",
             Operation::Put(..) | Operation::PutStream(..) => "put",
             Operation::Get(_) | Operation::GetStream(_) | Operation::Contains(_) => "read",
+            Operation::Take(_) | Operation::Leave(_) => "others",
         }
     }
 }
@@ -237,6 +242,9 @@ impl Workload {
             }
         }
         let stored: u64 = lengths.iter().sum();
+        if self.disk_bytes > LARGE_DISK_BYTES {
+            return Err(format!("disk_bytes is at most {LARGE_DISK_BYTES}, and 0 for a disk that never runs full"));
+        }
         if self.disk_bytes > 0 && stored > self.disk_bytes {
             return Err(format!("{stored} bytes are stored on a disk of {}", self.disk_bytes));
         }
@@ -244,7 +252,7 @@ impl Workload {
             if crashes || !self.lives.is_empty() {
                 return Err("the ring state alone has one life".to_string());
             }
-            let puts = |operation: &&Operation| matches!(operation.caller(), "put" | "read");
+            let puts = |operation: &&Operation| matches!(operation.caller(), "put" | "read" | "others");
             if let Some(operation) = self.callers.iter().flatten().find(puts) {
                 return Err(format!("the ring state alone has no artifacts: it cannot {}", words(operation)));
             }

@@ -234,7 +234,7 @@ impl Catalog for SimCatalog {
         {
             let mut written = self.written.borrow_mut();
             written.commits += 1;
-            self.watch.history().borrow_mut().room.log_bytes += log_bytes(&batch);
+            self.watch.history().borrow_mut().room.charge_log(log_bytes(&batch));
             for write in &batch {
                 let (table, key) = match write {
                     Write::Put { table, key, value } => {

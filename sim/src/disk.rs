@@ -284,23 +284,25 @@ impl Disk for SimDisk {
         self.on_file("DiskSync", OperationTraits::USUAL, segment, effect).await
     }
 
-    async fn free_bytes(&self) -> Result<u64> {
+    async fn free_bytes(&self) -> Result<i64> {
         self.goes_on();
         let task = self.conductor.current();
         let effect = move |history: &mut History| {
             let measured = Measured {
                 log_bytes: history.room.log_bytes,
                 open_bytes: history.files.used_by_unlinked(),
-                overdrawn: (history.room.log_bytes + history.files.used_by_all())
-                    .saturating_sub(history.room.disk_bytes),
+                disk_bytes: history.room.disk_bytes,
+                unlinked: history.unlinkers.len(),
+                holes_gone: history.files.holes_gone(),
                 gone_heard: history.room.gone_heard,
                 written_late: history.room.written_late,
             };
             history.room.measured.extend(task.map(|task| (task, measured)));
             if let Some(begun) = task.and_then(|task| history.begun.get_mut(&task)) {
                 begun.is_refused = false;
+                begun.rounds += 1;
             }
-            Ok(history.free_bytes())
+            Ok(history.left())
         };
         self.submit("DiskFree", ("stat", None), effect).await
     }

@@ -17,6 +17,8 @@ pub struct Files {
     unlinked: Vec<File>,
     /// Counts the changes.
     now: u64,
+    /// How much longer those files were that are gone than the room that they took.
+    holes_gone: u64,
     /// Whether the power may fail: otherwise nothing is kept for it.
     pub may_lose_power: bool,
 }
@@ -92,6 +94,7 @@ impl Files {
         };
         self.now += 1;
         let file = self.files.remove(place);
+        self.holes_gone += (file.bytes.len() as u64).saturating_sub(file.used);
         if self.may_lose_power || file.open > 0 {
             self.unlinked.push(File { unlinked: self.now, ..file });
         }
@@ -152,7 +155,12 @@ impl Files {
         self.unlinked.iter().filter(|file| file.segment == segment && file.open > 0).map(|file| file.used).sum()
     }
 
-    /// Room that the latter take.
+    /// The holes in those that are gone.
+    pub fn holes_gone(&self) -> u64 {
+        self.holes_gone
+    }
+
+    /// Room that those take which are unlinked and still open.
     pub fn used_by_unlinked(&self) -> u64 {
         self.unlinked.iter().filter(|file| file.open > 0).map(|file| file.used).sum()
     }

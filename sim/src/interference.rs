@@ -15,6 +15,8 @@ pub enum Kind {
     StuckFile,
     /// A write that met a full disk.
     FullDisk,
+    /// Others wrote to the disk.
+    TakenRoom,
     /// A caller that was dropped.
     Cancel,
     /// The process was killed.
@@ -55,12 +57,13 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 23] = [
+    pub const ALL: [Kind; 24] = [
         Kind::Hold,
         Kind::SlowUnlink,
         Kind::FailedUnlink,
         Kind::StuckFile,
         Kind::FullDisk,
+        Kind::TakenRoom,
         Kind::Cancel,
         Kind::Kill,
         Kind::PowerLoss,
@@ -89,6 +92,7 @@ impl Kind {
             Kind::FailedUnlink => "failed unlinks",
             Kind::StuckFile => "stuck files",
             Kind::FullDisk => "full disk",
+            Kind::TakenRoom => "taken room",
             Kind::Cancel => "cancels",
             Kind::Kill => "kills",
             Kind::PowerLoss => "power losses",

@@ -288,17 +288,19 @@ pub const CRASH_SITES: &[(&str, u64)] = &[
     ("refresh@DiskRead", 6),
     ("refresh@WriteWanted", 2),
     ("refresh@WriteLocked", 2),
-    ("refresh@DiskWrite", 4),
+    ("refresh@DiskWrite", 5),
     ("refresh@SyncJoined", 5),
 ];
 
 /// Those of a disk that fails.
 pub const CRASH_SITES_WHERE_THE_DISK_FAILS: &[(&str, u64)] = &[
-    ("rotation@DiskUnlink", 6),
+    ("rotation@DiskUnlink", 7),
     ("rotation@DiskFree", 1),
-    ("put@Sleep", 6),
+    ("put@Sleep", 10),
+    ("others@Start", 2),
     ("refresh@SyncJoined", 1),
     ("evictor@RowsScanned", 1),
+    ("evictor@SyncWanted", 2),
 ];
 
 /// Those of an open.

@@ -205,6 +205,7 @@ impl Watch {
         let mut history = self.history.borrow_mut();
         if let Some(begun) = task.and_then(|task| history.begun.get_mut(&task)) {
             begun.has_slept = true;
+            begun.rounds = begun.rounds.saturating_sub(1); // the look before it
         }
     }
 

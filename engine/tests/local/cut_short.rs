@@ -144,7 +144,7 @@ impl Disk for PanickingEnv {
         self.local.disk().sync_file(segment).await
     }
 
-    async fn free_bytes(&self) -> Result<u64> {
+    async fn free_bytes(&self) -> Result<i64> {
         if self.is_full() { Ok(0) } else { self.local.disk().free_bytes().await }
     }
 

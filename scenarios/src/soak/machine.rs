@@ -110,6 +110,7 @@ impl Machine {
             return Ok(None);
         }
         let free = segment_engine::local::free_bytes(&self.places.mounted).map_err(Error::io("stat", &path))?;
+        let free = free.max(0).cast_unsigned();
         if let Some(taken) = free.checked_sub(leave).filter(|taken| *taken > 0) {
             let claimed = rustix::fs::fallocate(&others, FallocateFlags::empty(), 0, taken);
             claimed.map_err(|errno| Error::io("write", &path)(errno.into()))?;

@@ -72,6 +72,8 @@ pub enum Answer {
         /// The step in which it was asked for.
         since: u64,
     },
+    /// It is none of the engine's: others have done something to the disk.
+    Others,
     /// The engine is open; it has mended this.
     Opened(Vec<Repair>),
     /// The engine is closed: nothing is left to do, and everything is durable.
@@ -151,6 +153,8 @@ pub struct Begun {
     pub retries: u64,
     /// A full disk has refused a write of it since it last asked for what is free.
     pub is_refused: bool,
+    /// How often it has looked at what is free, looks after a sleep apart.
+    pub rounds: u32,
     /// It has slept since it last saved a ring.
     pub has_slept: bool,
     /// It reads.

@@ -1,6 +1,7 @@
 //! The room on the disk of a run: who takes it, and what is known of that.
 
 use super::History;
+use crate::interference::Kind;
 use crate::site::TaskId;
 use segment_engine::SegmentId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +13,8 @@ pub struct Room {
     pub disk_bytes: u64,
     /// What the catalog's log takes of it.
     pub log_bytes: u64,
+    /// From now on it takes none: there is room of its own for it.
+    pub has_log_room: bool,
     /// How many bytes may be doomed before a rotation waits.
     pub doomed_bytes_max: u64,
     /// How many were when each rotation looked, that then went on.
@@ -45,12 +48,23 @@ pub struct Measured {
     pub log_bytes: u64,
     /// Files that were unlinked and still open.
     pub open_bytes: u64,
-    /// What the catalog's log had taken that was not there.
-    pub overdrawn: u64,
+    /// The size of the disk: others take of it.
+    pub disk_bytes: u64,
+    /// How many files had been unlinked so far.
+    pub unlinked: usize,
+    /// The holes in those that had gone.
+    pub holes_gone: u64,
     /// What had been heard so far of files that went by an unlink that said it had failed.
     pub gone_heard: u64,
     /// What had been written so far after its writer was dropped.
     pub written_late: u64,
+}
+
+impl Room {
+    /// The catalog's log grows.
+    pub fn charge_log(&mut self, bytes: u64) {
+        self.log_bytes += if self.has_log_room { 0 } else { bytes };
+    }
 }
 
 impl History {
@@ -78,6 +92,18 @@ impl History {
 
     /// Bytes that can still be written.
     pub fn free_bytes(&self) -> u64 {
-        self.room.disk_bytes.saturating_sub(self.room.log_bytes).saturating_sub(self.files.used_by_all())
+        self.left().max(0).cast_unsigned()
+    }
+
+    /// The same, and below 0 what others and the catalog's log have taken that was not there for them.
+    pub fn left(&self) -> i64 {
+        let taken = self.room.log_bytes + self.files.used_by_all();
+        self.room.disk_bytes.cast_signed() - taken.cast_signed()
+    }
+
+    /// Others write to the disk.
+    pub fn take_room(&mut self, bytes: u64) {
+        self.interference.add(Kind::TakenRoom, 1);
+        self.room.disk_bytes = self.room.disk_bytes.saturating_sub(bytes);
     }
 }

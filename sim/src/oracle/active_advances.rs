@@ -58,15 +58,16 @@ fn is_needed(view: &View<'_>) -> Option<Finding> {
     let closed = measured.open_bytes.saturating_sub(history.files.used_by_unlinked());
     let members = history.saved()?.ring.members().iter().map(|member| member.segment);
     let others: u64 = members.filter(|member| *member != active).map(|member| history.files.used(member)).sum();
-    let without = (view.room_to_come() + others).saturating_sub(closed);
+    let without = view.room_to_come() + others.cast_signed() - closed.cast_signed();
     let needed = view.bytes_under_way(None);
-    let with = view.room_at_most(task) + others + view.used_by_doomed(|_| true) + history.files.used(active);
+    let with = others + view.known_of_doomed() + history.files.used(active);
+    let with = view.room_at_most(task) + with.cast_signed();
     let (label, number) = (view.label(Some(task)), number(active));
-    let sentence = if without >= needed {
+    let sentence = if without >= needed.cast_signed() {
         format!(
             "{label} left segment {number}, and without it {without} bytes were to be had; puts need at most {needed}"
         )
-    } else if with < length {
+    } else if with < length.cast_signed() {
         format!("{label} left segment {number} for {length} bytes, and with it {with} are to be had")
     } else {
         return None;
@@ -107,7 +108,8 @@ fn check(view: &View<'_>) -> Option<Finding> {
             let label = view.label(saving.task);
             format!("{label} made a segment for {length} bytes on a disk that has room for {free}")
         };
-        return (free < length)
+        // one of no bytes needs no room
+        return (free.max(0) < length.cast_signed())
             .then(|| Finding { race: format!("{}: rotation in vain", view.kind(saving.task)), sentence: sentence() });
     }
     let name = |active: Option<_>| active.map_or("none".to_string(), |segment| number(segment).to_string());

@@ -19,7 +19,7 @@ use super::scene::{ACTOR, Scene, segment};
 use super::{Finding, Oracle, View, When, number};
 use crate::history::{Answer, Cause, Key, Sight};
 use segment_engine::SegmentId;
-use segment_engine::limits::PUT_ATTEMPTS_MAX;
+use segment_engine::limits::{PUT_ATTEMPTS_MAX, ROOM_ROUNDS_MAX};
 
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
@@ -117,7 +117,9 @@ fn check(view: &View<'_>) -> Option<Finding> {
             let kept = view.used_by_doomed(|segment| view.history.evictor.failed.contains_key(&segment));
             let kept = kept + view.history.room.gone_unheard.values().sum::<u64>();
             let room = view.history.room.disk_bytes.saturating_sub(view.history.room.log_bytes + open + kept);
-            if room < length + others || view.history.evictor.has_kept_all_since(begun.step) {
+            // others took what it had made, again and again; who waited so often for one victim alone should not have
+            let has_tried = begun.rounds >= ROOM_ROUNDS_MAX && view.saves_of(task).count() > 1;
+            if room < length + others || view.history.evictor.has_kept_all_since(begun.step) || has_tried {
                 return None;
             }
             format!("there is no room for {length} bytes, and evicting would make {room}")
@@ -182,6 +184,23 @@ mod tests {
             Scene::with(change).ask(&ORACLE).is_none()
         };
         assert!(accepts(true) && !accepts(false));
+    }
+
+    #[test]
+    fn a_put_is_refused_where_it_has_evicted_more_than_once_and_looked_often_enough() {
+        let accepts = |evicted: u64, rounds: u32| {
+            let change = |scene: &mut Scene| {
+                scene.history.begun.insert(ACTOR, Begun { step: 5, rounds, ..Begun::default() });
+                scene.history.room.disk_bytes = 100;
+                let ring = scene.published.ring.clone();
+                (3..3 + evicted).for_each(|version| scene.history.save(save(version, version - 1, ring.clone())));
+                scene.answer = (ACTOR, Answer::NoRoom(1));
+            };
+            Scene::with(change).ask(&ORACLE).is_none()
+        };
+        // the scene has a save of its own
+        assert!(accepts(1, ROOM_ROUNDS_MAX) && !accepts(1, ROOM_ROUNDS_MAX - 1));
+        assert!(!accepts(0, ROOM_ROUNDS_MAX), "it has waited for what the disk keeps");
     }
 
     #[test]

@@ -203,32 +203,44 @@ impl View<'_> {
     /// What may have been free when this task measured, as far as the engine can know. Of what a dropped caller has handed in
     /// it hears no more: the segment is taken to have the bytes, and the disk takes or refuses them later. No room is reserved
     /// for the catalog's log, which takes what it needs where there is none, too. Holes in what was there when the engine was
-    /// opened are not known, nor that a file is gone before an unlink has said so.
-    fn room_at_most(&self, task: TaskId) -> u64 {
+    /// opened are not known, nor that a file is gone before an unlink has said so, nor who has one open that went since.
+    fn room_at_most(&self, task: TaskId) -> i64 {
         let (history, files) = (self.history, &self.history.files);
+        // an unheard one has left its holes, too
+        let heard = if history.room.gone_unheard.is_empty() { u64::MAX } else { 0 };
         let since = history.room.measured.get(&task).map_or(0, |then| {
             (history.room.log_bytes - then.log_bytes)
                 + (history.room.written_late - then.written_late)
                 + (history.room.gone_heard - then.gone_heard)
-                + then.overdrawn
+                + (then.disk_bytes - history.room.disk_bytes)
+                + (files.holes_gone() - then.holes_gone.min(heard))
         });
         let dropped =
             history.room.writing.iter().filter(|(task, _)| !self.tasks.is_alive(**task)).map(|(_, bytes)| bytes);
         let gone = history.room.gone_unheard.values();
+        let unlinked = history.room.measured.get(&task).map_or(&[][..], |then| &history.unlinkers[then.unlinked..]);
+        let is_listed = |segment| self.saved_doomed().iter().any(|doomed| doomed.segment == segment);
+        let unlinked = unlinked.iter().map(|(segment, _)| *segment).filter(|segment| !is_listed(*segment));
+        let held: u64 = unlinked.map(|segment| files.held(segment)).sum();
         let hole = |segment: &SegmentId| {
             (files.bytes(*segment).map_or(0, Vec::len) as u64).saturating_sub(files.used(*segment))
         };
         let holes = history.image.members.iter().map(hole).sum::<u64>();
         let refused = history.room.refused_late.iter().filter(|(segment, _)| files.contains(**segment));
         let refused = refused.map(|(_, bytes)| bytes).sum::<u64>();
-        history.free_bytes() + since + refused + dropped.chain(gone).sum::<u64>() + holes
+        history.left() + (since + refused + dropped.chain(gone).sum::<u64>() + holes + held).cast_signed()
     }
 
-    /// What the task has evicted by saves of its own since its call.
-    fn victims_of(&self, task: TaskId) -> impl Iterator<Item = SegmentId> + '_ {
+    /// The task's own saves of the ring since its call, each with the one before it.
+    fn saves_of(&self, task: TaskId) -> impl Iterator<Item = &[Save]> {
         let since = self.history.begun.get(&task).map_or(0, |begun| begun.step);
         let own = move |pair: &&[Save]| pair[1].task == Some(task) && pair[1].step >= since;
-        self.history.saves.windows(2).filter(own).flat_map(|pair| {
+        self.history.saves.windows(2).filter(own)
+    }
+
+    /// What it has evicted by them.
+    fn victims_of(&self, task: TaskId) -> impl Iterator<Item = SegmentId> + '_ {
+        self.saves_of(task).flat_map(|pair| {
             let before = pair[0].record.ring.members().iter().map(|member| member.segment);
             before.filter(|segment| pair[1].record.ring.generation_of(*segment).is_none())
         })
@@ -250,14 +262,20 @@ impl View<'_> {
         meant.map(|segment| self.history.files.used(segment)).sum()
     }
 
+    /// The same of all of them, and of those that are unlinked what somebody has open: the engine learns of the unlink later.
+    fn known_of_doomed(&self) -> u64 {
+        let held = self.saved_doomed().iter().map(|doomed| self.history.files.held(doomed.segment));
+        self.used_by_doomed(|_| true) + held.sum::<u64>()
+    }
+
     /// Room that is free, or will be when what is doomed is gone, as far as a put has to know: not that a stuck segment has
     /// left which has gone by an unlink that said it had failed.
-    fn room_to_come(&self) -> u64 {
+    fn room_to_come(&self) -> i64 {
         let is_written_off = |segment| self.history.evictor.is_written_off(segment);
         let unheard = self.history.room.gone_unheard.iter().filter(|(segment, _)| is_written_off(**segment));
         let unheard: u64 = unheard.map(|(_, bytes)| bytes).sum();
         let coming = self.used_by_doomed(|segment| !is_written_off(segment));
-        (self.history.free_bytes() + coming).saturating_sub(unheard)
+        self.history.left() + coming.cast_signed() - unheard.cast_signed()
     }
 
     fn label(&self, task: Option<TaskId>) -> String {

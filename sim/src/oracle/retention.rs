@@ -88,21 +88,22 @@ fn check(view: &View<'_>) -> Option<Finding> {
     // a file that was unlinked and open when the put measured, and is closed now, is room that it could not know of
     let open = saving.task.and_then(|task| history.room.measured.get(&task)).map_or(0, |then| then.open_bytes);
     let closed = open.saturating_sub(history.files.used_by_unlinked());
-    let room = view.room_to_come().saturating_sub(closed) + held_by_own(view, saving.task.filter(|_| is_put));
-    let needed = view.bytes_under_way(None);
+    let held = held_by_own(view, saving.task.filter(|_| is_put));
+    let room = view.room_to_come() - closed.cast_signed() + held.cast_signed();
+    let needed = view.bytes_under_way(None).cast_signed();
     if is_put && room >= needed {
         return found(format!("{room} bytes are free or about to be, and puts need at most {needed}"));
     }
     let putter = saving.task.filter(|_| is_put);
     let length = putter.and_then(|task| history.begun.get(&task)?.puts).unwrap_or_default();
     let all: u64 = before.members().iter().map(|member| history.files.used(member.segment)).sum();
-    if let Some(most) =
-        putter.map(|task| view.room_at_most(task) + view.used_by_doomed(|_| true) + all).filter(|most| *most < length)
-    {
+    let with_all = |task| view.room_at_most(task) + (view.known_of_doomed() + all).cast_signed();
+    if let Some(most) = putter.map(with_all).filter(|most| *most < length.cast_signed()) {
         return found(format!("if all go {most} bytes are to be had, and the put needs {length}"));
     }
     // without the last of them: what it takes with it was not needed
     let but_the_last: u64 = before.members()[..stays - 1].iter().map(|victim| history.files.used(victim.segment)).sum();
+    let but_the_last = but_the_last.cast_signed();
     if is_put && room + but_the_last >= needed {
         let last = number(before.members()[stays - 1].segment);
         let room = room + but_the_last;

@@ -67,6 +67,19 @@ impl Teller {
         (content, self.step())
     }
 
+    /// Others take so many bytes of the disk.
+    pub fn takes_room(&self, bytes: u64) {
+        self.watch.history().borrow_mut().take_room(bytes);
+    }
+
+    /// Others take all but so many, and what the catalog's log is to take.
+    pub fn leaves_room(&self, bytes: u64) {
+        let mut history = self.watch.history().borrow_mut();
+        let taken = history.free_bytes().saturating_sub(bytes);
+        history.take_room(taken);
+        history.room.has_log_room = true;
+    }
+
     /// The running caller waits for the next piece of a body.
     pub fn awaits_body(&self) -> impl Future<Output = ()> + Send + use<'_> {
         self.conductor.reach(BODY)
