@@ -29,6 +29,10 @@ fn reads() -> impl Strategy<Value = Operation> {
     ]
 }
 
+fn others() -> impl Strategy<Value = Operation> {
+    prop_oneof![2 => (0u32..400).prop_map(Operation::Take), 1 => (0u32..100).prop_map(Operation::Leave)]
+}
+
 /// Makes workloads and shrinks them: fewer callers, fewer operations, smaller rings.
 fn workload() -> impl Strategy<Value = Workload> {
     let some = 1..4usize;
@@ -38,7 +42,8 @@ fn workload() -> impl Strategy<Value = Workload> {
         3 => proptest::collection::vec(evictions(), some.clone()),
         2 => proptest::collection::vec((0u32..6).prop_map(Operation::Relieve), some.clone()),
         5 => proptest::collection::vec(puts(), some.clone()),
-        3 => proptest::collection::vec(reads(), some),
+        3 => proptest::collection::vec(reads(), some.clone()),
+        1 => proptest::collection::vec(others(), some),
     ];
     let callers = proptest::collection::vec(caller, 1..7);
     let fits = |stored: &BTreeMap<u8, (u16, u32)>| {
