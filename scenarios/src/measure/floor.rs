@@ -39,15 +39,15 @@ pub fn appends(directory: &Path, artifacts: &Artifacts, bytes: usize, batch: u64
 /// What the disk says, and [`Error::Interrupted`].
 pub fn ordered(directory: &Path, artifacts: &Artifacts, bytes: usize, bound: Bound) -> Result<Turn> {
     let (data, records) = (directory.join("data"), directory.join("records"));
-    let create = |path: &Path| File::create_new(path).map_err(Error::io("create", path));
-    let files = [(create(&data)?, &data), (create(&records)?, &records)];
+    let create = |path| File::create_new(path).map_err(Error::io("create", path));
+    let (data_file, records_file) = (create(&data)?, create(&records)?);
+    let append = |mut file: &File, path, bytes: &[u8]| {
+        file.write_all(bytes).map_err(Error::io("write", path))?;
+        file.sync_data().map_err(Error::io("sync", path))
+    };
     threads(1, bound, |number| {
         let artifact = artifacts.artifact(number, bytes);
-        let record = &artifact[..RECORD_BYTES.min(bytes)];
-        for ((mut file, path), bytes) in files.iter().map(|(file, path)| (file, path)).zip([&artifact[..], record]) {
-            file.write_all(bytes).map_err(Error::io("write", path))?;
-            file.sync_data().map_err(Error::io("sync", path))?;
-        }
-        Ok(())
+        append(&data_file, &data, &artifact)?;
+        append(&records_file, &records, &artifact[..RECORD_BYTES.min(bytes)])
     })
 }

@@ -106,4 +106,10 @@ impl History {
         self.interference.add(Kind::TakenRoom, 1);
         self.room.disk_bytes = self.room.disk_bytes.saturating_sub(bytes);
     }
+
+    /// They take all but so many bytes, and what the catalog's log is to take.
+    pub fn leave_room(&mut self, bytes: u64) {
+        self.take_room(self.free_bytes().saturating_sub(bytes));
+        self.room.has_log_room = true;
+    }
 }

@@ -108,8 +108,8 @@ fn check(view: &View<'_>) -> Option<Finding> {
             let label = view.label(saving.task);
             format!("{label} made a segment for {length} bytes on a disk that has room for {free}")
         };
-        // one of no bytes needs no room
-        return (free.max(0) < length.cast_signed())
+        // one of no bytes needs no room, not on an overdrawn disk either
+        return (length > 0 && free < length.cast_signed())
             .then(|| Finding { race: format!("{}: rotation in vain", view.kind(saving.task)), sentence: sentence() });
     }
     let name = |active: Option<_>| active.map_or("none".to_string(), |segment| number(segment).to_string());

@@ -206,22 +206,23 @@ impl View<'_> {
     /// opened are not known, nor that a file is gone before an unlink has said so, nor who has one open that went since.
     fn room_at_most(&self, task: TaskId) -> i64 {
         let (history, files) = (self.history, &self.history.files);
-        // an unheard one has left its holes, too
-        let heard = if history.room.gone_unheard.is_empty() { u64::MAX } else { 0 };
-        let since = history.room.measured.get(&task).map_or(0, |then| {
+        let then = history.room.measured.get(&task);
+        let since = then.map_or(0, |then| {
+            // a file that is gone and of which nobody has heard has left its holes, too
+            let holes_heard = if history.room.gone_unheard.is_empty() { then.holes_gone } else { 0 };
             (history.room.log_bytes - then.log_bytes)
                 + (history.room.written_late - then.written_late)
                 + (history.room.gone_heard - then.gone_heard)
                 + (then.disk_bytes - history.room.disk_bytes)
-                + (files.holes_gone() - then.holes_gone.min(heard))
+                + (files.holes_gone() - holes_heard)
         });
         let dropped =
             history.room.writing.iter().filter(|(task, _)| !self.tasks.is_alive(**task)).map(|(_, bytes)| bytes);
         let gone = history.room.gone_unheard.values();
-        let unlinked = history.room.measured.get(&task).map_or(&[][..], |then| &history.unlinkers[then.unlinked..]);
+        let unlinked = then.map_or(&[][..], |then| &history.unlinkers[then.unlinked..]);
         let is_listed = |segment| self.saved_doomed().iter().any(|doomed| doomed.segment == segment);
-        let unlinked = unlinked.iter().map(|(segment, _)| *segment).filter(|segment| !is_listed(*segment));
-        let held: u64 = unlinked.map(|segment| files.held(segment)).sum();
+        let went = unlinked.iter().map(|(segment, _)| *segment).filter(|segment| !is_listed(*segment));
+        let held: u64 = went.map(|segment| files.held(segment)).sum();
         let hole = |segment: &SegmentId| {
             (files.bytes(*segment).map_or(0, Vec::len) as u64).saturating_sub(files.used(*segment))
         };

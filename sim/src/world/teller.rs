@@ -74,10 +74,7 @@ impl Teller {
 
     /// Others take all but so many, and what the catalog's log is to take.
     pub fn leaves_room(&self, bytes: u64) {
-        let mut history = self.watch.history().borrow_mut();
-        let taken = history.free_bytes().saturating_sub(bytes);
-        history.take_room(taken);
-        history.room.has_log_room = true;
+        self.watch.history().borrow_mut().leave_room(bytes);
     }
 
     /// The running caller waits for the next piece of a body.
