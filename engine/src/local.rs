@@ -23,6 +23,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+/// What is read without a thread that may block, where the page cache has it: more takes longer to copy than the way there and
+/// back.
+const COPIED_BYTES_MAX: usize = 128 << 10;
+
 /// What is done to a segment that is only read.
 const READ: &str = "read";
 
@@ -185,6 +189,16 @@ impl LocalDisk {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// These bytes of a segment that is open, where the page cache has all of them. Waits for no disk.
+    fn cached(&self, segment: SegmentId, offset: u64, length: usize) -> Option<Bytes> {
+        let open = self.files().get(&segment)?.clone();
+        let mut bytes = BytesMut::zeroed(length);
+        let into = &mut [io::IoSliceMut::new(&mut bytes)];
+        // refused where the file system cannot tell; then, and where some are missing, a read follows that may wait
+        let read = rustix::io::preadv2(&open.file, into, offset, rustix::io::ReadWriteFlags::NOWAIT).ok()?;
+        (read == length).then(|| bytes.freeze())
+    }
+
     /// The same for an operation on one segment's file, whose error names it.
     async fn on_file<T: Send + 'static>(
         &self,
@@ -238,6 +252,12 @@ impl Disk for LocalDisk {
     }
 
     async fn read_at(&self, segment: SegmentId, offset: u64, length: usize) -> Result<Bytes> {
+        if length <= COPIED_BYTES_MAX
+            && let Some(cached) = self.cached(segment, offset, length)
+        {
+            tokio::task::coop::consume_budget().await; // nothing else makes a task that reads and reads wait for others
+            return Ok(cached);
+        }
         self.on_file(segment, READ, move |_, open| {
             let mut bytes = BytesMut::zeroed(length);
             open.file.read_exact_at(&mut bytes, offset)?;
@@ -470,6 +490,28 @@ mod tests {
         let written = tokio::time::timeout(Duration::from_secs(5), writing).await;
         drop(File::options().write(true).open(&path).unwrap());
         assert!(written.is_ok() && reading.await.unwrap().is_err());
+    }
+
+    #[tokio::test]
+    async fn only_what_the_page_cache_has_is_read_without_a_wait() {
+        let (_directory, env, segment) = with_a_segment().await;
+        let bytes = Bytes::from(vec![7; 64 << 10]);
+        env.disk().write_at(segment, 0, bytes.clone()).await.unwrap();
+        env.disk().sync_file(segment).await.unwrap();
+        let cached = |offset| env.disk().cached(segment, offset, 1000);
+        let open = env.disk().files()[&segment].clone();
+        let mut byte = [0];
+        let probe = &mut [io::IoSliceMut::new(&mut byte)];
+        let told = rustix::io::preadv2(&open.file, probe, 0, rustix::io::ReadWriteFlags::NOWAIT);
+        if told == Err(rustix::io::Errno::OPNOTSUPP) {
+            assert_eq!(cached(0), None);
+            return; // this file system cannot tell
+        }
+        assert_eq!(cached(5000), Some(bytes.slice(0..1000)));
+        assert_eq!(cached((64 << 10) - 999), None, "one byte is not there");
+        rustix::fs::fadvise(&open.file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+        assert_eq!(cached(5000), None);
+        assert_eq!(env.disk().read_at(segment, 5000, 1000).await.unwrap(), bytes.slice(0..1000));
     }
 
     #[tokio::test]

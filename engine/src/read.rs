@@ -45,7 +45,6 @@ impl<E: Env> Engine<E> {
             };
             let mut whole = Vec::new();
             let length = usize::try_from(reader.length()).unwrap_or(usize::MAX);
-            whole.try_reserve_exact(length).map_err(|_| Error::NoMemory { length: reader.length() })?;
             loop {
                 match reader.next().await {
                     // in pieces, but nobody has seen them yet
@@ -60,7 +59,12 @@ impl<E: Env> Engine<E> {
                     }
                     Err(error) => return Err(error),
                     Ok(None) => return Ok(Some(whole.into())),
-                    Ok(Some(piece)) => whole.extend_from_slice(&piece),
+                    Ok(Some(piece)) if piece.len() == length => return Ok(Some(piece)),
+                    Ok(Some(piece)) => {
+                        let missing = length - whole.len();
+                        whole.try_reserve_exact(missing).map_err(|_| Error::NoMemory { length: reader.length() })?;
+                        whole.extend_from_slice(&piece);
+                    }
                 }
             }
         }
