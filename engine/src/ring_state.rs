@@ -12,6 +12,7 @@ use crate::lock::{Lock, LockPoints};
 use crate::point::Point;
 use crate::ring::{Doomed, Generation, Member, Ring};
 use crate::segment::SegmentId;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -223,23 +224,26 @@ impl RingRecord {
     }
 }
 
-/// Whether the saved ring has the segment in one of its generations.
+/// Whether the saved ring has the segment in one of its generations. Looks at the row where `read` has it: it is asked for
+/// every commit of an artifact.
 ///
 /// # Errors
-/// When the catalog refuses.
-pub(crate) fn is_saved_member(catalog: &impl Catalog, segment: SegmentId) -> Result<bool> {
-    Ok(catalog.get(Table::Ring, RING_KEY)?.is_some_and(|row| names_member(&row, segment)))
+/// Those of `read`.
+pub(crate) fn is_saved_member<R: Deref<Target = [u8]>>(
+    segment: SegmentId,
+    read: impl FnOnce(Table, &[u8]) -> Result<Option<R>>,
+) -> Result<bool> {
+    Ok(read(Table::Ring, RING_KEY)?.is_some_and(|row| names_member(&row, segment)))
 }
 
-/// Whether a saved ring has the segment in one of its generations. Reads the row in place: it is asked for every commit
-/// of an artifact.
+/// The same of a row. The youngest members first: what is asked for is written to, or was just now.
 fn names_member(row: &[u8], segment: SegmentId) -> bool {
     let id = segment.as_u128().to_le_bytes();
     let count = row
         .get(HEAD_BYTES - 8..HEAD_BYTES - 4)
         .map_or(0, |count| u32::from_le_bytes(count.try_into().expect("four bytes were taken")) as usize);
     let members = row.get(HEAD_BYTES - 4..).unwrap_or_default();
-    members.chunks_exact(MEMBER_BYTES).take(count).any(|member| member.starts_with(&id))
+    members.chunks_exact(MEMBER_BYTES).take(count).rev().any(|member| member.starts_with(&id))
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> std::result::Result<[u8; N], RecordFault> {

@@ -5,9 +5,10 @@
 
 use crate::catalog::{Batch, Catalog, Commit, Require, Row, Table, Write};
 use crate::error::{Error, Result};
-use crate::ring_state;
+use crate::ring_state::is_saved_member;
 use rocksdb::{
-    ColumnFamily, DB, Direction, Env, IteratorMode, Options, PrefixRange, ReadOptions, WriteBatch, WriteOptions,
+    ColumnFamily, DB, DBPinnableSlice, Direction, Env, IteratorMode, Options, PrefixRange, ReadOptions, WriteBatch,
+    WriteOptions,
 };
 use std::fs::File;
 use std::io;
@@ -121,10 +122,15 @@ impl RocksCatalog {
 
     fn holds(&self, require: &Require) -> Result<bool> {
         Ok(match require {
-            Require::RowAbsent { table, key } => self.get(*table, key)?.is_none(),
-            Require::RowIs { table, key, value } => self.get(*table, key)?.as_ref() == Some(value),
-            Require::InRing { segment } => ring_state::is_saved_member(self, *segment)?,
+            Require::RowAbsent { table, key } => self.row(*table, key)?.is_none(),
+            Require::RowIs { table, key, value } => self.row(*table, key)?.as_deref() == Some(value),
+            Require::InRing { segment } => is_saved_member(*segment, |table, key| self.row(table, key))?,
         })
+    }
+
+    /// A row where RocksDB has it: that of the ring is long, and each put looks at it.
+    fn row(&self, table: Table, key: &[u8]) -> Result<Option<DBPinnableSlice<'_>>> {
+        self.store.database.get_pinned_cf(self.family(table), key).map_err(failed("read"))
     }
 }
 
@@ -138,7 +144,7 @@ fn on_disk() -> Result<Options> {
 
 impl Catalog for RocksCatalog {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.store.database.get_cf(self.family(table), key).map_err(failed("read"))
+        Ok(self.row(table, key)?.map(|row| row.to_vec()))
     }
 
     fn scan(&self, table: Table, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Row>> {
