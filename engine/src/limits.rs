@@ -29,8 +29,14 @@ pub const PUT_ATTEMPTS_MAX: u32 = 4;
 /// Bytes that are read or written at once, unless the limits say otherwise: what a reader or writer holds in memory.
 pub const IO_BYTES: usize = 1 << 20;
 
+/// No more, whatever the limits say.
+pub const IO_BYTES_MAX: usize = 1 << 30;
+
 /// Locks that keep puts of one key apart, unless the limits say otherwise.
 pub const STRIPES: usize = 1024;
+
+/// No more, whatever the limits say.
+pub const STRIPES_MAX: usize = 1 << 20;
 
 /// Rows that an eviction deletes in one commit, unless the limits say otherwise.
 pub const BATCH_ROWS: usize = 256;
@@ -93,23 +99,23 @@ pub struct Limits {
     /// More doomed bytes than this make rotations wait for the evictor, and refuse them where the unlink of each doomed
     /// segment has failed [`UNLINKS_REFUSED_MAX`] times.
     pub doomed_bytes_max: u64,
-    /// Bytes that are read or written at once. 0 counts as 1.
+    /// Bytes that are read or written at once. 0 counts as 1, and more than [`IO_BYTES_MAX`] as that.
     pub io_bytes: usize,
-    /// Locks that keep puts of one key apart. 0 counts as 1.
+    /// Locks that keep puts of one key apart. 0 counts as 1, and more than [`STRIPES_MAX`] as that.
     pub stripes: usize,
     /// Rows that an eviction deletes in one commit. 0 counts as 1.
     pub batch_rows: usize,
 }
 
 impl Limits {
-    /// The same, with 1 where less would stand still, and no segment too large to count.
+    /// The same, with 1 where less would stand still, and nothing larger than can be counted or held in memory.
     pub(crate) fn in_bounds(self) -> Limits {
         let RingLimits { old, current, new } = self.ring;
         Limits {
             ring: RingLimits { old: old.max(1), current: current.max(1), new: new.max(1) },
             segment_bytes: self.segment_bytes.min(SEGMENT_BYTES_MAX),
-            io_bytes: self.io_bytes.max(1),
-            stripes: self.stripes.max(1),
+            io_bytes: self.io_bytes.clamp(1, IO_BYTES_MAX),
+            stripes: self.stripes.clamp(1, STRIPES_MAX),
             batch_rows: self.batch_rows.max(1),
             ..self
         }

@@ -195,8 +195,12 @@ impl LocalDisk {
         let mut bytes = BytesMut::zeroed(length);
         let into = &mut [io::IoSliceMut::new(&mut bytes)];
         // refused where the file system cannot tell; then, and where some are missing, a read follows that may wait
-        let read = rustix::io::preadv2(&open.file, into, offset, rustix::io::ReadWriteFlags::NOWAIT).ok()?;
-        (read == length).then(|| bytes.freeze())
+        let read = rustix::io::preadv2(&open.file, into, offset, rustix::io::ReadWriteFlags::NOWAIT);
+        if Arc::strong_count(&open) == 1 {
+            // it was unlinked meanwhile, and whoever holds it last frees its blocks
+            tokio::task::spawn_blocking(move || drop(open));
+        }
+        (read == Ok(length)).then(|| bytes.freeze())
     }
 
     /// The same for an operation on one segment's file, whose error names it.
@@ -333,7 +337,16 @@ impl Disk for LocalDisk {
 pub fn free_bytes(directory: &Path) -> io::Result<i64> {
     let space = rustix::fs::statvfs(directory)?;
     let bytes = |blocks: u64| blocks.saturating_mul(space.f_frsize);
-    Ok(bytes(space.f_bavail).cast_signed() - kept_bytes(bytes(space.f_blocks)).cast_signed())
+    Ok(free_of(bytes(space.f_bavail), bytes(space.f_blocks)))
+}
+
+/// The same of a disk of so many bytes of which so many are `available`.
+fn free_of(available: u64, disk_bytes: u64) -> i64 {
+    if disk_bytes == 0 {
+        return i64::MAX; // ramfs, and some that are not local, have no size to tell: not full, they tell when they are
+    }
+    let available = i64::try_from(available).unwrap_or(i64::MAX);
+    available - kept_bytes(disk_bytes).cast_signed()
 }
 
 /// What is kept for the catalog of a disk of so many bytes.
@@ -531,6 +544,13 @@ mod tests {
     fn a_sixteenth_of_a_disk_is_kept_for_the_catalog_and_256_mib_at_most() {
         let kept = [0, 1 << 30, 4 << 30, 1 << 40].map(kept_bytes);
         assert_eq!(kept, [0, 64 << 20, 256 << 20, 256 << 20]);
+    }
+
+    #[test]
+    fn a_disk_that_has_no_size_to_tell_or_a_very_large_one_is_not_full() {
+        assert_eq!(free_of(0, 0), i64::MAX);
+        assert_eq!(free_of(u64::MAX, u64::MAX), i64::MAX - (256 << 20));
+        assert_eq!(free_of(0, 16 << 20), -(1 << 20));
     }
 
     #[tokio::test]
