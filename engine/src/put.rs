@@ -104,7 +104,8 @@ impl<E: Env> Engine<E> {
     }
 
     /// Stores the `length` bytes of `body` under `key`, holding no more than a piece of them in memory. Room for all of them is
-    /// made before the first is asked for: who takes `length` from a client bounds it.
+    /// made when the first piece has come, and is lost where the body breaks off after that: who takes `length` from a client
+    /// bounds it.
     ///
     /// # Errors
     /// Those of [`Engine::put`], [`Error::ArtifactLength`] and [`Error::Body`].
@@ -113,8 +114,11 @@ impl<E: Env> Engine<E> {
         if length > ARTIFACT_BYTES_MAX {
             return Err(Error::ArtifactLength { length, max: ARTIFACT_BYTES_MAX });
         }
+        self.shared.ring.check_fence()?;
         let mut short = Shortage::default();
         for attempt in 1.. {
+            // before anything is reserved: clients who connect and send nothing are not to empty the ring
+            let first = next_piece(key, &mut body, length, length).await?;
             let mut range = loop {
                 match self.shared.reserve(length).await? {
                     Room::Reserved(range) => break range,
@@ -125,7 +129,7 @@ impl<E: Env> Engine<E> {
                     }
                 }
             };
-            match self.shared.write_body(key, &mut range, &mut body).await {
+            match self.shared.write_body(key, &mut range, first, &mut body).await {
                 Ok(checksum) => {
                     // only now: nobody waits for a body under a lock
                     let stripe = self.shared.stripe(key).acquire(&self.shared.env).await;
@@ -266,22 +270,21 @@ impl<E: Env> Shared<E> {
         Ok(Put::AlreadyHere)
     }
 
-    /// Writes a body into its range and returns its checksum.
-    async fn write_body(&self, key: &[u8], range: &mut Reservation, body: &mut impl Body) -> Result<u64> {
-        let expected = range.length;
-        let refused = |source| Error::Body { key: key.to_vec(), expected, source };
-        let (mut position, mut hash) = (0, Xxh3::new());
-        while let Some(piece) = body.next().await.map_err(refused)? {
-            if piece.len() as u64 > expected - position {
-                return Err(refused(io::Error::new(io::ErrorKind::InvalidData, "it is longer")));
-            }
+    /// Writes a body into its range, its first piece and the rest, and returns its checksum.
+    async fn write_body(
+        &self,
+        key: &[u8],
+        range: &mut Reservation,
+        first: Option<Bytes>,
+        body: &mut impl Body,
+    ) -> Result<u64> {
+        let (mut position, mut hash, mut next) = (0, Xxh3::new(), first);
+        while let Some(piece) = next {
             hash.update(&piece);
             let length = piece.len() as u64;
             self.write(range, position, piece).await?;
             position += length;
-        }
-        if position < expected {
-            return Err(refused(io::ErrorKind::UnexpectedEof.into()));
+            next = next_piece(key, body, range.length, range.length - position).await?;
         }
         Ok(hash.digest())
     }
@@ -298,5 +301,20 @@ impl<E: Env> Shared<E> {
 
     fn is_member(&self, segment: SegmentId) -> bool {
         self.ring.snapshot().ring.generation_of(segment).is_some()
+    }
+}
+
+/// The next bytes of a body of `expected` bytes, of which so many are `missing`.
+async fn next_piece(key: &[u8], body: &mut impl Body, expected: u64, missing: u64) -> Result<Option<Bytes>> {
+    let refused = |source| Error::Body { key: key.to_vec(), expected, source };
+    loop {
+        return match body.next().await.map_err(refused)? {
+            Some(piece) if piece.is_empty() => continue, // nothing has come yet
+            Some(piece) if piece.len() as u64 > missing => {
+                Err(refused(io::Error::new(io::ErrorKind::InvalidData, "it is longer")))
+            }
+            None if missing > 0 => Err(refused(io::ErrorKind::UnexpectedEof.into())),
+            piece => Ok(piece),
+        };
     }
 }

@@ -196,6 +196,7 @@ impl Watch {
             (_, Some(caller)) if has_kind(pulse.label(task), "rotation") => {
                 history.rotates(task, caller, point == Point::WRITE_LOCKED);
             }
+            (Point::WRITE_LOCKED, _) => history.reserves(task),
             _ => {}
         }
     }

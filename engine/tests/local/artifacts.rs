@@ -104,8 +104,8 @@ impl Body for Pieces {
 async fn an_empty_artifact_behind_bytes_that_were_never_written_is_there_after_a_reopen() {
     let directory = tempfile::tempdir().unwrap();
     let engine = open(directory.path()).await;
-    let broken = Pieces { left: artifact(100), breaks_off_at: 1_000 };
-    assert!(matches!(engine.put_stream(b"broken", 100, broken).await, Err(Error::Body { .. })));
+    let broken = Pieces { left: artifact(1_100), breaks_off_at: 1_000 };
+    assert!(matches!(engine.put_stream(b"broken", 1_100, broken).await, Err(Error::Body { .. })));
     assert_eq!(engine.put(b"empty", Bytes::new()).await.unwrap(), Put::Stored);
     engine.close().await.unwrap();
     assert_eq!(verify(directory.path()).await, []);
@@ -241,6 +241,23 @@ async fn a_body_that_breaks_off_or_has_another_length_stores_nothing() {
     assert_eq!(put(5_500, 0).await.unwrap(), Put::Stored);
     assert_eq!(engine.get(b"a").await.unwrap(), Some(artifact(5_500)));
     assert_eq!(engine.usage().owners, Owners { live: 5_500, abandoned: 16_500, ..Owners::default() });
+    engine.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_break_off_before_their_first_byte_evict_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path()).await;
+    engine.put(b"a", artifact(1_000)).await.unwrap();
+    let before = engine.usage();
+    for length in [900_000; 20] {
+        let broken = Pieces { left: artifact(10), breaks_off_at: 11 };
+        assert!(matches!(engine.put_stream(b"b", length, broken).await, Err(Error::Body { .. })));
+    }
+    let empty = Pieces { left: Bytes::new(), breaks_off_at: 0 };
+    assert!(matches!(engine.put_stream(b"b", 900_000, empty).await, Err(Error::Body { .. })));
+    assert_eq!(engine.usage(), before);
+    assert_eq!(engine.get(b"a").await.unwrap(), Some(artifact(1_000)));
     engine.close().await.unwrap();
 }
 

@@ -145,6 +145,10 @@ pub struct Begun {
     /// Whether what it puts or reads is had one piece after the other: written before it is known, or seen before it is
     /// whole.
     pub is_stream: bool,
+    /// It has asked for the first piece of what it puts.
+    pub has_body: bool,
+    /// It has had the write lock, and may have reserved bytes.
+    pub has_reserved: bool,
     /// Rows that had been moved before.
     pub rows_moved: u64,
     /// Flipped bits of which callers had been told before.

@@ -37,6 +37,8 @@ pub struct Room {
     pub gone_unheard: BTreeMap<SegmentId, u64>,
     /// The room of those for which one has.
     pub gone_heard: u64,
+    /// Who had reserved bytes of a segment before the body that they are for had given any.
+    pub reserved_early: Option<TaskId>,
     /// Writes that were refused because the disk was full.
     pub writes_refused: u64,
 }
@@ -79,6 +81,25 @@ impl History {
             self.room.overtaken.insert(caller);
         } else {
             self.room.overtaken.remove(&caller);
+        }
+    }
+
+    /// A caller has the write lock.
+    pub fn reserves(&mut self, task: TaskId) {
+        if let Some(begun) = self.begun.get_mut(&task) {
+            begun.has_reserved = true;
+        }
+    }
+
+    /// A caller asks for the next piece of a body.
+    pub fn awaits_body(&mut self, task: Option<TaskId>) {
+        let Some((task, begun)) = task.and_then(|task| Some((task, self.begun.get_mut(&task)?))) else {
+            return;
+        };
+        // where the put begins again, it reserves again
+        if !std::mem::replace(&mut begun.has_body, true) && begun.has_reserved {
+            self.room.reserved_early = Some(task);
+            self.changes += 1;
         }
     }
 

@@ -8,9 +8,13 @@
 //!
 //! At each save of a rotation it is asked what was doomed when that looked. Legal: what is doomed between its look and
 //! its push.
+//!
+//! After each step it is asked whether a stream has reserved bytes before its body has given any. Legal: when its put has
+//! begun again.
 
 use super::scene::{ACTOR, Scene, save, segment};
 use super::{Finding, Oracle, View, When, number};
+use crate::history::Begun;
 use segment_engine::capacity::Usage;
 use segment_engine::usage::Owners;
 use segment_engine::{Ring, SegmentId};
@@ -39,6 +43,28 @@ pub const OF_THE_DOOMED: Oracle = Oracle {
         })
     },
 };
+
+/// A body that never comes takes no room.
+pub const OF_A_BODY: Oracle = Oracle {
+    name: "capacity",
+    claim: "a stream has reserved bytes of a segment only after its body has given some",
+    when: When::Step,
+    check: is_there_first,
+    bad_scene: || {
+        Scene::with(|scene| {
+            scene.history.begun.insert(ACTOR, Begun { is_stream: true, ..Begun::default() });
+            scene.history.reserves(ACTOR);
+            scene.history.awaits_body(Some(ACTOR));
+        })
+    },
+};
+
+fn is_there_first(view: &View<'_>) -> Option<Finding> {
+    let task = view.history.room.reserved_early;
+    task?;
+    let sentence = format!("{} reserved room for a body that had not given a byte, and may never", view.label(task));
+    Some(Finding { race: format!("{}: room for nothing", view.kind(task)), sentence })
+}
 
 fn is_bounded(view: &View<'_>) -> Option<Finding> {
     let saving = view.saving?;
@@ -138,6 +164,17 @@ mod tests {
         };
         assert_eq!(asked(2), None);
         assert_eq!(asked(3).as_deref(), Some("in segment 3, 11 bytes are reserved, and it counts as 10"));
+    }
+
+    #[test]
+    fn a_put_that_begins_again_may_have_reserved_before_it_asks_for_its_body() {
+        let change = |scene: &mut Scene| {
+            scene.history.begun.insert(ACTOR, Begun { is_stream: true, ..Begun::default() });
+            scene.history.awaits_body(Some(ACTOR));
+            scene.history.reserves(ACTOR);
+            scene.history.awaits_body(Some(ACTOR));
+        };
+        assert!(Scene::with(change).ask(&OF_A_BODY).is_none());
     }
 
     #[test]

@@ -124,7 +124,7 @@ pub struct Oracle {
 }
 
 /// All oracles, in the order in which they are asked at the same moment: causes before consequences.
-pub const ORACLES: [Oracle; 33] = [
+pub const ORACLES: [Oracle; 34] = [
     save_chain::ORACLE,
     active_is_never_evicted::ORACLE,
     no_resurrection::ORACLE,
@@ -158,6 +158,7 @@ pub const ORACLES: [Oracle; 33] = [
     no_orphan::ORACLE,
     capacity::ORACLE,
     capacity::OF_THE_DOOMED,
+    capacity::OF_A_BODY,
 ];
 
 /// What a run fails by besides, as reports name it, and the claim of each.

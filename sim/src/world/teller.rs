@@ -79,6 +79,8 @@ impl Teller {
 
     /// The running caller waits for the next piece of a body.
     pub fn awaits_body(&self) -> impl Future<Output = ()> + Send + use<'_> {
+        let task = self.conductor.current();
+        self.watch.history().borrow_mut().awaits_body(task);
         self.conductor.reach(BODY)
     }
 
