@@ -32,7 +32,7 @@ impl<E: Env> Shared<E> {
         self.ring.check_fence()?;
         // under the lock: nothing else is reserved between the look and the reservation. And before the range: one that
         // cannot be written is lost to the segment
-        if length > 0 && self.missing(length).await?.is_some() {
+        if length > 0 && !self.has_room(length).await? {
             return Ok(None);
         }
         Ok(Some(self.reserve_locked(length)))

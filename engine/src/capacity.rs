@@ -56,11 +56,9 @@ impl<E: Env> Shared<E> {
             let mut pass = pin!(self.passes.notified());
             pass.as_mut().enable(); // before the look: a pass that ends in between is not missed
             self.ring.check_fence()?;
-            let before = self.books.counts();
-            let Some(missing) = self.missing(length).await? else {
+            let Some(measured) = self.missing(length).await? else {
                 return Ok(());
             };
-            let measured = Measured { missing, before, after: self.books.counts() };
             let first = *short.first.get_or_insert(measured);
             let room = self.ring.mutate(|ring| {
                 let bytes = self.books.disk_bytes();
@@ -89,7 +87,8 @@ impl<E: Env> Shared<E> {
                 // all or nothing: what goes without being enough goes for nothing. And no more than may do
                 let suffices = most <= others && ring.doom_oldest_freeing(least, of);
                 let left = ring.active().filter(|_| !suffices && most <= all);
-                let has_come = now.freed > before.freed || now.given_up > before.given_up;
+                let Measured { before, is_sure, .. } = measured;
+                let has_come = !is_sure || now.freed > before.freed || now.given_up > before.given_up;
                 let is_coming = ring.doomed().iter().any(|doomed| is_coming(doomed.segment));
                 Room { suffices, is_coming, is_late, has_come, left }
             });
@@ -118,11 +117,24 @@ impl<E: Env> Shared<E> {
         Err(Error::DiskFull { length })
     }
 
-    /// The bytes that the disk is short of for `length` more beside those that others will write; `None` when it has them.
-    pub(crate) async fn missing(&self, length: u64) -> Result<Option<u64>> {
+    /// Whether the disk has room for `length` more bytes beside those that others will write.
+    pub(crate) async fn has_room(&self, length: u64) -> Result<bool> {
+        Ok(self.missing(length).await?.is_none())
+    }
+
+    /// What it is short of for them, at most; `None` when it has them.
+    async fn missing(&self, length: u64) -> Result<Option<Measured>> {
+        // before the question: the answer is of some moment until it is here. What is written meanwhile, and is still free by
+        // the answer, would be neither taken nor to come if it were looked at after it
+        let before = self.books.counts();
+        let unwritten = self.books.unwritten();
         let free = self.env.disk().free_bytes().await?;
-        let missing = self.books.unwritten().saturating_add(length).cast_signed() - free;
-        Ok((missing > 0).then_some(missing.cast_unsigned()))
+        let still = self.books.unwritten();
+        let after = self.books.counts();
+        let to_come = unwritten + (after.reserved - before.reserved);
+        let missing = to_come.saturating_add(length).cast_signed().saturating_sub(free);
+        let measured = Measured { missing: missing.cast_unsigned(), before, after, is_sure: still == to_come };
+        Ok((missing > 0).then_some(measured))
     }
 }
 
@@ -135,12 +147,14 @@ pub(crate) struct Shortage {
     looks: u32,
 }
 
-/// Bytes that the disk was short of, and the counts before and after it was asked.
+/// Bytes that the disk was short of at most, and the counts before and after it was asked.
 #[derive(Clone, Copy)]
 struct Measured {
     missing: u64,
     before: Counts,
     after: Counts,
+    /// Nothing was written while it was asked, nor given up: it is short of no less.
+    is_sure: bool,
 }
 
 /// What becomes of room under the state lock.
@@ -151,7 +165,7 @@ struct Room {
     is_coming: bool,
     /// As much as was missing has gone, and the disk does not show it.
     is_late: bool,
-    /// There is more than when it was measured.
+    /// There is more than when it was measured, or may have been.
     has_come: bool,
     /// The active segment, where nothing is enough without its bytes.
     left: Option<SegmentId>,

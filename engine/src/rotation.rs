@@ -112,7 +112,7 @@ impl<E: Env> Shared<E> {
             _ if self.is_crowded() => return Ok(Tried::Crowded),
             // before the ring changes, and as large as what comes: a segment that cannot be written is a rotation for
             // nothing. Nothing else is reserved meanwhile
-            _ if length > 0 && self.missing(length).await?.is_some() => return Ok(Tried::Made(Made::NoRoom)),
+            _ if length > 0 && !self.has_room(length).await? => return Ok(Tried::Made(Made::NoRoom)),
             _ => {}
         }
         // after the look at the disk, which took its time: behind the fence no ring will ever name the file

@@ -311,8 +311,9 @@ impl Book {
             return None;
         }
         owners.under_way += length;
-        self.changed.reserved.fetch_add(length, Ordering::Relaxed);
+        // in this order: who counts what is reserved, and then what is unwritten, misses it in neither
         self.unwritten.fetch_add(length, Ordering::Relaxed);
+        self.changed.reserved.fetch_add(length, Ordering::Relaxed);
         Some(Reservation {
             book: self.clone(),
             offset,

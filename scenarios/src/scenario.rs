@@ -174,7 +174,7 @@ pub const SCENARIOS: [Scenario; 18] = [
             "cancels",
         ],
         windows: &["clone-to-save", "write-locked"],
-        landings: &["append-to-commit", "row-to-commit", "left-to-push"],
+        landings: &["append-to-commit", "row-to-commit", "left-to-push", "look-to-use"],
         generate: generate::full_disk,
         ..BASE
     },

@@ -9,6 +9,7 @@ use crate::files::Inode;
 use crate::history::{History, Measured, is_doomed};
 use crate::interference::Kind;
 use crate::site::has_kind;
+use crate::vocabulary::FREE_TOLD;
 use bytes::Bytes;
 use segment_engine::disk::{Disk, ShortWrite};
 use segment_engine::manifest::Manifest;
@@ -196,6 +197,7 @@ impl Disk for SimDisk {
             if length > 0 {
                 history.files.write_to(inode, offset as usize, &bytes[..length as usize]);
                 history.write_over(segment, offset, length);
+                history.room.written += length;
                 history.room.written_late += if is_late { length } else { 0 };
             }
             *history.room.refused_late.entry(segment).or_default() += if is_late { whole - length } else { 0 };
@@ -287,8 +289,12 @@ impl Disk for SimDisk {
     async fn free_bytes(&self) -> Result<i64> {
         self.goes_on();
         let task = self.conductor.current();
+        let written_before = self.history.borrow_mut().room.written;
         let effect = move |history: &mut History| {
             let measured = Measured {
+                left: history.left(),
+                written_before,
+                written_meanwhile: 0,
                 log_bytes: history.room.log_bytes,
                 open_bytes: history.files.used_by_unlinked(),
                 disk_bytes: history.room.disk_bytes,
@@ -304,7 +310,16 @@ impl Disk for SimDisk {
             }
             Ok(history.left())
         };
-        self.submit("DiskFree", ("stat", None), effect).await
+        let left = self.submit("DiskFree", ("stat", None), effect).await;
+        // it is an answer of a moment ago: others have gone on since
+        self.conductor.reach(FREE_TOLD).await;
+        let mut history = self.history.borrow_mut();
+        let written = history.room.written - written_before;
+        if let Some(measured) = task.and_then(|task| history.room.measured.get_mut(&task)) {
+            measured.written_meanwhile = written;
+        }
+        drop(history);
+        left
     }
 
     async fn unlink(&self, segment: SegmentId) -> Result<()> {

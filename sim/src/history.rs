@@ -233,7 +233,15 @@ impl History {
         if length.is_none() {
             self.to_copy.clear(); // one of these, and whether the others will fit is not known
         }
-        self.copying = Some(Copying { task, length, free: self.free_bytes() });
+        let free = match (self.room.measured.get(&task), length) {
+            (None, _) => self.free_bytes(),
+            (Some(then), Some(_)) => (self.left() + self.room.taken_since(then).cast_signed()).max(0).cast_unsigned(),
+            (Some(then), None) => {
+                let written = self.room.written - then.written_before;
+                (then.left - written.cast_signed()).max(0).cast_unsigned()
+            }
+        };
+        self.copying = Some(Copying { task, length, free });
         self.changes += 1;
     }
 }

@@ -9,6 +9,7 @@
 //! disk never runs full, so few segments are doomed that rotations never wait, and no process ends.
 
 use crate::footprint::{BLOCKED, ENDED, Footprint, Footprints, Operation, Stretch};
+use crate::vocabulary::FREE_TOLD;
 
 /// The published ring, its row, and which segments are members or doomed. The value is told.
 pub const RING: u32 = 1;
@@ -118,7 +119,8 @@ pub static TOUCHES: Footprints = Footprints {
         stretch(ROTATION, "WriteLocked", "DiskFree", reads(ACTIVE)),
         stretch(ROTATION, "WriteLocked", "DiskCreate", reads(ACTIVE)),
         stretch(ROTATION, "WriteLocked", ENDED, reads(ACTIVE).and(adds(EVICTOR))),
-        stretch(ROTATION, "DiskFree", "DiskCreate", NOTHING),
+        stretch(ROTATION, "DiskFree", FREE_TOLD, NOTHING),
+        stretch(ROTATION, FREE_TOLD, "DiskCreate", NOTHING),
         stretch(ROTATION, "DiskCreate", "DiskSyncDirectory", NOTHING),
         stretch(ROTATION, "DiskSyncDirectory", "RingWanted", NOTHING),
         // opens the book, reserves, and has the outgoing segment synced if somebody still writes to it

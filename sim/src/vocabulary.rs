@@ -15,6 +15,9 @@ pub const BODY: &str = "BodyAwaited";
 /// Where a caller has a piece of what it reads.
 pub const PIECE: &str = "PieceTaken";
 
+/// What was free a moment ago is told.
+pub const FREE_TOLD: &str = "FreeTold";
+
 /// Everything that is watched.
 pub static VOCABULARY: Vocabulary = Vocabulary::declaring(WINDOWS, LOCKS, &TOUCHES);
 
@@ -70,6 +73,15 @@ pub const WINDOWS: &[Window] = &[
         closes: &[Point::ROTATION_JOINED.name()],
         wants: None,
         lands: &[Point::RING_SAVED.name()],
+    },
+    // what was free is known; others write before the answer is used
+    Window {
+        name: "look-to-use",
+        exclusive: false,
+        opens: FREE_TOLD,
+        closes: &["DiskCreate", "DiskRead", Point::RING_WANTED.name(), Point::WRITE_RELEASED.name()],
+        wants: None,
+        lands: &["DiskWrite"],
     },
     // the row that is to be replaced is read; somebody else replaces or deletes one meanwhile
     Window {
@@ -209,6 +221,7 @@ pub const CRASH_POINTS: &[&str] = &[
     "DiskLen",
     "DiskSync",
     "DiskFree",
+    FREE_TOLD,
     "DiskUnlink",
     "DiskList",
     "CatalogSync",
@@ -234,6 +247,7 @@ pub const CRASH_POINTS: &[&str] = &[
 /// The kinds of sites at which crashes are aimed, each with its weight: those that are seldom met are crashed at, too.
 pub const CRASH_SITES: &[(&str, u64)] = &[
     ("put@DiskFree", 3),
+    ("put@FreeTold", 3),
     ("put@RingWanted", 16),
     ("put@RingCloned", 16),
     ("put@EvictorAwaited", 9),
@@ -256,6 +270,7 @@ pub const CRASH_SITES: &[(&str, u64)] = &[
     ("rotation@WriteWanted", 1),
     ("rotation@WriteLocked", 1),
     ("rotation@DiskFree", 1),
+    ("rotation@FreeTold", 2),
     ("rotation@DiskCreate", 1),
     ("rotation@DiskSyncDirectory", 14),
     ("rotation@RingWanted", 1),
@@ -285,6 +300,7 @@ pub const CRASH_SITES: &[(&str, u64)] = &[
     ("refresh@RefreshLocked", 2),
     ("refresh@RowFound", 2),
     ("refresh@DiskFree", 4),
+    ("refresh@FreeTold", 5),
     ("refresh@DiskRead", 6),
     ("refresh@WriteWanted", 2),
     ("refresh@WriteLocked", 2),

@@ -185,7 +185,7 @@ pub struct Copying {
     pub task: TaskId,
     /// The bytes to copy; `None`: it is not begun, for want of room.
     pub length: Option<u64>,
-    /// The bytes that are free.
+    /// The bytes that it could take for free: at most, where it is begun; at least, where it is not.
     pub free: u64,
 }
 

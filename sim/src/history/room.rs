@@ -27,7 +27,9 @@ pub struct Room {
     pub waits_overtaken: Option<TaskId>,
     /// What each task met that asked for the free bytes, the last time.
     pub measured: BTreeMap<TaskId, Measured>,
-    /// Bytes that were written after their writer was dropped.
+    /// Bytes that were written.
+    pub written: u64,
+    /// Those of them whose writer had been dropped.
     pub written_late: u64,
     /// Bytes that each task has handed in to be written, while that has not landed.
     pub writing: BTreeMap<TaskId, u64>,
@@ -46,6 +48,12 @@ pub struct Room {
 /// What took room on the disk, and is neither a put's nor to be had back by an eviction, when a task asked for the free bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Measured {
+    /// What was left.
+    pub left: i64,
+    /// What had been written so far when it began to ask.
+    pub written_before: u64,
+    /// What was written from then until it was told.
+    pub written_meanwhile: u64,
     /// The catalog's log.
     pub log_bytes: u64,
     /// Files that were unlinked and still open.
@@ -63,6 +71,13 @@ pub struct Measured {
 }
 
 impl Room {
+    /// What of the disk has gone since a task asked that no put or copy under way has taken: nobody could know of it.
+    pub fn taken_since(&self, then: &Measured) -> u64 {
+        (self.log_bytes - then.log_bytes)
+            + (self.written_late - then.written_late)
+            + (then.disk_bytes - self.disk_bytes)
+    }
+
     /// The catalog's log grows.
     pub fn charge_log(&mut self, bytes: u64) {
         self.log_bytes += if self.has_log_room { 0 } else { bytes };

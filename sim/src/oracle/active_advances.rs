@@ -59,7 +59,7 @@ fn is_needed(view: &View<'_>) -> Option<Finding> {
     let members = history.saved()?.ring.members().iter().map(|member| member.segment);
     let others: u64 = members.filter(|member| *member != active).map(|member| history.files.used(member)).sum();
     let without = view.room_to_come() + others.cast_signed() - closed.cast_signed();
-    let needed = view.bytes_under_way(None);
+    let needed = view.bytes_under_way(None) + view.written_meanwhile(Some(task));
     let with = others + view.known_of_doomed() + history.files.used(active);
     let with = view.room_at_most(task) + with.cast_signed();
     let (label, number) = (view.label(Some(task)), number(active));

@@ -3,8 +3,9 @@
 //!
 //! Asked after the step in which the copy is begun, or is not. Nothing is evicted for a copy: begun without room it
 //! would fail, and its range be lost to the segment; each read would lose another. Legal: not to begin one while puts
-//! and copies under way have yet to write what is free. That room goes while a copy is under way, to the catalog's log,
-//! or to puts, which ask for none beforehand; or between a rotation that asked for it and the copy. So a worker that
+//! and copies under way have yet to write what is free, or have written it since the disk was asked. To begin one for which
+//! there was room when it was asked, and which the catalog's log, others, or late writes of dropped callers have taken
+//! since. To run out of room while the copy is under way, or between a rotation that asked and the copy: so a worker that
 //! has rotated is not judged any more, nor a copy whose row is replaced by now.
 //!
 //! When drained: what a get has read in the oldest generation is there no more, if the segment that was active then

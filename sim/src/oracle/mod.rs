@@ -201,6 +201,12 @@ impl View<'_> {
         puts + self.tasks.alive_children("refresh") as u64 * self.longest()
     }
 
+    /// What was written while this task asked what is free: it may have been told of that as free, and takes it for still to
+    /// come.
+    fn written_meanwhile(&self, task: Option<TaskId>) -> u64 {
+        task.and_then(|task| self.history.room.measured.get(&task)).map_or(0, |then| then.written_meanwhile)
+    }
+
     /// What may have been free when this task measured, as far as the engine can know. Of what a dropped caller has handed in
     /// it hears no more: the segment is taken to have the bytes, and the disk takes or refuses them later. No room is reserved
     /// for the catalog's log, which takes what it needs where there is none, too. Holes in what was there when the engine was
@@ -211,10 +217,8 @@ impl View<'_> {
         let since = then.map_or(0, |then| {
             // a file that is gone and of which nobody has heard has left its holes, too
             let holes_heard = if history.room.gone_unheard.is_empty() { then.holes_gone } else { 0 };
-            (history.room.log_bytes - then.log_bytes)
-                + (history.room.written_late - then.written_late)
+            history.room.taken_since(then)
                 + (history.room.gone_heard - then.gone_heard)
-                + (then.disk_bytes - history.room.disk_bytes)
                 + (files.holes_gone() - holes_heard)
         });
         let dropped =
