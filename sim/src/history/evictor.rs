@@ -21,6 +21,8 @@ pub struct Evictor {
     pub unlinks_too_soon: u64,
     /// First unlinks before which the evictor was idle, or slept.
     pub unlinks_too_late: u64,
+    /// Unlinks of doomed segments that had failed, and were not tried again for longer than two pauses.
+    pub unlinks_too_rare: u64,
     /// How many entries of the index it may delete in one commit.
     pub batch_rows: u64,
     /// How many it has at most.
@@ -56,6 +58,8 @@ impl Evictor {
     pub fn unlink(&mut self, segment: SegmentId, now_ms: u64) {
         let failed_ms = self.failed_ms.get(&segment);
         self.unlinks_too_soon += u64::from(failed_ms.is_some_and(|failed_ms| now_ms < failed_ms + UNLINK_RETRY_MS));
+        // what fails during a pause rests for that one and the next
+        self.unlinks_too_rare += u64::from(failed_ms.is_some_and(|failed_ms| now_ms > failed_ms + 2 * UNLINK_RETRY_MS));
         let is_first = !self.failed.contains_key(&segment);
         let is_late = self.doomed_ms.get(&segment).is_some_and(|doomed_ms| *doomed_ms < now_ms);
         self.unlinks_too_late += u64::from(is_first && is_late);

@@ -28,17 +28,19 @@ pub const ORACLE: Oracle = Oracle {
 fn check(view: &View<'_>) -> Option<Finding> {
     let history = view.history;
     let retries = [
-        ("unlinks", "tries again", history.evictor.unlinks_reported, history.evictor.unlinks_failed),
-        ("segments", "calls stuck", history.evictor.stuck_reported, history.evictor.stuck_at_most()),
-        ("puts", "tries again", history.retries.puts, history.retries.puts_too_late + history.room.writes_refused),
-        ("reads", "tries again", history.retries.reads, history.retries.reads_lost + history.rot.reads),
-        ("look-ups", "tries again", history.retries.look_ups, history.retries.look_ups_overtaken),
-        ("artifacts", "stores anew", history.rot.mended, history.rot.replaced),
+        ("unlink", "tries again", history.evictor.unlinks_reported, history.evictor.unlinks_failed),
+        ("segment", "calls stuck", history.evictor.stuck_reported, history.evictor.stuck_at_most()),
+        ("put", "tries again", history.retries.puts, history.retries.puts_too_late + history.room.writes_refused),
+        ("read", "tries again", history.retries.reads, history.retries.reads_lost + history.rot.reads),
+        ("look-up", "tries again", history.retries.look_ups, history.retries.look_ups_overtaken),
+        ("artifact", "stores anew", history.rot.mended, history.rot.replaced),
     ];
     let found = |race: String, sentence| Some(Finding { race, sentence });
     if let Some((what, does, told, reasons)) = retries.into_iter().find(|(.., told, reasons)| told > reasons) {
-        let sentence = format!("the engine tells of {told} {what} that it {does}, and has reasons for {reasons}");
-        return found(format!("{what}: tried again"), sentence);
+        let plural = if told == 1 { "" } else { "s" };
+        let sentence =
+            format!("the engine tells of {told} {what}{plural} that it {does}, and has reasons for {reasons}");
+        return found(format!("{what}s: tried again"), sentence);
     }
     if history.evictor.dooms_failed > history.evictor.unlinks_reported {
         let (failed, told) = (history.evictor.dooms_failed, history.evictor.unlinks_reported);
@@ -65,6 +67,10 @@ fn check(view: &View<'_>) -> Option<Finding> {
     if history.evictor.unlinks_too_soon > 0 {
         let sentence = "the evictor tries again what it could not unlink, without a pause".to_string();
         return found("unlinks: no pause".to_string(), sentence);
+    }
+    if history.evictor.unlinks_too_rare > 0 {
+        let sentence = "the evictor has not tried again for two pauses what it could not unlink".to_string();
+        return found("unlinks: too rare".to_string(), sentence);
     }
     if history.evictor.unlinks_too_late > 0 {
         let sentence = "the evictor unlinks a segment that was doomed before it paused for others".to_string();
@@ -97,6 +103,7 @@ mod tests {
         assert!(asked(|history| history.rot.replaced_in_ring = 1).is_some(), "nor of this");
         assert!(asked(|history| history.evictor.unlinks_too_soon = 1).is_some());
         assert!(asked(|history| history.evictor.unlinks_too_late = 1).is_some());
+        assert!(asked(|history| history.evictor.unlinks_too_rare = 1).is_some());
         let stuck_after = |times| {
             let failed = move |scene: &mut Scene| {
                 scene.history.evictor.failed.insert(SegmentId::from_u128(1), times);
@@ -121,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_rests_for_a_second_and_delays_no_other() {
+    fn what_failed_rests_for_a_second_or_two_and_delays_no_other() {
         let [kept, other] = [1, 2].map(SegmentId::from_u128);
         let unlinks = |segment, now_ms| {
             let mut evictor = Evictor::default();
@@ -130,10 +137,11 @@ mod tests {
             evictor.failed_ms.insert(kept, 5);
             evictor.doom([kept, other].into_iter(), 7);
             evictor.unlink(segment, now_ms);
-            (evictor.unlinks_too_soon, evictor.unlinks_too_late)
+            (evictor.unlinks_too_soon, evictor.unlinks_too_rare, evictor.unlinks_too_late)
         };
-        assert_eq!((unlinks(kept, 1_004), unlinks(kept, 1_005)), ((1, 0), (0, 0)));
-        assert_eq!((unlinks(other, 7), unlinks(other, 8)), ((0, 0), (0, 1)));
+        assert_eq!((unlinks(kept, 1_004), unlinks(kept, 1_005)), ((1, 0, 0), (0, 0, 0)));
+        assert_eq!((unlinks(kept, 2_005), unlinks(kept, 2_006)), ((0, 0, 0), (0, 1, 0)));
+        assert_eq!((unlinks(other, 7), unlinks(other, 8)), ((0, 0, 0), (0, 0, 1)));
     }
 
     #[test]

@@ -1,17 +1,19 @@
 //! retention: a segment goes only when it must, and the oldest goes first.
 //!
-//! Asked at each save. A push dooms only what its generations cannot hold; one that follows a segment whose first sync
-//! has failed takes the place of that, and dooms nothing else. A put dooms only when the disk has less room than all
-//! puts under way have yet to write, doomed bytes counted as freed, unless they are stuck and the disk unlinks others,
-//! and no segment more than that takes; and nothing where all segments together would not be enough for it. What it has
-//! evicted before and somebody still has open counts as freed, too, unless it has slept since and looked again. Both
-//! take the oldest. An eviction by name dooms what it names and no more, a pressure pass the oldest; how many those are
-//! is honest's. Nobody else dooms anything: no open, no evictor, and no refresh, not by a push either.
+//! Asked at each save. A push dooms only what its generations cannot hold, each of them full; one that follows a segment
+//! whose first sync has failed takes the place of that, and dooms nothing else. A put dooms only when the disk has less
+//! room than all puts under way have yet to write, or have written while it asked what is free, doomed bytes counted as
+//! freed, unless they are stuck and the disk unlinks others, and no segment more than that takes; and nothing where all
+//! segments together would not be enough for it. What it has evicted before and somebody still has open counts as freed,
+//! too, unless it has slept since and looked again. Both take the oldest. An eviction by name dooms what it names and no
+//! more, a pressure pass the oldest; how many those are is honest's. Nobody else dooms anything: no open, no evictor, and
+//! no refresh, not by a push either.
 
 use super::scene::{Scene, save, segment};
 use super::{Finding, Oracle, View, When, number};
 use crate::site::{TaskId, has_kind, kind};
 use segment_engine::ring::Generation;
+use segment_engine::{Ring, RingLimits};
 
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
@@ -84,13 +86,17 @@ fn check(view: &View<'_>) -> Option<Finding> {
     if is_push && old < after.limits().old {
         return found(format!("the oldest generation holds {old} segments and may hold {}", after.limits().old));
     }
+    if is_push && let Some((generation, held, limit)) = younger_with_room(before, after) {
+        let name = if generation == Generation::Current { "current" } else { "new" };
+        return found(format!("the {name} generation holds {held} segments and may hold {limit}"));
+    }
     let history = view.history;
     // a file that was unlinked and open when the put measured, and is closed now, is room that it could not know of
     let open = saving.task.and_then(|task| history.room.measured.get(&task)).map_or(0, |then| then.open_bytes);
     let closed = open.saturating_sub(history.files.used_by_unlinked());
     let held = held_by_own(view, saving.task.filter(|_| is_put));
     let room = view.room_to_come() - closed.cast_signed() + held.cast_signed();
-    let needed = view.bytes_under_way(None).cast_signed();
+    let needed = (view.bytes_under_way(None) + view.written_meanwhile(saving.task)).cast_signed();
     if is_put && room >= needed {
         return found(format!("{room} bytes are free or about to be, and puts need at most {needed}"));
     }
@@ -112,6 +118,20 @@ fn check(view: &View<'_>) -> Option<Finding> {
         ));
     }
     None
+}
+
+/// A generation before the oldest that a push has left with room, how many it holds and may hold: each passes on only what it
+/// has no room for. Nothing is said of a ring that had outgrown smaller limits.
+fn younger_with_room(before: &Ring, after: &Ring) -> Option<(Generation, usize, usize)> {
+    let held = |ring: &Ring, generation| ring.members().iter().filter(|member| member.generation == generation).count();
+    let RingLimits { old, current, new } = after.limits();
+    let bounds = [(Generation::Current, current), (Generation::New, new)];
+    let had_outgrown = |(generation, limit)| held(before, generation) > limit;
+    if had_outgrown((Generation::Old, old)) || bounds.into_iter().any(had_outgrown) {
+        return None;
+    }
+    let mut held = bounds.map(|(generation, limit)| (generation, held(after, generation), limit)).into_iter();
+    held.find(|(_, held, limit)| held < limit)
 }
 
 /// Room that the disk has yet to show of what the put has evicted before, unless it has slept since: somebody has it open.
