@@ -227,6 +227,18 @@ pub fn git(directory: &Path, arguments: &[&str]) -> Command {
     git
 }
 
+/// The top of the repository that a workspace is in, and the workspace's place in it: nothing where it is the top.
+///
+/// # Errors
+/// When git cannot be started. Outside of a repository it is the workspace that is named.
+pub fn repository(workspace: &Path) -> Result<(PathBuf, PathBuf)> {
+    let told = output(&mut git(workspace, &["rev-parse", "--show-toplevel", "--show-prefix"]))?;
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    let mut lines = told.lines();
+    let top = lines.next().map_or_else(|| workspace.to_path_buf(), PathBuf::from);
+    Ok((top, lines.next().map(PathBuf::from).unwrap_or_default()))
+}
+
 /// Runs a command to its end.
 ///
 /// # Errors

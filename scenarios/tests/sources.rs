@@ -83,9 +83,11 @@ fn the_table_of_the_mutants_has_each_of_them_and_no_other() {
 
 /// Whether the patches apply to this workspace, one on top of the other.
 fn applies(patches: &[&Path]) -> bool {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let text: Vec<u8> = patches.iter().flat_map(|patch| std::fs::read(patch).unwrap()).collect();
     let mut apply = Command::new("git");
+    // in a repository around the workspace git would skip all of it, and say that it applies
+    apply.env("GIT_CEILING_DIRECTORIES", root.parent().unwrap());
     apply.current_dir(root).args(["apply", "--check", "-"]).stdin(Stdio::piped());
     let mut apply = apply.spawn().unwrap();
     apply.stdin.take().unwrap().write_all(&text).unwrap();

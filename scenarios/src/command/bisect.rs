@@ -8,10 +8,10 @@ use super::corpus::{CameTo, come_to};
 use super::replay::read;
 use crate::error::{Error, Result};
 use crate::output::printable;
-use crate::patched_build::{WorkspaceCopy, absolute, git, last_line, output, output_told, workspace};
+use crate::patched_build::{WorkspaceCopy, absolute, git, last_line, output, output_told, repository, workspace};
 use crate::{say, tell};
 use segment_sim::verdict::Verdict;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What `git bisect run` takes as: this one is good; it is bad; it cannot be tested.
@@ -24,7 +24,8 @@ pub const ABORT: u8 = 128;
 
 /// Find the commit since which a plan fails, through git bisect
 ///
-/// The harness stays that of this checkout; the engine is each commit's.
+/// The harness stays that of this checkout; the engine is each commit's. A commit on which the plan fails by another oracle
+/// is skipped.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  segsim bisect HEAD~20..HEAD target/plans/same-key-17.shrunk.json")]
 pub struct Arguments {
@@ -43,6 +44,8 @@ pub struct StepArguments {
     root: PathBuf,
     /// The plan
     plan: PathBuf,
+    /// Where the engine is in a checkout
+    engine: PathBuf,
 }
 
 /// Bisects, and prints the first commit on which the plan fails.
@@ -65,7 +68,11 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     for name in [good, bad] {
         let commit =
             must(git(&root, &["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{name}^{{commit}}")]));
-        let commit = commit.map_err(|_| wrong(format!("git knows no commit {name:?}")))?;
+        let commit = commit.map_err(|_| {
+            let hint =
+                if is_shallow(&root) { ": this clone is shallow, git fetch --unshallow brings the others" } else { "" };
+            wrong(format!("git knows no commit {name:?}{hint}"))
+        })?;
         commits.push(String::from_utf8_lossy(&commit).trim().to_string());
     }
     if commits[0] == commits[1] {
@@ -75,7 +82,9 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     if output(&mut git(&root, &["merge-base", "--is-ancestor", &commits[1], &commits[0]]))?.status.success() {
         return Err(wrong(format!("{bad} comes before {good}: the older one goes first, GOOD..BAD")));
     }
-    let mut clone = git(&root, &["clone", "--quiet", "--shared", "."]);
+    let (top, place) = repository(&root)?;
+    let engine = place.join("engine");
+    let mut clone = git(&top, &["clone", "--quiet", "--shared", "."]);
     clone.arg(&work);
     must(clone)?;
     let program = std::env::current_exe().map_err(Error::io("find", "segsim"))?;
@@ -84,7 +93,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     for (name, commit, expected) in [(bad, &commits[1], FAILS), (good, &commits[0], PASSES)] {
         must(git(&work, &["checkout", "--quiet", commit]))?;
         let mut step = Command::new(&program);
-        step.arg("bisect-step").arg(&root).arg(&plan).current_dir(&work);
+        step.arg("bisect-step").args([&root, &plan, &engine]).current_dir(&work);
         let tried = output_told(&mut step, pass_on)?;
         match tried.status.code().and_then(|code| u8::try_from(code).ok()) {
             Some(code) if code == expected => {}
@@ -93,9 +102,11 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
             _ => return Err(wrong(last_line(&tried.stderr))), // also of one that would be skipped
         }
     }
-    must(git(&work, &["bisect", "start", &commits[1], &commits[0], "--", "engine"]))?;
+    let mut start = git(&work, &["bisect", "start", &commits[1], &commits[0], "--"]);
+    start.arg(&engine);
+    must(start)?;
     let mut steps = git(&work, &["bisect", "run"]);
-    steps.arg(&program).arg("bisect-step").arg(&root).arg(&plan);
+    steps.arg(&program).arg("bisect-step").args([&root, &plan, &engine]);
     let ran = output_told(&mut steps, pass_on)?;
     let told = String::from_utf8_lossy(&ran.stdout);
     let Some(first) = told.lines().find_map(|line| line.strip_suffix(" is the first bad commit")) else {
@@ -113,6 +124,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     };
     let subject = must(git(&work, &["log", "-1", "--format=%h %s", first]))?;
     say!("{}", String::from_utf8_lossy(&subject).trim());
+    say!("{}  it came with this one", Verdict::Pass.word());
     Ok(Verdict::Pass)
 }
 
@@ -124,11 +136,17 @@ fn pass_on(line: &str) {
     }
 }
 
-/// The two ends of a range.
+/// Whether the clone lacks commits.
+fn is_shallow(root: &Path) -> bool {
+    let told = output(&mut git(root, &["rev-parse", "--is-shallow-repository"]));
+    told.is_ok_and(|told| told.stdout.trim_ascii() == b"true")
+}
+
+/// The two ends of a range; one that is not given is HEAD.
 fn ends(range: &str) -> std::result::Result<(&str, &str), String> {
     match range.split_once("..") {
         Some((_, bad)) if bad.starts_with('.') => Err("write it with two dots, GOOD..BAD".to_string()),
-        Some(ends) => Ok(ends),
+        Some((good, bad)) => Ok([good, bad].map(|end| if end.is_empty() { "HEAD" } else { end }).into()),
         None => Err("a range is GOOD..BAD".to_string()),
     }
 }
@@ -146,14 +164,18 @@ fn tried(arguments: &StepArguments) -> Result<u8> {
     let here = std::env::current_dir().map_err(Error::io("find", "."))?;
     let name = output(&mut git(&here, &["rev-parse", "--short", "HEAD"]))?;
     let name = String::from_utf8_lossy(&name.stdout).trim().to_string();
-    match copy.build_engine(&name, &here.join("engine")) {
+    match copy.build_engine(&name, &here.join(&arguments.engine)) {
         Err(Error::MutantDoesNotBuild { .. }) => {
             tell!("{name}: does not build with this harness");
             Ok(SKIP)
         }
         Err(error) => Err(error),
         Ok(program) => {
-            let (code, outcome) = match come_to(&program, &arguments.plan, &read(&arguments.plan)?)? {
+            let file = read(&arguments.plan)?;
+            // another failure is another bug, and would get the blame
+            let is_other = |oracle: &String| file.expected.oracle.as_ref().is_some_and(|expected| expected != oracle);
+            let (code, outcome) = match come_to(&program, &arguments.plan, &file)? {
+                CameTo::Failure(oracle) if is_other(&oracle) => (SKIP, format!("fails by another oracle, {oracle}")),
                 CameTo::Failure(oracle) => (FAILS, format!("fails by {oracle}")),
                 CameTo::Pass => (PASSES, "passes".to_string()),
                 CameTo::Unreached(site) => (SKIP, format!("the run does not come to {site}")),

@@ -10,7 +10,7 @@ use crate::corpus::{self, Kept};
 use crate::error::{Error, Result};
 use crate::mutant::{Expectation, Expected, Mutant, read_all};
 use crate::output::take_stdout;
-use crate::patched_build::{Program, WorkspaceCopy, absolute, git, last_line, mirror, output, workspace};
+use crate::patched_build::{Program, WorkspaceCopy, absolute, git, last_line, mirror, output, repository, workspace};
 use crate::plan_file::PlanFile;
 use crate::report::{counted, grouped, percent};
 use crate::{say, tell};
@@ -263,18 +263,24 @@ fn rebase(root: &Path, mutant: &Mutant) -> Result<()> {
         Err(Error::PatchDoesNotApply { path: mutant.path.clone(), reason: last_line(&ran.stderr) })
     };
     // the history holds the files that the patch was made from
-    must(git(root, &["clone", "--quiet", "--shared", "."]).arg(&work))?;
-    mirror(&root.join("engine"), &work.join("engine"))?;
+    let (top, place) = repository(root)?;
+    must(git(&top, &["clone", "--quiet", "--shared", "."]).arg(&work))?;
+    let copy = work.join(&place);
+    mirror(&root.join("engine"), &copy.join("engine"))?;
     must(&mut git(&work, &["add", "--all"]))?;
     let identity = ["-c", "user.name=segsim", "-c", "user.email=segsim@localhost"];
     must(git(&work, &identity).args(["commit", "--quiet", "--allow-empty", "--message", "the engine of today"]))?;
-    if !output(git(&work, &["apply", "--3way"]).arg(&patch))?.status.success() {
+    let mut apply = git(&work, &["apply", "--3way"]);
+    if !place.as_os_str().is_empty() {
+        apply.arg("--directory").arg(&place);
+    }
+    if !output(apply.arg(&patch))?.status.success() {
         let unmerged = must(&mut git(&work, &["diff", "--name-only", "--diff-filter=U"]))?;
         let files: Vec<_> = unmerged.stdout.lines().map_while(std::result::Result::ok).collect();
         let files = if files.is_empty() { "a file that git does not know".to_string() } else { files.join(", ") };
         return Err(Error::PatchConflicts { path: mutant.path.clone(), files });
     }
-    let diff = must(&mut git(&work, &["diff", "--full-index", "HEAD", "--", "engine"]))?;
+    let diff = must(&mut git(&copy, &["diff", "--relative", "--full-index", "HEAD", "--", "engine"]))?;
     let text = mutant.header.clone() + &String::from_utf8_lossy(&diff.stdout);
     fs::write(&patch, text).map_err(Error::io("write", &patch))?;
     say!("{} is rebased", mutant.id);
@@ -305,49 +311,57 @@ mod tests {
         assert!(!survived.as_expected && survived.text.starts_with("SURVIVED"), "{}", survived.text);
     }
 
-    /// A repository with an engine of one file, and a mutant that changes its sixth line.
-    fn repository() -> (tempfile::TempDir, Mutant) {
-        let root = tempfile::tempdir().unwrap();
-        let file = root.path().join("engine/src/lines.rs");
+    /// A repository, the workspace at `place` in it, with an engine of one file, and a mutant that changes its sixth line.
+    fn a_workspace(place: &str) -> (tempfile::TempDir, PathBuf, Mutant) {
+        let top = tempfile::tempdir().unwrap();
+        let root = top.path().join(place);
+        let file = root.join("engine/src/lines.rs");
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         let lines = |sixth: &str| ["1", "2", "3", "4", "5", sixth, "7", "8", "9", ""].join("\n");
         fs::write(&file, lines("6")).unwrap();
         let run = |arguments: &[&str]| {
             let identity = ["-c", "user.name=test", "-c", "user.email=test@localhost"];
-            let ran = output(git(root.path(), &identity).args(arguments)).unwrap();
+            let ran = output(git(&root, &identity).args(arguments)).unwrap();
             assert!(ran.status.success(), "{}", last_line(&ran.stderr));
             ran.stdout
         };
-        run(&["init", "--quiet"]);
+        assert!(output(&mut git(top.path(), &["init", "--quiet"])).unwrap().status.success());
         run(&["add", "engine"]);
         run(&["commit", "--quiet", "--message", "engine"]);
         fs::write(&file, lines("six")).unwrap();
-        let diff = String::from_utf8(run(&["diff", "--full-index"])).unwrap();
+        let diff = String::from_utf8(run(&["diff", "--relative", "--full-index"])).unwrap();
         run(&["checkout", "--quiet", "."]);
         let header = "source: s\nbreaks: b\nremoves: r\nexpect: rotation-vs-eviction pass 1\n\n";
-        let path = root.path().join("six.patch");
+        let path = root.join("six.patch");
         fs::write(&path, header.to_string() + &diff).unwrap();
         let mutant = Mutant::parse(&path, &fs::read_to_string(&path).unwrap()).unwrap();
-        (root, mutant)
+        (top, root, mutant)
+    }
+
+    fn applies(root: &Path, mutant: &Mutant) -> bool {
+        let mut apply = git(root, &["apply", "--check"]);
+        apply.env("GIT_CEILING_DIRECTORIES", root.parent().unwrap());
+        output(apply.arg(&mutant.path)).unwrap().status.success()
     }
 
     #[test]
     fn rebase_merges_a_patch_whose_surroundings_changed_and_keeps_its_header() {
-        let (root, mutant) = repository();
-        let file = root.path().join("engine/src/lines.rs");
-        fs::write(&file, "0\n1\n2\n3\nfour\n5\n6\n7\n8\n9\n").unwrap();
-        assert!(!output(git(root.path(), &["apply", "--check"]).arg(&mutant.path)).unwrap().status.success());
-        rebase(root.path(), &mutant).unwrap();
-        assert!(output(git(root.path(), &["apply", "--check"]).arg(&mutant.path)).unwrap().status.success());
-        assert!(fs::read_to_string(&mutant.path).unwrap().starts_with(&mutant.header));
+        for place in ["", "storage/engine of ours"] {
+            let (_top, root, mutant) = a_workspace(place);
+            fs::write(root.join("engine/src/lines.rs"), "0\n1\n2\n3\nfour\n5\n6\n7\n8\n9\n").unwrap();
+            assert!(!applies(&root, &mutant));
+            rebase(&root, &mutant).unwrap();
+            assert!(applies(&root, &mutant));
+            assert!(fs::read_to_string(&mutant.path).unwrap().starts_with(&mutant.header));
+        }
     }
 
     #[test]
     fn rebase_of_a_patch_whose_own_line_changed_names_the_file_and_leaves_the_patch_alone() {
-        let (root, mutant) = repository();
-        fs::write(root.path().join("engine/src/lines.rs"), "1\n2\n3\n4\n5\nVI\n7\n8\n9\n").unwrap();
+        let (_top, root, mutant) = a_workspace("");
+        fs::write(root.join("engine/src/lines.rs"), "1\n2\n3\n4\n5\nVI\n7\n8\n9\n").unwrap();
         let before = fs::read(&mutant.path).unwrap();
-        let error = rebase(root.path(), &mutant).unwrap_err().to_string();
+        let error = rebase(&root, &mutant).unwrap_err().to_string();
         assert!(error.contains("conflicts") && error.contains("engine/src/lines.rs"), "{error}");
         assert_eq!(fs::read(&mutant.path).unwrap(), before);
     }

@@ -248,23 +248,31 @@ fn who_is_told_to_stop_ends_a_build_and_all_that_it_has_started() {
 fn a_bisection_tells_of_each_commit_as_it_is_judged() {
     let checkout = Checkout::new();
     let passes = r#""list":[],"unreached":[]"#;
-    let fails = r#""list":[{"seeds":1,"seed":1,"oracle":"no-orphan","race":""}],"unreached":[]"#;
-    checkout.builds_each(&[("one", passes), ("two", fails), ("three", fails)]);
+    let failing = |oracle| format!(r#""list":[{{"seeds":1,"seed":1,"oracle":"{oracle}","race":""}}],"unreached":[]"#);
+    let (fails, other) = (failing("active-is-never-evicted"), failing("no-orphan"));
+    checkout.builds_each(&[("one", passes), ("two", &fails), ("three", &fails), ("four", &other)]);
     checkout.git(&["init", "--quiet"]);
-    for line in ["one", "two", "three"] {
+    for line in ["one", "two", "three", "four"] {
         std::fs::write(checkout.path("engine/src/lib.rs"), format!("{line}\n")).unwrap();
         checkout.git(&["add", "engine"]);
         checkout.git(&["commit", "--quiet", "--message", line]);
     }
     let plan = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/evicts-active.json");
-    let mut segsim = checkout.segsim(&["bisect", "HEAD~2..HEAD", plan]);
+    let mut segsim = checkout.segsim(&["bisect", "HEAD~3..HEAD~1", plan]);
     let output = segsim.env("ROCKSDB_LIB_DIR", "none").output().unwrap();
     let words = checkout.words();
-    assert!(code(&output) == 0 && stdout(&output).ends_with(" two\n"), "{}{words}", stdout(&output));
+    assert!(
+        code(&output) == 0 && stdout(&output).ends_with(" two\nPASS  it came with this one\n"),
+        "{}{words}",
+        stdout(&output)
+    );
     let judged: Vec<&str> = words.lines().filter_map(|line| Some(line.split_once(": ")?.1)).collect();
-    let fails = ["building", "fails by no-orphan"];
+    let fails = ["building", "fails by active-is-never-evicted"];
     let passes = ["building", "passes"];
     assert_eq!(judged, [fails, passes, fails].concat(), "{words}");
+    let output = checkout.segsim(&["bisect", "HEAD~3..", plan]).env("ROCKSDB_LIB_DIR", "none").output().unwrap();
+    let words = checkout.words();
+    assert!(code(&output) == 3 && words.contains(": fails by another oracle, no-orphan"), "{words}");
     let output = checkout.segsim(&["bisect", "HEAD..HEAD~2", plan]).output().unwrap();
     let reversed =
         "segsim: cannot bisect HEAD..HEAD~2: HEAD~2 comes before HEAD: the older one goes first, GOOD..BAD\n";
