@@ -5,6 +5,7 @@ use super::progress::Progress;
 use super::{STOP, interruptible, scenario};
 use crate::corpus::is_only_there;
 use crate::error::{Error, Result};
+use crate::export::is_drawn;
 use crate::output::{say, shown, take_stdout};
 use crate::plan_file::{Expected, PlanFile};
 use crate::report::counted;
@@ -83,13 +84,19 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     if let Some(sentence) = &expected.sentence {
         say!("{sentence}");
     }
-    PlanFile { mutant: file.mutant, ..PlanFile::new(plan, expected) }.write(&path)?;
+    let interrupted = STOP.load(Ordering::Relaxed);
+    let shrunk = PlanFile { mutant: file.mutant, ..PlanFile::new(plan, expected) };
+    if interrupted && is_no_smaller(&shrunk, &path) {
+        say!("{}  interrupted: {} is no larger, and stays", Verdict::Void.word(), shown(&path));
+        return Ok(Verdict::Void);
+    }
+    shrunk.write(&path)?;
     if !atomic_file::is_device(&path) {
         let program = shell::program();
         say!("{program} replay {}", shell::quoted(&path));
         say!("{program} explain {} --html {}", shell::quoted(&path), shell::quoted(&path.with_extension("html")));
     }
-    if STOP.load(Ordering::Relaxed) {
+    if interrupted {
         say!("{}  interrupted: it may become smaller still", Verdict::Void.word());
         return Ok(Verdict::Void);
     }
@@ -119,6 +126,23 @@ pub fn shrunk(plan: &Plan<Workload>, progress: impl FnMut(u64)) -> Result<Option
         }
     };
     Ok(Some((shrunk, expected)))
+}
+
+/// Whether an earlier shrink of the same failure has left a plan there that is as small.
+fn is_no_smaller(shrunk: &PlanFile, there: &Path) -> bool {
+    let size_of = |file: &PlanFile| {
+        let Schedule { injections, crashes, .. } = &file.plan.schedule;
+        (size(&file.plan.workload), injections.len() + crashes.len())
+    };
+    let is_same = |there: &PlanFile| {
+        let of = |file: &PlanFile| {
+            (file.plan.scenario.clone(), file.expected.oracle.clone(), file.engine.clone(), file.mutant.clone())
+        };
+        of(there) == of(shrunk)
+    };
+    // what is no file is not read: it may be a pipe
+    let there = there.is_file().then(|| PlanFile::read(there).ok()).flatten().filter(is_same);
+    there.is_some_and(|there| !is_drawn(&there.plan.schedule) && size_of(&there) <= size_of(shrunk))
 }
 
 /// Calls of all lives.

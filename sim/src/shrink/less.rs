@@ -20,7 +20,9 @@ pub struct Smaller<W> {
 pub(super) fn on_less<W: Clone>(plan: &Plan<W>, smaller: &Smaller<W>) -> Plan<W> {
     let mut less = Plan { workload: smaller.workload.clone(), ..plan.clone() };
     let crashes = &mut less.schedule.crashes;
-    if let (Some(life), Some(last)) = (smaller.life, crashes.len().checked_sub(1)) {
+    // a life that no crash comes before never begins, and no crash goes with it
+    if let (Some(life), Some(last)) = (smaller.life.filter(|life| *life <= crashes.len()), crashes.len().checked_sub(1))
+    {
         crashes.remove(life.min(last)); // nothing ends the last life: what begins it goes
     }
     rename(&mut less.schedule, smaller);
