@@ -252,7 +252,7 @@ impl SweepResult {
 impl Failure {
     fn of(group: Group, scenario: &str, strategy: Option<Strategy>, repeat: Repeat<'_>) -> Failure {
         let Repeat { program, plans } = repeat;
-        let plan = plan_path(plans, scenario, group.seed);
+        let plan = plan_path(plans, scenario, group.seed, strategy);
         let given = strategy.map(|strategy| format!(" --strategy {}", strategy.name())).unwrap_or_default();
         Failure {
             plan: plan.to_string_lossy().into_owned(),
@@ -280,9 +280,10 @@ fn is_usual(site: &SiteTally, tally: &Tally) -> bool {
     site.runs * 100 >= USUAL_SITE_PERCENT * tally.runs
 }
 
-/// Where the plan of a seed is.
-pub fn plan_path(plans: &Path, scenario: &str, seed: u64) -> PathBuf {
-    plans.join(format!("{scenario}-{seed}.json"))
+/// Where the plan of a seed is: by each strategy it is another plan.
+pub fn plan_path(plans: &Path, scenario: &str, seed: u64, strategy: Option<Strategy>) -> PathBuf {
+    let strategy = strategy.map(|strategy| format!("-{}", strategy.name())).unwrap_or_default();
+    plans.join(format!("{scenario}{strategy}-{seed}.json"))
 }
 
 /// A number with its thousands apart.

@@ -49,6 +49,25 @@ fn fields(value: &Value, named: &[&str], all: &mut BTreeSet<String>) {
 }
 
 #[test]
+fn a_kind_of_failure_in_many_scenarios_is_told_once_with_all_of_them() {
+    let sweep: SweepResult = serde_json::from_str(include_str!("failing-sweep.json")).unwrap();
+    let measured = Measured { wall_seconds: 1.0, cpu_seconds: 1.0, jobs: 1 };
+    let mut report = Report::new();
+    report.sweeps = vec![SweepRecord { result: sweep.clone(), measured }];
+    assert_eq!(report.kinds(), "", "each is told below");
+    let (kinds, most) = (sweep.failures.len(), sweep.failures[0].group.clone());
+    let mut other = sweep;
+    other.failures.truncate(1);
+    report.sweeps.push(SweepRecord { result: other, measured });
+    let told = report.kinds();
+    let mut lines = told.lines();
+    assert_eq!(lines.next().unwrap(), format!("the kinds of failures, over all scenarios: {kinds}"));
+    let first = format!("  2 scenarios {:>11} runs  {}: {}", 2 * most.runs, most.oracle, most.race);
+    assert_eq!(lines.next().unwrap(), first);
+    assert!(lines.all(|line| line.starts_with("  1 scenario ")), "{told}");
+}
+
+#[test]
 fn the_docs_of_reports_have_every_field_and_the_formats() {
     let docs = include_str!("../../docs/reports.md");
     let sweep: SweepResult = serde_json::from_str(include_str!("failing-sweep.json")).unwrap();

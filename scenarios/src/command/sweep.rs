@@ -11,7 +11,7 @@ use crate::report::{
     FLOOR_SEEDS_MIN, Failure, Measured, Repeat, Report, SweepRecord, SweepResult, counted, grouped, plan_path,
 };
 use crate::scenario::Scenario;
-use crate::{atomic_file, say, shell};
+use crate::{atomic_file, say, shell, tell};
 use rustix::time::{ClockId, clock_gettime};
 use segment_sim::record::Group;
 use segment_sim::strategy::Strategy;
@@ -116,12 +116,17 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let verdict = report.verdict;
     let end = end.map(|end| format!("; {end}")).unwrap_or_default();
     say!("{}  {}, {} failed{end}", verdict.word(), counted(report.runs(), "run"), grouped(report.failed()));
+    say(format_args!("{}", report.kinds()));
     for record in &report.sweeps {
         say(format_args!("{}", record.result.failures()));
     }
     annotations::print(&Suite::of_sweep(&report));
     // after all is told
-    outputs.write(&report).and(written)?;
+    match outputs.write(&report).and(written) {
+        // FAIL is what counts, and 1 what says so
+        Err(error) if verdict == Verdict::Fail => tell!("segsim: {error}"),
+        written => written?,
+    }
     Ok(verdict)
 }
 
@@ -169,12 +174,9 @@ fn write_plans(result: &SweepResult, arguments: &Arguments) -> Result<()> {
     }
     std::fs::create_dir_all(&arguments.plans).map_err(Error::io("create", &arguments.plans))?;
     for Failure { group: Group { oracle, sentence, seed, .. }, .. } in &result.failures {
-        let plan = scenario(&result.scenario)?.plan(*seed, arguments.strategy.strategy());
-        PlanFile::new(plan, Expected::fail(oracle, sentence)).write(&plan_path(
-            &arguments.plans,
-            &result.scenario,
-            *seed,
-        ))?;
+        let plan = scenario(&result.scenario)?.plan(*seed, result.strategy);
+        let path = plan_path(&arguments.plans, &result.scenario, *seed, result.strategy);
+        PlanFile::new(plan, Expected::fail(oracle, sentence)).write(&path)?;
     }
     Ok(())
 }

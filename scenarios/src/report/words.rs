@@ -1,10 +1,12 @@
 //! The report of a sweep in words.
 
 use super::{
-    FLOOR_SEEDS_MIN, FULL_SEEDS, Failure, Measured, SweepResult, counted, grouped, is_usual, named, percent, ratio,
+    FLOOR_SEEDS_MIN, FULL_SEEDS, Failure, Measured, Report, SweepResult, counted, grouped, is_usual, named, percent,
+    ratio,
 };
 use crate::confidence;
 use segment_sim::record::{Group, Tally};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Groups of failures that are printed, the largest ones.
@@ -166,6 +168,30 @@ impl SweepResult {
             writeln!(text, "  then: {}", others.join(", "))?;
         }
         writeln!(text, "  {sentence}\n  {}\n  {}", failure.shrink, failure.replay)
+    }
+}
+
+impl Report {
+    /// The kinds of failures over all scenarios, the one that most of them have first: one bug may fail in many. Nothing
+    /// where each kind is of one scenario.
+    pub fn kinds(&self) -> String {
+        let mut kinds: BTreeMap<(&str, &str), (usize, u64)> = BTreeMap::new();
+        let failures: Vec<&Failure> = self.sweeps.iter().flat_map(|record| &record.result.failures).collect();
+        for Failure { group, .. } in &failures {
+            let (scenarios, runs) = kinds.entry((&group.oracle, &group.race)).or_default();
+            (*scenarios, *runs) = (*scenarios + 1, *runs + group.runs);
+        }
+        if kinds.len() == failures.len() {
+            return String::new();
+        }
+        let mut kinds: Vec<_> = kinds.into_iter().collect();
+        kinds.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let mut text = format!("the kinds of failures, over all scenarios: {}\n", grouped(kinds.len() as u64));
+        for ((oracle, race), (scenarios, runs)) in kinds.into_iter().take(GROUPS_MAX) {
+            let (scenarios, runs) = (counted(scenarios as u64, "scenario"), counted(runs, "run"));
+            text += &format!("  {scenarios:<13}{runs:>15}  {oracle}: {race}\n");
+        }
+        text
     }
 }
 
