@@ -1,8 +1,8 @@
 //! Small workloads by name: `rotate=2,evict=2`.
 //!
 //! Each call is a caller of its own, and they are about the same few things: a full ring of three segments, whose oldest
-//! is the first that is evicted and the first that a rotation pushes out; two keys, stored in that segment; an active
-//! segment with room for all puts but one.
+//! is the first that a rotation pushes out; two keys, stored in that segment; an active segment with room for all puts but
+//! one. The first eviction takes the oldest segment; where there are puts, the one that they write to, once it is not active.
 
 use crate::workload::{Operation, SEGMENT_BYTES, Subject, Workload, content};
 use std::fmt;
@@ -25,8 +25,9 @@ impl Size {
     /// When the subject has no such calls, in one line.
     pub fn workload(&self, subject: Subject) -> Result<Workload, String> {
         let mut callers = Vec::new();
+        let puts = self.0.iter().find(|(kind, _)| *kind == "put").map_or(0, |(_, count)| *count);
         for &(kind, count) in &self.0 {
-            callers.extend((0..count).map(|number| vec![operation(kind, number)]));
+            callers.extend((0..count).map(|number| vec![operation(kind, number, puts > 0)]));
         }
         let is_push = |kind: &str| matches!(kind, "push" | "rotate");
         let mut workload = Workload { generations: [1; 3], segments: SEGMENTS, callers, ..Workload::default() };
@@ -38,7 +39,6 @@ impl Size {
             (workload.generations, workload.segments) = ([1, 1, CALLS_MAX + 1], 1);
         }
         if self.0.iter().any(|(kind, _)| matches!(*kind, "put" | "get" | "get-stream" | "contains")) {
-            let puts = self.0.iter().find(|(kind, _)| *kind == "put").map_or(0, |(_, count)| *count);
             workload.stored = stored(puts);
         }
         Ok(workload)
@@ -56,12 +56,13 @@ const SEGMENTS: u32 = 3;
 /// Contents of this number and every 120th after it have 43 bytes: one write.
 const PUT: u16 = 40;
 
-fn operation(kind: &str, number: u32) -> Operation {
+fn operation(kind: &str, number: u32, has_puts: bool) -> Operation {
     let key = key(number);
+    let first = if has_puts { SEGMENTS - 1 } else { 0 };
     match kind {
         "push" => Operation::Push,
         "rotate" => Operation::Rotate,
-        "evict" => Operation::EvictSegment(1 + number % SEGMENTS),
+        "evict" => Operation::EvictSegment(1 + (first + number) % SEGMENTS),
         "relieve" => Operation::Relieve(SEGMENTS - 1),
         "put" => Operation::Put(key, PUT + 120 * number as u16),
         "get" => Operation::Get(key),
