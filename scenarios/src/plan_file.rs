@@ -125,6 +125,10 @@ impl PlanFile {
     /// # Errors
     /// [`Error::Io`], [`Error::Plan`], which says what is wrong with it, and [`Error::Interrupted`] of a pipe.
     pub fn read(path: &Path) -> Result<PlanFile> {
+        let name = path.to_string_lossy();
+        if Scenario::named(&name).is_some() && !path.exists() {
+            return Err(Error::SeedMissing { scenario: name.into_owned() });
+        }
         let is_pipe = std::fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir());
         let bytes = if is_pipe { bytes_of_pipe(path)? } else { bytes(path) };
         let bytes = bytes.map_err(Error::io("read", path))?;

@@ -221,8 +221,11 @@ impl Workload {
         if calls > CALLS_MAX {
             return Err(format!("a run has at most {CALLS_MAX} calls, not {calls}"));
         }
-        if !(1..=SEGMENTS_MAX).contains(&self.segments) || self.lives.len() > LIVES_MAX {
-            return Err(format!("a run has 1 to {SEGMENTS_MAX} segments and at most {LIVES_MAX} later lives"));
+        if !(1..=SEGMENTS_MAX).contains(&self.segments) {
+            return Err(format!("a run begins with 1 to {SEGMENTS_MAX} segments, not {}", self.segments));
+        }
+        if self.lives.len() > LIVES_MAX {
+            return Err(format!("a run has at most {LIVES_MAX} later lives, not {}", self.lives.len()));
         }
         let Small { doomed, stripes, batch_rows } = self.limits;
         if [doomed, stripes, batch_rows].into_iter().any(|limit| limit > LIMIT_MAX) {

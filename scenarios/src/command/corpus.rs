@@ -12,7 +12,7 @@ use crate::mutant::{self, Mutant};
 use crate::output::{printable, take_stdout};
 use crate::patched_build::{Program, WorkspaceCopy, workspace};
 use crate::plan_file::PlanFile;
-use crate::report::counted;
+use crate::report::{counted, grouped};
 use crate::{say, shell, tell};
 use segment_sim::site::SiteName;
 use segment_sim::verdict::Verdict;
@@ -94,9 +94,11 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     take_stdout(arguments.junit.as_deref());
     let junit = Written::begin("corpus", arguments.junit.as_deref())?;
     let mut cases: Vec<Case> = unreadable.into_iter().map(|(name, error)| unread(name, &error)).collect();
-    let worst = if cases.is_empty() { Verdict::Pass } else { Verdict::Error };
-    let (verdict, ran) =
-        if arguments.on_mutants { on_mutants(&plans, arguments.drift, worst)? } else { on_this_engine(&plans, worst)? };
+    let unread = cases.len() as u64;
+    let (verdict, ran) = match arguments.on_mutants {
+        true => on_mutants(&plans, arguments.drift, unread)?,
+        false => on_this_engine(&plans, unread)?,
+    };
     cases.extend(ran);
     let suite = match cases.is_empty() {
         true => Suite::void("corpus", "no plan was run"),
@@ -113,10 +115,19 @@ fn unread(name: String, error: &Error) -> Case {
     Case { name, outcome: Outcome::Error { why } }
 }
 
-/// Runs the plans; `worst` is what it has come to before.
-fn on_this_engine(plans: &[Kept], worst: Verdict) -> Result<(Verdict, Vec<Case>)> {
+/// What it has come to before the first plan is run.
+fn before(to_run: usize, unread: u64) -> Verdict {
+    match (to_run, unread) {
+        (_, 1..) => Verdict::Error,
+        (0, 0) => Verdict::Void,
+        _ => Verdict::Pass,
+    }
+}
+
+/// Runs the plans; so many others cannot be read.
+fn on_this_engine(plans: &[Kept], unread: u64) -> Result<(Verdict, Vec<Case>)> {
     let mut worker = interruptible()?;
-    let mut worst = if plans.is_empty() { worst.max(Verdict::Void) } else { worst };
+    let mut worst = before(plans.len(), unread);
     let mut cases = Vec::new();
     for kept in plans {
         if STOP.load(Ordering::Relaxed) {
@@ -133,7 +144,13 @@ fn on_this_engine(plans: &[Kept], worst: Verdict) -> Result<(Verdict, Vec<Case>)
         }
         cases.push(Case { name: kept.name.clone(), outcome });
     }
-    say!("{}  {} of the corpus", worst.word(), counted(plans.len() as u64, "plan"));
+    say!("{}  {} of the corpus{}", worst.word(), counted(plans.len() as u64, "plan"), apart(&cases, unread));
+    if cases.iter().any(|case| matches!(case.outcome, Outcome::Void { .. })) {
+        say!(
+            "  VOID plans test nothing. Where the engine was changed on purpose, find such a failure again on the mutant:"
+        );
+        say!("  {} mutants --only ID --shrink DIR, and corpus add DIR/ID.json", shell::program());
+    }
     Ok((worst, cases))
 }
 
@@ -145,6 +162,18 @@ fn interrupted(worst: Verdict, mut cases: Vec<Case>, plans: usize) -> (Verdict, 
     // without a case that says so, it would read as a corpus that passed
     cases.push(Case { name: "corpus".to_string(), outcome: Outcome::Void { why } });
     (worst, cases)
+}
+
+/// How many of them are not as they must.
+fn apart(cases: &[Case], unread: u64) -> String {
+    let count = |is: fn(&Outcome) -> bool| cases.iter().filter(|case| is(&case.outcome)).count() as u64;
+    let failed = count(|outcome| matches!(outcome, Outcome::Fail { .. }));
+    let void = count(|outcome| matches!(outcome, Outcome::Void { .. }));
+    let told = [(failed, "failed"), (void, "VOID"), (unread, "more cannot be read")]
+        .into_iter()
+        .filter(|(count, _)| *count > 0);
+    let told: Vec<String> = told.map(|(count, what)| format!("{} {what}", grouped(count))).collect();
+    if told.is_empty() { String::new() } else { format!(": {}", told.join(", ")) }
 }
 
 /// What came of a plan.
@@ -173,7 +202,7 @@ fn line(verdict: Verdict, name: &str, outcome: &Outcome) -> String {
     }
 }
 
-fn on_mutants(plans: &[Kept], drift: bool, worst: Verdict) -> Result<(Verdict, Vec<Case>)> {
+fn on_mutants(plans: &[Kept], drift: bool, unread: u64) -> Result<(Verdict, Vec<Case>)> {
     let root = workspace()?;
     let mutants = mutant::read_all(&root.join("scenarios/mutants"))?;
     // now: told after the builds of all the others it would be late
@@ -186,7 +215,7 @@ fn on_mutants(plans: &[Kept], drift: bool, worst: Verdict) -> Result<(Verdict, V
     }
     let to_run = plans.len() - none.len();
     let copy = WorkspaceCopy::new(&root)?;
-    let mut verdict = if to_run == 0 { worst.max(Verdict::Void) } else { worst };
+    let mut verdict = before(to_run, unread);
     let mut cases = Vec::new();
     for mutant in &mutants {
         let own: Vec<&Kept> = plans.iter().filter(|kept| kept.file.mutant.as_ref() == Some(&mutant.id)).collect();

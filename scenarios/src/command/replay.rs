@@ -92,10 +92,6 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
 /// # Errors
 /// A file that is no plan.
 pub fn read(path: &Path) -> Result<PlanFile> {
-    let name = path.to_string_lossy();
-    if Scenario::named(&name).is_some() && !path.exists() {
-        return Err(Error::SeedMissing { scenario: name.into_owned() });
-    }
     let file = PlanFile::read(path)?;
     // one that is kept for a mutant is meant for every engine
     if file.engine != ENGINE && file.mutant.is_none() {

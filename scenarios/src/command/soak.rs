@@ -65,9 +65,10 @@ const TOLD: &str = "told";
 ///
 /// DIR must not exist, or be empty, or be of an earlier soak. It is not removed at the end, and holds some MiB (with
 /// --power-loss up to 128). Nothing stays mounted. The seed draws moments, keys and contents; threads do the rest, so a seed
-/// does not repeat a run exactly. From 200 rounds on, puts, rotations, evictions and recoveries must each be hit by 5 kills,
-/// or 5 power losses, as many writes be dropped and torn, as many puts be answered on a disk that was full, as many gets
-/// behind a fence, and as many lives end on a device that had failed, with and without ext4 giving up.
+/// does not repeat a run exactly. Fewer than 200 rounds are not judged by what they met. From 200 on the verdict is VOID
+/// unless each of these came at least 5 times: a kill, or a power loss, in a put, a rotation, an eviction and a recovery; a
+/// write dropped, and one torn; a put answered on a disk that was full; a get behind a fence; a life that ended on a device
+/// that had failed, with and without ext4 giving up.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The directory; made if it is not there

@@ -74,7 +74,7 @@ fn a_file_of_a_corpus_that_is_no_plan_is_an_error_of_its_own_and_the_others_are_
     let why = "garbage.json is no plan: invalid length 0";
     let told: Vec<&str> = words.lines().collect();
     assert!(told[0].starts_with("segsim: ") && told[0].contains(why), "{words}");
-    assert_eq!(told[1], "ERROR  1 plan of the corpus");
+    assert_eq!(told[1], "ERROR  1 plan of the corpus: 1 more cannot be read");
     assert!(told[2].starts_with("::error title=ERROR garbage::") && told.len() == 3, "{words}");
     assert!(text.contains("tests=\"2\" failures=\"0\" errors=\"1\"") && text.contains("type=\"ERROR\""), "{text}");
     assert!(text.contains("<testcase name=\"kept\" classname=\"corpus\"/>") && text.contains(why), "{text}");
