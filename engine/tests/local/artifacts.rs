@@ -244,6 +244,20 @@ async fn a_body_that_breaks_off_or_has_another_length_stores_nothing() {
     engine.close().await.unwrap();
 }
 
+/// Comes to life, as a connection does, and gives no byte before it breaks off.
+struct Silent {
+    has_begun: bool,
+}
+
+impl Body for Silent {
+    async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        if std::mem::replace(&mut self.has_begun, true) {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        Ok(Some(Bytes::new()))
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_break_off_before_their_first_byte_evict_nothing() {
     let directory = tempfile::tempdir().unwrap();
@@ -254,6 +268,8 @@ async fn bodies_that_break_off_before_their_first_byte_evict_nothing() {
         let broken = Pieces { left: artifact(10), breaks_off_at: 11 };
         assert!(matches!(engine.put_stream(b"b", length, broken).await, Err(Error::Body { .. })));
     }
+    let silent = Silent { has_begun: false };
+    assert!(matches!(engine.put_stream(b"b", 900_000, silent).await, Err(Error::Body { .. })));
     let empty = Pieces { left: Bytes::new(), breaks_off_at: 0 };
     assert!(matches!(engine.put_stream(b"b", 900_000, empty).await, Err(Error::Body { .. })));
     assert_eq!(engine.usage(), before);

@@ -48,7 +48,7 @@ const SEEDS_TRIED: u64 = 8;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     segsim exhaust rotation-vs-eviction --size rotate=2,evict=2 --points ring --preemptions unlimited\n  \
-    segsim exhaust put-vs-eviction --size put=2,evict=1 --preemptions 3\n  \
+    segsim exhaust put-vs-eviction --size put=2,evict=1 --preemptions 1\n  \
     segsim exhaust rotation-vs-eviction --size rotate=1,evict=1 --faults 1    an unlink fails, or a caller is dropped\n\n\
     Sizes: push, rotate, evict, relieve, put, get, get-stream, contains; at most 8 calls,\n\
     each a caller of its own, on a full ring of segments 1, 2 and 3. Keys 1 and 2 are in\n\
