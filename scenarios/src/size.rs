@@ -53,6 +53,9 @@ impl Size {
 /// Segments of the ring, one a generation.
 const SEGMENTS: u32 = 3;
 
+/// The two keys: of different stripes, or puts of them would wait for each other.
+const KEYS: [u8; 2] = [1, 4];
+
 /// Contents of this number and every 120th after it have 43 bytes: one write.
 const PUT: u16 = 40;
 
@@ -72,13 +75,13 @@ fn operation(kind: &str, number: u32, has_puts: bool) -> Operation {
 }
 
 fn key(number: u32) -> u8 {
-    1 + (number % 2) as u8
+    KEYS[number as usize % KEYS.len()]
 }
 
 /// Two keys in the oldest segment, and others that fill the active one but for `puts - 1` puts.
 fn stored(puts: u32) -> Vec<(u8, u16, u32)> {
     let length = |number| content(number).len() as u64;
-    let mut stored = vec![(1, PUT + 1, 1), (2, PUT + 2, 1)];
+    let mut stored = vec![(KEYS[0], PUT + 1, 1), (KEYS[1], PUT + 2, 1)];
     let mut free = SEGMENT_BYTES;
     let left = u64::from(puts.saturating_sub(1)) * length(PUT);
     for key in 11.. {

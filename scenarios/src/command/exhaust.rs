@@ -51,7 +51,7 @@ const SEEDS_TRIED: u64 = 8;
     segsim exhaust put-vs-eviction --size put=2,evict=1 --preemptions 1\n  \
     segsim exhaust rotation-vs-eviction --size rotate=1,evict=1 --faults 1    an unlink fails, or a caller is dropped\n\n\
     Sizes: push, rotate, evict, relieve, put, get, get-stream, contains; at most 8 calls,\n\
-    each a caller of its own, on a full ring of segments 1, 2 and 3. Keys 1 and 2 are in\n\
+    each a caller of its own, on a full ring of segments 1, 2 and 3. Keys 1 and 4 are in\n\
     segment 1; puts and gets take turns at them. Puts write to segment 3, which has room for\n\
     all but one, so that the last rotates. Evictions take segments 1, 2 and 3, with puts 3, 1\n\
     and 2; the active segment stays.\n\
