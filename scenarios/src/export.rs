@@ -41,6 +41,7 @@ pub fn test(file: &PlanFile, name: &str) -> Option<String> {
     for Crash { kind, at } in crashes {
         schedule += &match at {
             Moment::At(site) => format!("\n        .crash(CrashKind::{kind:?}, {})", literal(site)),
+            Moment::CallersGone => format!("\n        .crash_when_callers_are_gone(CrashKind::{kind:?})"),
             Moment::Idle => format!("\n        .crash_when_idle(CrashKind::{kind:?})"),
             Moment::Step(_) | Moment::Site(..) => return None,
         };

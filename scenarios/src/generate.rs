@@ -296,6 +296,35 @@ pub(crate) fn restart_and_shrink(decisions: &Decisions) -> Workload {
     workload
 }
 
+/// Puts that rotate, reads that have the oldest artifacts copied, and evictions, a call each: what they start outlives them.
+pub(crate) fn close_with_work_left(decisions: &Decisions) -> Workload {
+    let generations = generations(decisions);
+    let room: u32 = generations.iter().sum();
+    let keys = decisions.between("keys", 1, 3);
+    let callers = |life: u64| {
+        let of = |name, high| decisions.between_of(name, life, 0, high);
+        let mut callers: Vec<Vec<Operation>> =
+            (0..2).map(|reader| reads(decisions, 2 * life + reader, 1, keys)).collect();
+        callers.extend((0..=of("putters", 2)).map(|putter| puts(decisions, 10 * life + putter, 1, keys, 64)));
+        callers.push(vec![Operation::EvictPlace(of("place", 5) as u32); of("evictions", 1) as usize]);
+        callers.push(vec![Operation::Rotate; of("rotations", 1) as usize]);
+        callers
+    };
+    let stored = match decisions.between("are old", 0, 1) {
+        0 => stored(decisions, keys, room),
+        _ => (1..=keys).map(|key| (key as u8, before(key as u8), 1)).collect(),
+    };
+    Workload {
+        generations,
+        segments: room,
+        stored,
+        limits: Small { doomed: decisions.between("doomed", 0, 2) as u32, ..small(decisions) },
+        callers: callers(0),
+        lives: (1..=3).map(|life| Later { callers: callers(life), ..Later::default() }).collect(),
+        ..Workload::default()
+    }
+}
+
 /// Everybody looks what is left, and somebody goes on.
 fn after_a_crash(decisions: &Decisions, life: u64, keys: u64) -> Later {
     let mut callers = vec![(1..=keys).map(|key| Operation::Get(key as u8)).collect()];

@@ -3,10 +3,12 @@
 use crate::report::counted;
 use crate::workload::{Operation, Workload, words};
 use segment_sim::plan::{Action, Base, Crash, CrashKind, Injection, Moment, Plan, Schedule, Until};
-use segment_sim::site::SiteName;
 
 /// When a life of the process ends by itself.
-pub const WHEN_IDLE: &str = "when nothing can go on";
+const WHEN_IDLE: &str = "when nothing can go on";
+
+/// When it is left to itself.
+const WHEN_CALLERS_ARE_GONE: &str = "when all callers are gone";
 
 /// What a plan is, in a few lines.
 pub fn plan(plan: &Plan<Workload>) -> String {
@@ -75,19 +77,21 @@ pub fn crash(crash: &Crash) -> String {
     format!("{} {}", end(crash.kind), moment(&crash.at))
 }
 
-fn moment(at: &Moment) -> String {
+/// When a life of the process ends.
+pub fn moment(at: &Moment) -> String {
     match at {
         Moment::At(site) => format!("at {site}"),
         Moment::Site(site, nth) => format!("at {site}, time {nth}"),
         Moment::Step(step) => format!("at step {step}"),
+        Moment::CallersGone => WHEN_CALLERS_ARE_GONE.to_string(),
         Moment::Idle => WHEN_IDLE.to_string(),
     }
 }
 
 /// The lives that ended when nothing could go on, though the plan names another moment: a line for each.
-pub fn late(crashes: &[Crash], ends: &[Option<SiteName>]) -> String {
+pub fn late(crashes: &[Crash], ends: &[Moment]) -> String {
     let lives = (1..).zip(crashes.iter().zip(ends));
-    let late = lives.filter(|(_, (crash, end))| end.is_none() && crash.at != Moment::Idle);
+    let late = lives.filter(|(_, (crash, end))| **end == Moment::Idle && crash.at != Moment::Idle);
     let line = |(life, (crash, _)): (u32, (&Crash, _))| {
         format!("life {life} ended when nothing could go on, not {}\n", moment(&crash.at))
     };

@@ -70,7 +70,7 @@ const CRASHES: Crashes = Crashes {
 };
 
 /// Every scenario.
-pub const SCENARIOS: [Scenario; 18] = [
+pub const SCENARIOS: [Scenario; 19] = [
     Scenario {
         name: "concurrent-pushes",
         summary: "16 pushes straight on the ring state; every one survives",
@@ -326,6 +326,16 @@ pub const SCENARIOS: [Scenario; 18] = [
         generate: generate::restart_and_shrink,
         ..BASE
     },
+    Scenario {
+        name: "close-with-work-left",
+        summary: "the engine is closed as soon as its callers are gone, or dropped; it ends what is under way, and no more",
+        cancels: true,
+        crashes: Some(Crashes { kinds: &[CrashKind::Close], when: CrashWhen::CallersGone, ..CRASHES }),
+        must_happen: &["joined", "departed", "holds", "slow unlinks", "failed unlinks", "cancels", "closes"],
+        windows: &["clone-to-save", "write-locked"],
+        generate: generate::close_with_work_left,
+        ..BASE
+    },
 ];
 
 impl Scenario {
@@ -345,7 +355,7 @@ impl Scenario {
 
     /// Whether the process may end in the middle of something.
     pub fn crashes_midway(&self) -> bool {
-        self.crashes.is_some_and(|crashes| crashes.when != CrashWhen::Idle)
+        self.crashes.is_some_and(|crashes| !matches!(crashes.when, CrashWhen::CallersGone | CrashWhen::Idle))
     }
 
     fn options(&self, strategy: Option<Strategy>) -> Options {

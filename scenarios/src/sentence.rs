@@ -3,11 +3,11 @@
 //! Built from what the plan's injections did in the run, from how its lives of the process ended, and from what the oracle
 //! found. Where the oracle's own sentence names everybody who was held, it says all there is to say.
 
-use crate::plan_words::{WHEN_IDLE, end, error, how_long};
+use crate::plan_words::{end, error, how_long, moment};
 use crate::report::counted;
 use crate::workload::Workload;
 use segment_engine::ring_state::RingRecord;
-use segment_sim::plan::{Action, Injection, Plan, Until};
+use segment_sim::plan::{Action, Injection, Moment, Plan, Until};
 use segment_sim::record::Record;
 use segment_sim::site::{Site, SiteName};
 use segment_sim::trace::ProcessEnd;
@@ -51,10 +51,10 @@ pub fn of(plan: &Plan<Workload>, story: &Story, record: &Record) -> String {
     // one that comes after what is wrong has no part in it; what a crash has left is wrong in the step of the crash. A panic
     // outside of every task has no step, and is the end
     let last = if first.step == 0 { u64::MAX } else { first.step };
-    for (ProcessEnd { step, kind, .. }, site) in ends(story).filter(|(end, _)| end.step <= last) {
-        let clause = match site {
-            Some(SiteName { task, point, .. }) => format!("{} with {task} {}", end(*kind), doing(point)),
-            None => format!("{} {WHEN_IDLE}", end(*kind)),
+    for (ProcessEnd { step, kind, .. }, at) in ends(story).filter(|(end, _)| end.step <= last) {
+        let clause = match at {
+            Moment::At(SiteName { task, point, .. }) => format!("{} with {task} {}", end(*kind), doing(point)),
+            other => format!("{} {}", end(*kind), moment(other)),
         };
         clauses.push((*step, true, clause));
     }
@@ -88,9 +88,9 @@ fn step_of(story: &Story, site: &SiteName) -> Option<u64> {
     story.trace.events().iter().find(|event| is_at(story, event.site, site)).map(|event| event.step)
 }
 
-/// The ends of the process as they came, each with the site at which it came; with none when nothing could go on.
-pub(crate) fn ends(story: &Story) -> impl Iterator<Item = (&ProcessEnd, Option<&SiteName>)> {
-    story.trace.process_ends().iter().zip(story.ends.iter().map(Option::as_ref))
+/// The ends of the process as they came, each with its moment.
+pub(crate) fn ends(story: &Story) -> impl Iterator<Item = (&ProcessEnd, &Moment)> {
+    story.trace.process_ends().iter().zip(&story.ends)
 }
 
 /// What a task is about that has got to a point and not gone on.
@@ -240,6 +240,11 @@ mod tests {
             ),
             (CrashKind::PowerLoss, Moment::Idle, "the power fails when nothing can go on: "),
             (CrashKind::Close, Moment::Idle, "the engine is closed and the power fails when nothing can go on: "),
+            (
+                CrashKind::Close,
+                Moment::CallersGone,
+                "the engine is closed and the power fails when all callers are gone: ",
+            ),
             // what a life does not come to leaves it to its end
             (CrashKind::Kill, Moment::Step(100_000), "the process is killed when nothing can go on: "),
         ] {
@@ -247,7 +252,7 @@ mod tests {
             assert!(sentence.starts_with(words) && sentence.ends_with(": it is wrong"), "{sentence}");
             assert_eq!(
                 (ends.len(), sentence.matches("when nothing can go on").count()),
-                (1, words.matches("when").count())
+                (1, words.matches("when nothing").count())
             );
         }
     }

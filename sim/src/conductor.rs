@@ -29,7 +29,7 @@ use crate::confined::Confined;
 use crate::decision::{Decisions, Question, Ratio};
 use crate::interference::Interference;
 use crate::locks::Locks;
-use crate::plan::{CrashKind, Injection, Schedule};
+use crate::plan::{CrashKind, Injection, Moment, Schedule};
 use crate::site::{Site, SiteName, TaskId};
 use crate::trace::{Trace, What};
 use crate::window::Windows;
@@ -294,12 +294,12 @@ impl Conductor {
         drop(tasks);
     }
 
-    /// Ends the process, as a crash does, when nothing can go on.
-    pub fn kill(&self, kind: CrashKind) {
+    /// Ends the process, as a crash does, with no site to end at; `at` is kept as its end.
+    pub fn kill(&self, kind: CrashKind, at: Moment) {
         let killed = {
             let mut state = self.state();
             state.step += 1;
-            state.ends.push(None);
+            state.ends.push(at);
             state.kill(kind)
         };
         killed.go();
@@ -441,8 +441,8 @@ impl Conductor {
         self.state().fired.take().unwrap_or_default()
     }
 
-    /// Where each life of the process ended but the last; nowhere, when nothing could go on.
-    pub fn take_ends(&self) -> Vec<Option<SiteName>> {
+    /// When each life of the process ended but the last: at a site, by itself, or as its callers were gone.
+    pub fn take_ends(&self) -> Vec<Moment> {
         std::mem::take(&mut self.state().ends)
     }
 

@@ -91,6 +91,12 @@ impl Schedule {
         self
     }
 
+    /// The next life of the process ends when its callers are gone.
+    pub fn crash_when_callers_are_gone(mut self, kind: CrashKind) -> Schedule {
+        self.crashes.push(Crash { kind, at: Moment::CallersGone });
+        self
+    }
+
     /// The next life of the process ends when nothing can go on.
     pub fn crash_when_idle(mut self, kind: CrashKind) -> Schedule {
         self.crashes.push(Crash { kind, at: Moment::Idle });
@@ -125,7 +131,7 @@ pub enum CrashKind {
     Kill,
     /// The machine ends: what is not durable is lost, kept or torn, each by itself.
     PowerLoss,
-    /// The engine is closed, when nothing else can go on, and then the machine ends.
+    /// The engine is closed, when its callers are gone or nothing can go on, and when nothing is left to do the machine ends.
     Close,
 }
 
@@ -139,6 +145,8 @@ pub enum Moment {
     Site(String, u32),
     /// At this very site.
     At(SiteName),
+    /// As soon as it is open and each of its callers has ended or was dropped, whatever the engine still does by itself.
+    CallersGone,
     /// When nothing can go on.
     Idle,
 }
@@ -148,7 +156,7 @@ impl Moment {
     pub fn key(&self) -> Option<u64> {
         match self {
             Moment::At(site) => Some(site.key()),
-            Moment::Step(_) | Moment::Site(..) | Moment::Idle => None,
+            Moment::Step(_) | Moment::Site(..) | Moment::CallersGone | Moment::Idle => None,
         }
     }
 }

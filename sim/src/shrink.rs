@@ -67,8 +67,8 @@ pub struct Ran {
     pub order: Vec<Passed>,
     /// Kept on request: everything that the plan did, as injections by name.
     pub fired: Vec<Injection>,
-    /// Kept on request: where each life of the process ended but the last; `None` where nothing could go on.
-    pub ends: Vec<Option<SiteName>>,
+    /// Kept on request: when each life of the process ended but the last: at a site, by itself, or as its callers were gone.
+    pub ends: Vec<Moment>,
 }
 
 /// A site that passed.
@@ -150,7 +150,7 @@ pub fn shrink<S: Shrinkable>(
 }
 
 /// The same plan with everything by name that its knobs did in a run, and its knobs off; those that change priorities stay.
-pub fn settled<W>(mut plan: Plan<W>, fired: &[Injection], ends: &[Option<SiteName>]) -> Plan<W> {
+pub fn settled<W>(mut plan: Plan<W>, fired: &[Injection], ends: &[Moment]) -> Plan<W> {
     let change = plan.schedule.knobs.change;
     plan.schedule.knobs = Knobs { change, ..Knobs::default() };
     plan.schedule.injections = beside_crashes(fired);
@@ -390,10 +390,10 @@ fn beside_crashes(fired: &[Injection]) -> Vec<Injection> {
     fired.iter().filter(|injection| !matches!(injection.action, Action::Crash(_))).cloned().collect()
 }
 
-/// Each crash at the site at which it came, by name.
-fn end_at(crashes: &mut [Crash], ends: &[Option<SiteName>]) {
+/// Each crash when it came: at a site, by name.
+fn end_at(crashes: &mut [Crash], ends: &[Moment]) {
     for (index, crash) in crashes.iter_mut().enumerate() {
-        crash.at = ends.get(index).cloned().flatten().map_or(Moment::Idle, Moment::At);
+        crash.at = ends.get(index).cloned().unwrap_or(Moment::Idle);
     }
 }
 

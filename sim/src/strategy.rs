@@ -116,6 +116,8 @@ pub enum CrashWhen {
     Anywhere,
     /// Anywhere, and then again soon.
     Again,
+    /// When all callers are gone.
+    CallersGone,
     /// When nothing can go on.
     Idle,
 }
@@ -129,6 +131,7 @@ impl Crashes {
         let draw = |name: &str, bound: usize| decisions.between_of(name, life, 0, bound as u64 - 1) as usize;
         let step = |max| Moment::Step(decisions.between_of("crash step", life, 0, max) as u32);
         let at = match (self.when, draw("crash at", 8)) {
+            (CrashWhen::CallersGone, _) => Moment::CallersGone,
             (CrashWhen::Idle, _) | (CrashWhen::Anywhere, 0) => Moment::Idle,
             (CrashWhen::Again, 0..=5) if life > 0 => step(EARLY_STEP_MAX),
             (_, 1..=2) if life > 0 => step(EARLY_STEP_MAX),
@@ -151,10 +154,13 @@ impl Crashes {
                 Moment::Site(site.to_string(), nth as u32)
             }
         };
-        // an engine is closed only where nothing can go on
-        let kinds = self.kinds.iter().filter(|kind| **kind != CrashKind::Close || at == Moment::Idle);
+        // an engine is closed only where nobody calls it
+        let is_uncalled = matches!(at, Moment::CallersGone | Moment::Idle);
+        let kinds = self.kinds.iter().filter(|kind| is_uncalled || **kind != CrashKind::Close);
         let kinds: Vec<CrashKind> = kinds.copied().collect();
-        Crash { kind: kinds[draw("crash kind", kinds.len())], at }
+        let kind = kinds[draw("crash kind", kinds.len())];
+        let has_work_left = kind == CrashKind::Close && draw("close at", 2) > 0;
+        Crash { kind, at: if has_work_left { Moment::CallersGone } else { at } }
     }
 }
 
@@ -193,10 +199,13 @@ pub fn schedule(seed: u64, options: Options) -> Schedule {
         } else {
             Ratio::NEVER
         },
-        cancel: if options.cancels {
-            pick("cancel", &[Ratio::NEVER, Ratio::NEVER, Ratio::new(2, 100)])
-        } else {
-            Ratio::NEVER
+        cancel: match options.crashes {
+            _ if !options.cancels => Ratio::NEVER,
+            // what callers that are dropped leave behind is what it is about
+            Some(Crashes { when: CrashWhen::CallersGone, .. }) => {
+                pick("cancel", &[Ratio::NEVER, Ratio::new(5, 100), Ratio::new(10, 100)])
+            }
+            _ => pick("cancel", &[Ratio::NEVER, Ratio::NEVER, Ratio::new(2, 100)]),
         },
         change: match strategy {
             Strategy::Priority => pick("change", &DEPTHS.map(|depth| Ratio::new(depth - 1, SITES_USUAL))),
@@ -291,13 +300,16 @@ mod tests {
     }
 
     #[test]
-    fn the_engine_is_closed_only_where_nothing_can_go_on() {
+    fn the_engine_is_closed_only_where_nobody_calls_it() {
         let closing = Crashes { kinds: &[CrashKind::Kill, CrashKind::PowerLoss, CrashKind::Close], ..CRASHES };
         let of =
             |crashes| (0..200).flat_map(move |seed| schedule(seed, Options { crashes: Some(crashes), ..ALL }).crashes);
-        assert!(of(closing).any(|crash| crash.kind == CrashKind::Close));
+        for at in [Moment::CallersGone, Moment::Idle] {
+            assert!(of(closing).any(|crash| crash == Crash { kind: CrashKind::Close, at: at.clone() }));
+        }
         for (crash, without) in of(closing).zip(of(CRASHES)) {
-            assert!(if crash.at == Moment::Idle { without.at == crash.at } else { crash == without }, "{crash:?}");
+            let is_closed = crash.kind == CrashKind::Close;
+            assert!(if without.at == Moment::Idle { is_closed || crash.at == without.at } else { crash == without });
         }
     }
 }

@@ -94,6 +94,10 @@ impl Tasks for Pulse<'_> {
         Pulse::place(*self, task)
     }
 
+    fn beside(&self, task: TaskId) -> Option<TaskId> {
+        Pulse::beside(*self, task)
+    }
+
     fn alive_children(&self, name: &str) -> usize {
         Pulse::alive_children(*self, name)
     }
@@ -326,6 +330,7 @@ impl Watch {
         pulse: Pulse<'_>,
         published: Option<Arc<RingRecord>>,
         owners: Option<Vec<(SegmentId, Owners)>>,
+        closing: Option<&[(SegmentId, Owners)]>,
         usage: Option<Usage>,
         refreshes_waiting: usize,
     ) {
@@ -340,6 +345,7 @@ impl Watch {
         let view = View {
             published,
             owners,
+            closing,
             usage: usage.as_ref(),
             unfinished,
             refreshes_waiting,
@@ -377,6 +383,7 @@ impl Watch {
             answer: None,
             published: None,
             owners: None,
+            closing: None,
             usage: None,
             locks: LockFacts::default(),
             state_holder: pulse.holder(STATE_LOCK),

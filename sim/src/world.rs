@@ -21,7 +21,7 @@ use crate::confined::Confined;
 use crate::disk::SimDisk;
 use crate::history::{Key, Told};
 use crate::lineage::Lineage;
-use crate::plan::{Injection, Schedule};
+use crate::plan::{Injection, Moment, Schedule};
 use crate::record::Record;
 use crate::site::SiteName;
 use crate::trace::Trace;
@@ -133,8 +133,8 @@ pub struct Story {
     pub answers: Vec<Told>,
     /// Everything that the plan did to the run, as injections by name.
     pub fired: Vec<Injection>,
-    /// Where each life of the process ended but the last; nowhere, when nothing could go on.
-    pub ends: Vec<Option<SiteName>>,
+    /// When each life of the process ended but the last: at a site, by itself, or as its callers were gone.
+    pub ends: Vec<Moment>,
     /// What befell each segment.
     pub lineage: Lineage,
 }

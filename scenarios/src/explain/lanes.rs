@@ -3,7 +3,7 @@
 //! Made from the trace (what went on) and its arrivals (who waited where since when).
 
 use super::rings::{Saved, number};
-use crate::plan_words::{self, WHEN_IDLE};
+use crate::plan_words;
 use crate::sentence;
 use segment_sim::lineage::Moved;
 use segment_sim::plan::Action;
@@ -88,9 +88,8 @@ pub enum Happened {
 
 /// The ends of the process: after which step, and how.
 pub fn ends(story: &Story) -> Vec<(u64, String)> {
-    let told = |(ProcessEnd { step, kind, .. }, site): (&ProcessEnd, Option<&SiteName>)| {
-        let at = site.map_or(WHEN_IDLE.to_string(), |site| format!("at {site}"));
-        (*step, format!("{} {at}", plan_words::end(*kind)))
+    let told = |(ProcessEnd { step, kind, .. }, at): (&ProcessEnd, &_)| {
+        (*step, format!("{} {}", plan_words::end(*kind), plan_words::moment(at)))
     };
     sentence::ends(story).map(told).collect()
 }

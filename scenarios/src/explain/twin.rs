@@ -5,8 +5,7 @@ use super::lanes::{Happened, Moment};
 use crate::plan_words;
 use crate::report::counted;
 use crate::workload::Workload;
-use segment_sim::plan::{Action, Injection, Plan};
-use segment_sim::site::SiteName;
+use segment_sim::plan::{self, Action, Injection, Plan};
 use serde::{Deserialize, Serialize};
 
 /// Runs that the search for a twin makes at most.
@@ -105,7 +104,7 @@ pub fn is_drawn(plan: &Plan<Workload>) -> bool {
 }
 
 /// The same plan with everything by name that its knobs did.
-pub fn settled(plan: &Plan<Workload>, fired: &[Injection], ends: &[Option<SiteName>]) -> Plan<Workload> {
+pub fn settled(plan: &Plan<Workload>, fired: &[Injection], ends: &[plan::Moment]) -> Plan<Workload> {
     segment_sim::shrink::settled(plan.clone(), fired, ends)
 }
 

@@ -48,7 +48,7 @@ impl State {
                 self.reached.insert(visit.key);
                 true
             }
-            Moment::At(_) | Moment::Site(..) | Moment::Idle => false,
+            Moment::At(_) | Moment::Site(..) | Moment::CallersGone | Moment::Idle => false,
         };
         Some(*kind).filter(|kind| is_now && *kind != CrashKind::Close)
     }
@@ -59,7 +59,7 @@ impl State {
         self.trace.push(self.step, visit.site, visit.key, What::Crashed);
         let site = kind_of_site(self.task(visit.site.task), visit.site.point);
         self.crash_sites.push(site);
-        self.ends.push(Some(self.name_of(visit.site)));
+        self.ends.push(Moment::At(self.name_of(visit.site)));
         self.kill(kind)
     }
 

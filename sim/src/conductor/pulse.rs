@@ -1,11 +1,12 @@
 //! The run at one moment, for whoever looks on: the oracles, and the record at its end.
 
 use super::state::State;
+use super::tasks::Task;
 use super::{End, Role};
 use crate::interference::Interference;
 use crate::locks::LockFacts;
 use crate::plan::CrashKind;
-use crate::site::{TaskId, has_kind};
+use crate::site::{OPEN, TaskId, has_kind};
 use crate::window::{Window, WindowCount};
 use std::collections::BTreeSet;
 
@@ -97,6 +98,12 @@ impl<'a> Pulse<'a> {
         self.state.task(task).place
     }
 
+    /// A task that goes on beside this one.
+    pub fn beside(self, task: TaskId) -> Option<TaskId> {
+        let ids = (0u16..).map(TaskId).zip(&self.state.tasks);
+        ids.filter(|(id, other)| *id != task && other.end.is_none()).map(|(id, _)| id).next()
+    }
+
     /// How many tasks that others have started under this name go on.
     pub fn alive_children(self, name: &str) -> usize {
         let is_child = |label: &str| label.contains('/') && has_kind(label, name);
@@ -112,6 +119,13 @@ impl<'a> Pulse<'a> {
     pub fn unfinished(self) -> Vec<TaskId> {
         let ids = (0u16..).map(TaskId).zip(&self.state.tasks);
         ids.filter(|(_, task)| task.end.is_none() && task.role != Role::Daemon).map(|(id, _)| id).collect()
+    }
+
+    /// Whether the engine is open and left to itself: each caller has ended or was dropped.
+    pub fn are_callers_gone(self) -> bool {
+        let is_from_outside = |label: &str| !label.contains('/') && has_kind(label, OPEN);
+        let stays = |task: &Task| task.role == Role::Caller || is_from_outside(&task.label);
+        !self.state.tasks.iter().any(|task| task.end.is_none() && stays(task))
     }
 
     /// Whether any of them goes on.

@@ -56,8 +56,8 @@ pub(super) struct State {
     pub(super) interference: Interference,
     /// Kept with the trace.
     pub(super) fired: Option<Vec<Injection>>,
-    /// Where each life has ended; nowhere, when nothing could go on.
-    pub(super) ends: Vec<Option<SiteName>>,
+    /// When each life has ended: at a site, by itself, or as its callers were gone.
+    pub(super) ends: Vec<Moment>,
     /// The run's choices are given.
     pub(super) guided: Option<Box<Guided>>,
 }

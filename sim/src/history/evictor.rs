@@ -37,6 +37,8 @@ pub struct Evictor {
     pub stuck_in_a_row: u32,
     /// The last step in which those were more than a put makes up for.
     pub kept_all: Option<u64>,
+    /// The engine is being closed: what has failed once is left to the next open.
+    pub is_closing: bool,
 }
 
 impl Evictor {
@@ -46,7 +48,7 @@ impl Evictor {
         self.failed_ms.clear();
         self.stuck.clear();
         self.failed.clear();
-        (self.stuck_reported, self.stuck_in_a_row, self.kept_all) = (0, 0, None);
+        (self.stuck_reported, self.stuck_in_a_row, self.kept_all, self.is_closing) = (0, 0, None, false);
     }
 
     /// These are doomed.
@@ -96,6 +98,11 @@ impl Evictor {
     /// Whether nobody has to wait for this segment: its unlink has failed so often, and not that of every other.
     pub fn is_written_off(&self, segment: SegmentId) -> bool {
         self.stuck_in_a_row <= STUCK_IN_A_ROW_MAX && self.has_failed_often(segment)
+    }
+
+    /// Whether nobody tries its unlink again.
+    pub fn is_left(&self, segment: SegmentId) -> bool {
+        self.is_closing && self.failed.contains_key(&segment)
     }
 
     /// Whether the unlink of this segment has failed so often that it is stuck.

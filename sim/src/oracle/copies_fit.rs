@@ -9,7 +9,7 @@
 //! has rotated is not judged any more, nor a copy whose row is replaced by now.
 //!
 //! When drained: what a get has read in the oldest generation is there no more, if the segment that was active then
-//! still is, and has room for it: so the copy found room at once. Legal: not to make it, or to lose it, after anything
+//! still is, and has room for it: so the copy found room at once. So it is when the engine was closed meanwhile. Legal: not to make it, or to lose it, after anything
 //! has failed or was refused, or a copy was forgone, or where a bit has flipped. Does not verify that a copy is made for
 //! which there must be a rotation, nor for who reads piece by piece.
 
@@ -45,9 +45,13 @@ fn read_in_segment_1(scene: &mut Scene) {
 }
 
 fn is_copied(view: &View<'_>) -> Option<Finding> {
-    let owners = view.owners.filter(|_| view.history.errors.all == 0)?;
+    // while it is closed nothing is reserved but for copies
+    let is_closed = view.closing.is_some();
+    let owners = view.owners.or(view.closing).filter(|_| view.history.errors.all == 0)?;
+    let to_come: u64 = view.history.to_copy.iter().filter(|_| is_closed).map(|read| read.manifest.length).sum();
     let active = view.history.saved()?.ring.members().last()?;
     let reserved = owners.iter().find(|(segment, _)| *segment == active.segment).map_or(0, |(_, owners)| owners.sum());
+    let reserved = reserved + to_come;
     let is_left = |read: &&ToCopy| {
         let is_there = view.history.rows.iter().any(|row| (row.key, row.manifest) == (read.key, read.manifest));
         is_there
@@ -146,6 +150,13 @@ mod tests {
         // the artifact has 8 bytes, and a segment 10
         let reserved = |live| accepts(&|scene| scene.owners.push((segment(6), Owners { live, ..Owners::default() })));
         assert!(!reserved(2) && reserved(3));
+        let closed = |live| {
+            accepts(&|scene| {
+                scene.owners.clear();
+                scene.closing = Some(vec![(segment(6), Owners { live, ..Owners::default() })]);
+            })
+        };
+        assert!(!closed(0) || closed(1));
     }
 
     #[test]

@@ -5,8 +5,8 @@
 //! the target is left, or only the active segment, and with its last victim it was more; what it says are its victims
 //! left by a save of its own. A put: since its call its artifact could be seen, by a commit that a sync of the catalog
 //! has covered; it has stored that itself if it says so, and not if it says that it was there, nor after somebody was
-//! told that its bytes are damaged or cannot be read. A close: a sync has covered every commit, none of either has
-//! failed, and nothing is doomed whose unlink has not failed. Evicted again and again: as often as the engine tries. A
+//! told that its bytes are damaged or cannot be read. A close: no other task goes on, also where it fails; a sync has
+//! covered every commit, none of either has failed, and nothing is doomed whose unlink has not failed. Evicted again and again: as often as the engine tries. A
 //! full disk: only if since the call it refused something else than a write, for which room is made. No room: only if
 //! evicting all would not make it, but for what is doomed and the disk keeps, or where it unlinked nothing. That unlinks
 //! fail: only when that of each doomed segment has, as often as makes it stuck, and more is doomed than may be. Any other
@@ -18,6 +18,7 @@
 use super::scene::{ACTOR, Scene, segment};
 use super::{Finding, Oracle, View, When, number};
 use crate::history::{Answer, Cause, Key, Sight};
+use crate::site::{CLOSE, has_kind};
 use segment_engine::SegmentId;
 use segment_engine::limits::{PUT_ATTEMPTS_MAX, ROOM_ROUNDS_MAX};
 
@@ -49,7 +50,9 @@ fn check(view: &View<'_>) -> Option<Finding> {
         rows.any(|row| view.history.rot.is_known_in(&row.manifest, begun.rot_told))
     };
     let has_evicted = |segment: SegmentId| view.victims_of(task).any(|victim| victim == segment);
+    let beside = view.tasks.beside(task).filter(|_| has_kind(&view.label(Some(task)), CLOSE));
     let lie = match answer {
+        _ if beside.is_some() => format!("the engine is closed, and {} goes on", view.label(beside)),
         Answer::Evicted(segment) if is_member(*segment) => {
             format!("segment {} is evicted, and it is in the ring", number(*segment))
         }
@@ -340,14 +343,16 @@ mod tests {
         };
         assert!(Scene::with(later).ask(&ORACLE).is_some(), "what failed before the call is no reason");
         assert!(!accepts(Answer::Closed), "no sync has covered the put");
-        let closed = |errors| {
+        let closed = |errors, goes_on| {
             let change = |scene: &mut Scene| {
                 (scene.answer, scene.history.errors) = ((ACTOR, Answer::Closed), errors);
+                (scene.actor, scene.goes_on) = ("close#1", goes_on);
                 scene.history.durable_commits = scene.history.commits;
             };
             Scene::with(change).ask(&ORACLE).is_none()
         };
-        assert!(closed(none) && closed(disk), "a disk's error makes nothing of the catalog unknown");
-        assert!(!closed(catalog) && !closed(Errors { evictor: 1, ..disk }));
+        assert!(closed(none, false) && closed(disk, false), "a disk's error makes nothing of the catalog unknown");
+        assert!(!closed(catalog, false) && !closed(Errors { evictor: 1, ..disk }, false));
+        assert!(!closed(none, true), "something of the engine goes on");
     }
 }

@@ -68,6 +68,8 @@ pub struct View<'a> {
     pub published: Option<&'a RingRecord>,
     /// [`When::Drained`], and [`When::Step`] after a rotation: whose the bytes of each segment are, as the engine counts them.
     pub owners: Option<&'a [(SegmentId, Owners)]>,
+    /// [`When::Drained`], of an engine that was closed: the same as its close began.
+    pub closing: Option<&'a [(SegmentId, Owners)]>,
     /// [`When::Drained`]: what the ring accounts for, as the engine tells.
     pub usage: Option<&'a Usage>,
     /// What is wrong with the locks.
@@ -96,6 +98,8 @@ pub trait Tasks {
     fn parent(&self, task: TaskId) -> Option<TaskId>;
     /// The point that it has got to last.
     fn place(&self, task: TaskId) -> &'static str;
+    /// A task that goes on beside this one.
+    fn beside(&self, task: TaskId) -> Option<TaskId>;
     /// How many tasks that others have started under this name go on.
     fn alive_children(&self, name: &str) -> usize;
 }

@@ -1,12 +1,14 @@
 //! no-orphan: when everything has ended, each file belongs to a segment in the ring, and no doom is left undone.
 //!
 //! Asked when drained. Legal meanwhile: everything; views-agree watches the way there. Legal when a commit or a
-//! sync of the catalog has failed, or a read of the evictor's, or the unlink of what could not be made, or the open did:
-//! the next open removes the file, and goes on with the doom. Does not verify that members have files.
+//! sync of the catalog has failed, or a read of the evictor's, or the unlink of what could not be made, or the open did, or
+//! an unlink of an engine that is being closed: the next open removes the file, and goes on with the doom. Does not verify that members have files.
 
 use super::scene::{Scene, segment};
 use super::{Finding, Oracle, View, When, number};
+use crate::history::is_doomed;
 use segment_engine::SegmentId;
+use segment_engine::ring::Doomed;
 
 /// The oracle.
 pub const ORACLE: Oracle = Oracle {
@@ -25,11 +27,14 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let history = view.history;
     let is_unknown = history.is_recovering || history.errors.catalog > 0;
     let saved = history.saved().filter(|_| !is_unknown)?;
-    if let Some(doomed) = saved.ring.doomed().first().filter(|_| history.errors.evictor == 0) {
+    let is_undone = |doomed: &&Doomed| history.errors.evictor == 0 && !history.evictor.is_left(doomed.segment);
+    if let Some(doomed) = saved.ring.doomed().iter().find(is_undone) {
         let sentence = format!("segment {} is doomed and nobody unlinks it", number(doomed.segment));
         return Some(Finding { race: "evictor: doomed for ever".to_string(), sentence });
     }
-    let is_orphan = |file: &SegmentId| saved.ring.generation_of(*file).is_none() && !history.may_be_stray(*file);
+    let is_left = |file| is_doomed(saved, file) && history.evictor.is_left(file);
+    let is_orphan =
+        |file: &SegmentId| saved.ring.generation_of(*file).is_none() && !history.may_be_stray(*file) && !is_left(*file);
     let orphan = history.files.iter().find(is_orphan)?;
     let owner = view.history.answerable.get(&orphan).copied();
     let sentence = format!(

@@ -21,6 +21,8 @@ pub const GONE: TaskId = TaskId(1);
 pub struct Scene {
     /// What the actor is called.
     pub actor: &'static str,
+    /// Another task goes on beside it.
+    pub goes_on: bool,
     /// The run so far.
     pub history: History,
     /// What is being saved.
@@ -31,6 +33,8 @@ pub struct Scene {
     pub published: RingRecord,
     /// Whose the bytes of each segment are, as the engine counts them.
     pub owners: Vec<(SegmentId, Owners)>,
+    /// The same of an engine that is closed, as its close began.
+    pub closing: Option<Vec<(SegmentId, Owners)>>,
     /// What the ring accounts for, as the engine tells.
     pub usage: Option<Usage>,
     /// What is wrong with the locks.
@@ -92,11 +96,13 @@ impl Scene {
         let live = Owners { live: length, ..Owners::default() };
         Scene {
             actor: "actor#1",
+            goes_on: false,
             owners: vec![(segment(3), live)],
             published: RingRecord { version: 2, base: 1, ring: ring_to(3) },
             history,
             saving: save(3, 2, ring_to(4)),
             answer: (ACTOR, Answer::Read { key: 1, content: Some(checksum), since: 4 }),
+            closing: None,
             usage: None,
             locks: LockFacts::default(),
             state_holder: None,
@@ -121,6 +127,7 @@ impl Scene {
             answer: (oracle.when == When::Answer).then_some((self.answer.0, &self.answer.1)),
             published: self.history.saved().filter(|saved| **saved != self.published).map(|_| &self.published),
             owners: Some(&self.owners),
+            closing: self.closing.as_deref(),
             usage: self.usage.as_ref(),
             locks: self.locks,
             state_holder: self.state_holder,
@@ -148,6 +155,10 @@ impl Tasks for Scene {
 
     fn place(&self, _task: TaskId) -> &'static str {
         "RingCloned"
+    }
+
+    fn beside(&self, _task: TaskId) -> Option<TaskId> {
+        self.goes_on.then_some(GONE)
     }
 
     fn alive_children(&self, _name: &str) -> usize {

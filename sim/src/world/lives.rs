@@ -5,11 +5,12 @@ use crate::conductor::{Proceed, Pulse, Role};
 use crate::decision::{Decisions, Question};
 use crate::history::{Answer, History};
 use crate::interference::Kind;
-use crate::plan::{CrashKind, Schedule};
+use crate::plan::{CrashKind, Moment, Schedule};
 use crate::site::{CLOSE, OPEN, numbered};
 use crate::watch::Seen;
 use madsim::rand::{Rng, thread_rng};
-use segment_engine::{Limits, Result};
+use segment_engine::usage::Owners;
+use segment_engine::{Limits, Result, SegmentId};
 use std::sync::Arc;
 
 impl Stage {
@@ -18,7 +19,9 @@ impl Stage {
         let conductor = &self.env.parts.conductor;
         let mut number = 0;
         loop {
-            self.conduct(setting.steps_max);
+            let planned = schedule.crashes.get(number);
+            let ends_alone = planned.is_some_and(|crash| crash.at == Moment::CallersGone);
+            self.conduct(setting.steps_max, ends_alone);
             if self.is_cut_off() {
                 return Ok(());
             }
@@ -30,13 +33,15 @@ impl Stage {
             let is_too_long = conductor.look(|pulse| pulse.step() > setting.steps_max);
             let mut crashed = conductor.look(|pulse| pulse.crashed());
             if crashed.is_none() {
-                self.drained();
-                let planned = schedule.crashes.get(number).filter(|_| !is_too_long).map(|crash| crash.kind);
-                if let Some(kind) = planned {
+                let is_alone = ends_alone && !is_too_long && conductor.look(|pulse| pulse.are_callers_gone());
+                if !is_alone {
+                    self.drained(None);
+                }
+                if let Some(kind) = planned.filter(|_| !is_too_long).map(|crash| crash.kind) {
                     if kind == CrashKind::Close {
                         self.close(number, setting.steps_max);
                     }
-                    conductor.kill(kind);
+                    conductor.kill(kind, if is_alone { Moment::CallersGone } else { Moment::Idle });
                     crashed = Some(kind);
                 }
             }
@@ -59,19 +64,21 @@ impl Stage {
         let engine = self.engine.borrow_mut().take();
         // a caller that has not ended keeps it open, and progress has told of that
         if let Some(engine) = engine.and_then(Arc::into_inner) {
+            self.watch.history().borrow_mut().evictor.is_closing = true;
+            let closing = engine.owners();
             let teller = self.teller();
             let label = numbered(None, CLOSE, number as u32 + 1);
             self.env.parts.conductor.adopt(label, Role::Worker, async move {
                 let closed = engine.close().await;
                 teller.tell(closed.map_or_else(|error| Answer::failed(&error), |()| Answer::Closed));
             });
-            self.conduct(steps_max);
-            self.drained();
+            self.conduct(steps_max, false);
+            self.drained(Some(&closing));
         }
     }
 
-    /// Conducts until nothing can go on, the process ends, or the run is cut off.
-    fn conduct(&self, steps_max: u64) {
+    /// Conducts until nothing can go on, the process ends, the run is cut off, or, if it `ends_alone`, all callers are gone.
+    fn conduct(&self, steps_max: u64, ends_alone: bool) {
         let (watch, ring, engine) = (self.watch.clone(), self.ring.clone(), self.engine.clone());
         let mut seen = Seen::default();
         let keeps_lineage = watch.keeps_lineage();
@@ -85,20 +92,21 @@ impl Stage {
                 watch.see(pulse, seen.published());
             }
             watch.after_step(&mut seen, pulse, || Some(engine.borrow_mut().as_ref()?.owners()));
-            if pulse.step() > steps_max { Proceed::Stop } else { Proceed::On }
+            let is_over = pulse.step() > steps_max || ends_alone && pulse.are_callers_gone();
+            if is_over { Proceed::Stop } else { Proceed::On }
         };
         self.env.parts.conductor.conduct(between, |woken| thread_rng().gen_range(0..woken));
     }
 
-    /// Nothing can go on.
-    fn drained(&self) {
+    /// Nothing can go on; of an engine that was `closing`, whose the bytes were as that began.
+    fn drained(&self, closing: Option<&[(SegmentId, Owners)]>) {
         let engine = self.engine.borrow_mut().clone();
         let owners = engine.as_ref().map(|engine| engine.owners());
         let usage = engine.as_ref().map(|engine| engine.usage());
         let waiting = engine.as_ref().map_or(0, |engine| engine.refreshes_waiting());
         drop(engine);
         let ring = self.ring.borrow_mut().as_ref().map(|ring| ring.snapshot());
-        self.env.parts.conductor.look(|pulse| self.watch.drained(pulse, ring, owners, usage, waiting));
+        self.env.parts.conductor.look(|pulse| self.watch.drained(pulse, ring, owners, closing, usage, waiting));
     }
 
     /// The process is gone: disk and catalog keep what survives that, and the oracles look at it.
