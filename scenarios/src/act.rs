@@ -5,7 +5,7 @@ use bytes::Bytes;
 use segment_engine::disk::Disk;
 use segment_engine::ring::Eviction;
 use segment_engine::{Body, Engine, Env, Error, Put, Reader, Result, Ring, RingState, Rotation, SegmentId};
-use segment_sim::history::Answer;
+use segment_sim::history::{Answer, Key};
 use segment_sim::world::{SimEnv, Teller};
 use std::io;
 use std::sync::Arc;
@@ -112,7 +112,7 @@ async fn on_engine(engine: &Engine<SimEnv>, operation: Operation, teller: &Telle
         Operation::GetStream(key) => {
             let since = teller.reads(true);
             let content = match engine.read(&[key]).await? {
-                Some(reader) => match in_pieces(reader, teller).await {
+                Some(reader) => match in_pieces(reader, key, teller).await {
                     Err(Error::Evicted { .. }) => return Ok(Answer::CutOff { key, since }),
                     content => Some(content?),
                 },
@@ -136,10 +136,14 @@ async fn on_engine(engine: &Engine<SimEnv>, operation: Operation, teller: &Telle
 }
 
 /// Reads piece by piece, and takes its time with each; returns the hash of all.
-async fn in_pieces(mut reader: Reader<SimEnv>, teller: &Teller) -> Result<u64> {
-    let mut hash = Xxh3::new();
+async fn in_pieces(mut reader: Reader<SimEnv>, key: Key, teller: &Teller) -> Result<u64> {
+    let (mut hash, mut left) = (Xxh3::new(), reader.length());
     while let Some(piece) = reader.next().await? {
         hash.update(&piece);
+        left -= piece.len() as u64;
+        if left == 0 {
+            teller.has_read(key, hash.digest());
+        }
         teller.took_piece().await;
     }
     Ok(hash.digest())

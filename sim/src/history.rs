@@ -187,6 +187,10 @@ impl History {
         members.into_iter().find(|member| member.segment == segment).map_or(0, |member| member.bytes)
     }
 
+    fn reads_in_pieces(&self, task: TaskId) -> bool {
+        self.begun.get(&task).is_some_and(|begun| begun.is_stream)
+    }
+
     /// A caller is told something, after so many events.
     pub fn answer(&mut self, task: TaskId, answer: Answer, after: usize) {
         match &answer {
@@ -201,7 +205,10 @@ impl History {
                     *acked = commit.max(*acked);
                 }
             }
-            Answer::Read { key, content: Some(content), .. } => self.read_whole(task, *key, *content),
+            // who takes it piece by piece has read it before
+            Answer::Read { key, content: Some(content), .. } if !self.reads_in_pieces(task) => {
+                self.read_whole(task, *key, *content);
+            }
             Answer::Failed(Cause::Fence, _) => self.is_fenced = true,
             Answer::Failed(Cause::Rot, _) => self.rot.tell(task),
             Answer::Failed(Cause::Other, _) => self.rot.tell_refused(task),

@@ -44,16 +44,13 @@ impl History {
         self.young_copied += moved.filter(|row| !self.is_oldest(row.manifest.segment)).count() as u64;
     }
 
-    /// A caller has read an artifact whole. One who takes it piece by piece has read it before it is told; and where rows
-    /// have changed since its look-up, it may have read another.
-    pub(super) fn read_whole(&mut self, task: TaskId, key: Key, content: u64) {
-        let is_stream = self.begun.get(&task).is_some_and(|begun| begun.is_stream);
+    /// A caller has just read an artifact whole. Where rows have changed since its look-up, it may have read another.
+    pub fn read_whole(&mut self, task: TaskId, key: Key, content: u64) {
         let is_latest = self.retries.found.get(&task) == Some(&self.retries.row_changes);
         let row = self.rows.iter().find(|row| row.key == key && row.manifest.checksum == content);
         if let Some(Row { manifest, .. }) = row.copied().filter(|row| self.is_oldest(row.manifest.segment))
             && let Some(active) = self.saved().and_then(|saved| saved.ring.active())
             && is_latest
-            && !is_stream
         {
             self.to_copy.push(ToCopy { key, manifest, active, writes_refused: self.room.writes_refused });
         }

@@ -8,10 +8,10 @@
 //! since. To run out of room while the copy is under way, or between a rotation that asked and the copy: so a worker that
 //! has rotated is not judged any more, nor a copy whose row is replaced by now.
 //!
-//! When drained: what a get has read in the oldest generation is there no more, if the segment that was active then
+//! When drained: what was read in the oldest generation is there no more, if the segment that was active then
 //! still is, and has room for it: so the copy found room at once. So it is when the engine was closed meanwhile. Legal: not to make it, or to lose it, after anything
 //! has failed or was refused, or a copy was forgone, or where a bit has flipped. Does not verify that a copy is made for
-//! which there must be a rotation, nor for who reads piece by piece.
+//! which there must be a rotation.
 
 use super::scene::{ACTOR, Scene, ring_to, save, segment};
 use super::{Finding, Oracle, View, When, number};
@@ -29,7 +29,7 @@ pub const ORACLE: Oracle = Oracle {
 /// What is used does not go with the oldest: it is copied.
 pub const OF_WHAT_WAS_READ: Oracle = Oracle {
     name: "copies-fit",
-    claim: "what a get has read in the oldest generation is copied, where the active segment has room for it",
+    claim: "what was read whole in the oldest generation is copied, where the active segment has room for it",
     when: When::Drained,
     check: is_copied,
     bad_scene: || Scene::with(read_in_segment_1),
@@ -97,7 +97,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{Begun, Change};
+    use crate::history::{Begun, Change, Row};
     use segment_engine::manifest::Manifest;
     use segment_engine::usage::Owners;
 
@@ -176,6 +176,11 @@ mod tests {
         assert!(!is_to_be(&|scene| scene.history.rows[0].manifest.segment = segment(3)));
         assert!(!is_to_be(&|scene| scene.history.retries.row_changes += 1), "it may have read another");
         let is_stream = Begun { is_stream: true, ..Begun::default() };
-        assert!(!is_to_be(&|scene| _ = scene.history.begun.insert(ACTOR, is_stream)));
+        assert!(!is_to_be(&|scene| _ = scene.history.begun.insert(ACTOR, is_stream)), "it has read it before");
+        assert!(is_to_be(&|scene| {
+            let Row { key, manifest, .. } = scene.history.rows[0];
+            scene.history.begun.insert(ACTOR, is_stream);
+            scene.history.read_whole(ACTOR, key, manifest.checksum);
+        }));
     }
 }

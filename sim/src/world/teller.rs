@@ -84,6 +84,13 @@ impl Teller {
         self.conductor.reach(BODY)
     }
 
+    /// The running caller has the last piece of the artifact of this key, and has come to this content.
+    pub fn has_read(&self, key: Key, content: u64) {
+        if let Some(task) = self.conductor.current() {
+            self.watch.history().borrow_mut().read_whole(task, key, content);
+        }
+    }
+
     /// The running caller has a piece of what it reads, and takes its time with it.
     pub fn took_piece(&self) -> impl Future<Output = ()> + Send + use<'_> {
         self.conductor.reach(PIECE)
