@@ -24,6 +24,10 @@ impl Act {
     /// Does the operations one after the other, and tells what came of each.
     pub async fn perform(&self, operations: &[Operation], teller: &Teller) {
         for operation in operations {
+            if let Operation::Sleep(duration_ms) = operation {
+                teller.sleeps(u64::from(*duration_ms)).await;
+                continue;
+            }
             teller.begins();
             let answer = match self {
                 Act::RingState(env, ring) => on_ring_state(env, ring, *operation, teller).await,
@@ -67,6 +71,7 @@ async fn on_ring_state(
         | Operation::Get(_)
         | Operation::GetStream(_)
         | Operation::Contains(_)
+        | Operation::Sleep(_)
         | Operation::Take(_)
         | Operation::Leave(_) => {
             unreachable!("the ring state alone holds no artifacts")
@@ -124,6 +129,7 @@ async fn on_engine(engine: &Engine<SimEnv>, operation: Operation, teller: &Telle
             let since = teller.reads(false);
             Ok(Answer::Contains { key, found: engine.contains(&[key]).await?, since })
         }
+        Operation::Sleep(_) => unreachable!("it is no call"),
         Operation::Take(bytes) => {
             teller.takes_room(u64::from(bytes));
             Ok(Answer::Others)

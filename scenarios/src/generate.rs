@@ -182,7 +182,11 @@ pub(crate) fn pressure_with_slow_unlinks(decisions: &Decisions) -> Workload {
     let generations = generations(decisions);
     let room: u32 = generations.iter().sum();
     let disk_bytes = decisions.between("disk", 120, 240) * u64::from(room) + log_bytes(decisions);
-    let mut callers: Vec<Vec<Operation>> = (0..3).map(|putter| puts(decisions, putter, 3, 4, 64)).collect();
+    let putter = |number| match decisions.between("take their time", 0, 2) {
+        0 => unhurried(decisions, number, puts(decisions, number, 3, 4, 64)),
+        _ => puts(decisions, number, 3, 4, 64),
+    };
+    let mut callers: Vec<Vec<Operation>> = (0..3).map(putter).collect();
     callers.push(vec![Operation::Relieve(decisions.between("left", 1, u64::from(room)) as u32)]);
     callers.push(vec![Operation::Rotate; 2]);
     let limits = Small { doomed: decisions.between("doomed", 0, 1) as u32, ..small(decisions) };
@@ -340,6 +344,12 @@ fn after_a_crash(decisions: &Decisions, life: u64, keys: u64) -> Later {
 /// Room for the catalog's log, or for a part of it.
 fn log_bytes(decisions: &Decisions) -> u64 {
     decisions.between("log", 400, 1600)
+}
+
+/// The same calls with time between them: less than the evictor's pause after a failed unlink, and so while it lasts.
+fn unhurried(decisions: &Decisions, caller: u64, calls: Vec<Operation>) -> Vec<Operation> {
+    let sleep = |nth| Operation::Sleep(decisions.between_of("sleep", 10 * caller + nth, 100, 900) as u32);
+    calls.into_iter().zip(0..).flat_map(|(call, nth)| [sleep(nth), call]).collect()
 }
 
 /// One or two artifacts in each segment, as far as the disk holds them.

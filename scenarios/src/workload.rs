@@ -113,6 +113,8 @@ pub enum Operation {
     GetStream(Key),
     /// Ask whether this key has an artifact.
     Contains(Key),
+    /// None of the engine's: the caller sleeps for so many milliseconds of virtual time.
+    Sleep(u32),
     /// None of the engine's: others take so many bytes of the disk.
     Take(u32),
     /// Others take all that is free but so many bytes, and what the catalog's log is to take.
@@ -155,9 +157,9 @@ pub enum Subject {
 }
 
 impl Operation {
-    /// The kind of caller that this makes, for its label.
-    fn caller(self) -> &'static str {
-        match self {
+    /// The kind of caller that this makes, for its label; any may sleep.
+    fn caller(self) -> Option<&'static str> {
+        Some(match self {
             Operation::Push => "push",
             Operation::Rotate => "rotate",
             Operation::EvictSegment(_) | Operation::EvictPlace(_) => "evict",
@@ -165,7 +167,8 @@ impl Operation {
             Operation::Put(..) | Operation::PutStream(..) => "put",
             Operation::Get(_) | Operation::GetStream(_) | Operation::Contains(_) => "read",
             Operation::Take(_) | Operation::Leave(_) => "others",
-        }
+            Operation::Sleep(_) => return None,
+        })
     }
 }
 
@@ -209,7 +212,8 @@ impl Workload {
                 return Err(format!("a life has at most {CALLERS_MAX} callers with {OPERATIONS_MAX} calls each"));
             }
             // oracles judge a caller by its label, which names the kind of its calls
-            let kinds = |caller: &Vec<Operation>| caller.iter().map(|call| call.caller()).collect::<BTreeSet<_>>();
+            let kinds =
+                |caller: &Vec<Operation>| caller.iter().filter_map(|call| call.caller()).collect::<BTreeSet<_>>();
             if let Some(kinds) = callers.iter().map(kinds).find(|kinds| kinds.len() > 1) {
                 let kinds = kinds.into_iter().collect::<Vec<_>>().join(" and ");
                 return Err(format!(
@@ -255,7 +259,7 @@ impl Workload {
             if crashes || !self.lives.is_empty() {
                 return Err("the ring state alone has one life".to_string());
             }
-            let puts = |operation: &&Operation| matches!(operation.caller(), "put" | "read" | "others");
+            let puts = |operation: &&Operation| matches!(operation.caller(), Some("put" | "read" | "others"));
             if let Some(operation) = self.callers.iter().flatten().find(puts) {
                 return Err(format!("the ring state alone has no artifacts: it cannot {}", words(operation)));
             }
@@ -356,12 +360,12 @@ impl Workload {
         if life == 0 { Some(&self.callers) } else { self.lives.get(life - 1).map(|later| &later.callers) }
     }
 
-    /// The callers' labels, life by life: numbered through all lives, by the kind of their first call. One that does
-    /// nothing has none.
+    /// The callers' labels, life by life: numbered through all lives, by the kind of their calls. One that makes
+    /// none has none.
     pub fn labels(&self) -> Vec<Vec<Option<String>>> {
         let mut kinds: Vec<&'static str> = Vec::new();
         let mut label = |operations: &Vec<Operation>| {
-            let kind = operations.first()?.caller();
+            let kind = operations.iter().find_map(|operation| operation.caller())?;
             kinds.push(kind);
             Some(numbered(None, kind, kinds.iter().filter(|other| **other == kind).count() as u32))
         };

@@ -15,6 +15,9 @@ pub const BODY: &str = "BodyAwaited";
 /// Where a caller has a piece of what it reads.
 pub const PIECE: &str = "PieceTaken";
 
+/// Where a task sleeps.
+pub const SLEEP: &str = "Sleep";
+
 /// What was free a moment ago is told.
 pub const FREE_TOLD: &str = "FreeTold";
 
@@ -52,7 +55,7 @@ pub const WINDOWS: &[Window] = &[
         name: "failed-unlink",
         exclusive: false,
         opens: Point::UNLINK_FAILED.name(),
-        closes: &[Point::RING_CLONED.name(), "Sleep"],
+        closes: &[Point::RING_CLONED.name(), SLEEP],
         wants: None,
         lands: &[Point::RING_SAVED.name()],
     },
@@ -167,7 +170,7 @@ pub const LOCKS: &[LockKind] = &[
         rank: 3,
         never_by: &["evict", "pressure", "evictor"],
         never_under: &[
-            "Sleep",
+            SLEEP,
             "DiskWrite",
             "DiskSync",
             "CatalogSync",
@@ -185,7 +188,7 @@ pub const LOCKS: &[LockKind] = &[
         rank: 4,
         never_by: &[],
         never_under: &[
-            "Sleep",
+            SLEEP,
             "DiskCreate",
             "DiskSyncDirectory",
             "DiskWrite",
@@ -211,7 +214,7 @@ pub const RING_POINTS: &[&str] = &[Point::RING_WANTED.name(), Point::RING_CLONED
 /// The points at which tasks park and operations wait: where a process can end.
 pub const CRASH_POINTS: &[&str] = &[
     "Start",
-    "Sleep",
+    SLEEP,
     BODY,
     PIECE,
     "DiskCreate",

@@ -318,6 +318,24 @@ async fn damaged_bytes_are_told_and_not_returned() {
     engine.close().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_is_left_keeps_no_close_waiting_and_reads_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path()).await;
+    engine.put(b"large", artifact(3 << 20)).await.unwrap();
+    let mut reader = engine.read(b"large").await.unwrap().unwrap();
+    let mut read = reader.next().await.unwrap().unwrap().to_vec();
+    assert!(read.len() < 3 << 20, "in pieces");
+    tokio::time::timeout(Duration::from_secs(60), engine.close()).await.expect("it returns").unwrap();
+    assert!(matches!(LocalEnv::open(directory.path()), Err(Error::DirectoryInUse { .. })), "it holds the directory");
+    while let Some(piece) = reader.next().await.unwrap() {
+        read.extend_from_slice(&piece);
+    }
+    assert_eq!(read, artifact(3 << 20));
+    drop(reader);
+    open(directory.path()).await.close().await.unwrap();
+}
+
 #[tokio::test]
 async fn what_was_cut_off_its_file_is_gone_after_a_reopen_and_can_be_put_again() {
     let directory = tempfile::tempdir().unwrap();

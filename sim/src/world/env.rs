@@ -3,7 +3,7 @@
 use crate::catalog::SimCatalog;
 use crate::conductor::Conductor;
 use crate::disk::SimDisk;
-use crate::vocabulary::role;
+use crate::vocabulary::{SLEEP, role};
 use crate::watch::Watch;
 use segment_engine::env::Env;
 use segment_engine::{Point, SegmentId};
@@ -48,7 +48,7 @@ impl Env for SimEnv {
 
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send {
         self.parts.watch.slept(self.parts.conductor.current());
-        self.parts.conductor.sleep("Sleep", u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+        self.parts.conductor.sleep(SLEEP, u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
     }
 
     fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {

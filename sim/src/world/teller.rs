@@ -2,7 +2,7 @@
 
 use crate::conductor::Conductor;
 use crate::history::{Answer, Begun, Key, Putting};
-use crate::vocabulary::{BODY, PIECE};
+use crate::vocabulary::{BODY, PIECE, SLEEP};
 use crate::watch::Watch;
 use segment_engine::SegmentId;
 use std::future::Future;
@@ -89,6 +89,11 @@ impl Teller {
         if let Some(task) = self.conductor.current() {
             self.watch.history().borrow_mut().read_whole(task, key, content);
         }
+    }
+
+    /// The running caller sleeps.
+    pub fn sleeps(&self, duration_ms: u64) -> impl Future<Output = ()> + Send + use<'_> {
+        self.conductor.sleep(SLEEP, duration_ms)
     }
 
     /// The running caller has a piece of what it reads, and takes its time with it.
