@@ -23,7 +23,7 @@ fn in_snapshots(check: impl FnOnce()) {
 fn each_scenario_has_its_canonical_report() {
     for scenario in &SCENARIOS {
         let repeat = Repeat { program: "segsim", plans: Path::new("target/plans") };
-        let record =
+        let (record, _) =
             sweep_one(scenario, Range { from: 0, seeds: 600, jobs: 2 }, Until::default(), None, repeat).unwrap();
         in_snapshots(|| insta::assert_snapshot!(scenario.name, record.result.text()));
     }

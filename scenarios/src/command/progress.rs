@@ -35,10 +35,19 @@ impl Progress {
 
     /// So many are done, after this time.
     pub fn tell(&self, done: u64, elapsed: Duration) {
+        self.tell_besides(done, elapsed, "");
+    }
+
+    /// The same, and these words.
+    pub fn tell_besides(&self, done: u64, elapsed: Duration, words: &str) {
         match &self.bar {
-            Some(bar) => bar.set_position(done),
+            Some(bar) => {
+                bar.set_position(done);
+                bar.set_message(format!("{}{words}", self.name));
+            }
             None => {
-                self.tell_line(elapsed, || format!("{} of {} {}", grouped(done), grouped(self.total), self.unit));
+                let (done, total) = (grouped(done), grouped(self.total));
+                self.tell_line(elapsed, || format!("{done} of {total} {}{words}", self.unit));
             }
         }
     }

@@ -13,13 +13,14 @@ use crate::report::{
 use crate::scenario::Scenario;
 use crate::{atomic_file, say, shell, tell};
 use rustix::time::{ClockId, clock_gettime};
-use segment_sim::record::Group;
+use segment_sim::record::{Group, Record};
 use segment_sim::strategy::Strategy;
 use segment_sim::sweep::{Ends, Range, Swept, sweep};
-use segment_sim::verdict::Verdict;
+use segment_sim::verdict::{Verdict, Violation};
 use segment_sim::world::{Mode, Worker};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// madsim's seed of second runs: it must not matter.
@@ -90,13 +91,13 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
             time: arguments.time.map(|time| time.saturating_sub(started.elapsed()).div_f64(left as f64)),
             failures: arguments.max_failures.map(|most| most - report.failed()),
         };
-        let record = sweep_one(scenario, range, until, arguments.strategy.strategy(), repeat)?;
+        let (record, early) = sweep_one(scenario, range, until, arguments.strategy.strategy(), repeat)?;
         if arguments.quiet {
             say(format_args!("{}", record.result.brief()));
         } else {
             say(format_args!("{}{}", record.result.text(), record.measured.text(&record.result.tally)));
         }
-        written = written.and(write_plans(&record.result, arguments));
+        written = written.and(write_plans(&record.result, &arguments.plans, early));
         report.sweeps.push(record);
         if STOP.load(Ordering::Relaxed) {
             break;
@@ -167,18 +168,60 @@ impl Outputs<'_> {
     }
 }
 
-/// Writes the first plan of each group of failures.
-fn write_plans(result: &SweepResult, arguments: &Arguments) -> Result<()> {
-    if result.failures.is_empty() {
-        return Ok(());
-    }
-    std::fs::create_dir_all(&arguments.plans).map_err(Error::io("create", &arguments.plans))?;
+/// Writes the first plan of each group of failures. The one that was written `early` goes, if it is none of them.
+fn write_plans(result: &SweepResult, plans: &Path, early: Option<PathBuf>) -> Result<()> {
+    let scenario = scenario(&result.scenario)?;
+    let mut early = early;
     for Failure { group: Group { oracle, sentence, seed, .. }, .. } in &result.failures {
-        let plan = scenario(&result.scenario)?.plan(*seed, result.strategy);
-        let path = plan_path(&arguments.plans, &result.scenario, *seed, result.strategy);
-        PlanFile::new(plan, Expected::fail(oracle, sentence)).write(&path)?;
+        let path = write_plan(scenario, plans, *seed, result.strategy, Expected::fail(oracle, sentence))?;
+        early = early.filter(|early| *early != path);
     }
-    Ok(())
+    // one that stays is a plan all the same
+    early.map_or(Ok(()), |early| std::fs::remove_file(early).or(Ok(())))
+}
+
+/// Writes the plan of a seed.
+fn write_plan(
+    scenario: &Scenario,
+    plans: &Path,
+    seed: u64,
+    strategy: Option<Strategy>,
+    expected: Expected,
+) -> Result<PathBuf> {
+    std::fs::create_dir_all(plans).map_err(Error::io("create", plans))?;
+    let path = plan_path(plans, scenario.name, seed, strategy);
+    PlanFile::new(scenario.plan(seed, strategy), expected).write(&path)?;
+    Ok(path)
+}
+
+/// The failures of a sweep that is not over: whatever ends this process, the first one that was seen is not lost.
+#[derive(Default)]
+struct Failing {
+    count: AtomicU64,
+    /// Its seed, and by which oracle; until it is written down.
+    first: Mutex<Option<(u64, Violation)>>,
+}
+
+impl Failing {
+    fn see(&self, record: &Record) {
+        if let Some(violation) = record.violations.first()
+            && self.count.fetch_add(1, Ordering::Relaxed) == 0
+        {
+            *self.first.lock().unwrap_or_else(PoisonError::into_inner) = Some((record.seed, violation.clone()));
+        }
+    }
+
+    fn take_first(&self) -> Option<(u64, Violation)> {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// How many, for who waits.
+    fn words(&self) -> String {
+        match self.count.load(Ordering::Relaxed) {
+            0 => String::new(),
+            count => format!(", {} failed", grouped(count)),
+        }
+    }
 }
 
 /// What ends the seeds of a scenario before their range does.
@@ -190,7 +233,7 @@ pub struct Until {
     pub failures: Option<u64>,
 }
 
-/// Sweeps one scenario.
+/// Sweeps one scenario. The plan of the first failure that is seen is written at once, and named if it was not there before.
 ///
 /// # Errors
 /// A harness that failed.
@@ -200,7 +243,8 @@ pub fn sweep_one(
     until: Until,
     strategy: Option<Strategy>,
     repeat: Repeat<'_>,
-) -> Result<SweepRecord> {
+) -> Result<(SweepRecord, Option<PathBuf>)> {
+    let (failing, mut early) = (Failing::default(), None);
     let (wall, cpu) = (Instant::now(), cpu_time());
     let bar = match until.time {
         Some(_) => Progress::of_share(scenario.name),
@@ -212,18 +256,31 @@ pub fn sweep_one(
     let Swept { tally, seeds } = sweep(
         range,
         Ends { stop: &STOP, is_enough, failures_max: until.failures },
-        |done| match (until.time, wall.elapsed()) {
-            (Some(time), elapsed) => bar.tell_share(elapsed.div_duration_f64(time), elapsed, || {
-                let [elapsed, time] = [elapsed, time].map(|time| time.as_secs_f64());
-                format!("{} after {elapsed:.0} of {time:.0} s", counted(done, "seed"))
-            }),
-            (None, elapsed) => bar.tell(done, elapsed),
+        |done| {
+            if let Some((seed, Violation { oracle, sentence, .. })) = failing.take_first() {
+                let was_there = plan_path(repeat.plans, scenario.name, seed, strategy).exists();
+                let expected = Expected::fail(&oracle, &sentence);
+                // where it cannot be written, the end tells
+                let written = write_plan(scenario, repeat.plans, seed, strategy, expected).ok();
+                early = written.filter(|_| !was_there);
+            }
+            match (until.time, wall.elapsed()) {
+                (Some(time), elapsed) => bar.tell_share(elapsed.div_duration_f64(time), elapsed, || {
+                    let [elapsed, time] = [elapsed, time].map(|time| time.as_secs_f64());
+                    format!("{}{} after {elapsed:.0} of {time:.0} s", counted(done, "seed"), failing.words())
+                }),
+                (None, elapsed) => bar.tell_besides(done, elapsed, &failing.words()),
+            }
         },
         || Worker::new().map_err(Error::from),
         |worker, seed, again| {
             let madsim_seed = if again { OTHER_MADSIM_SEED } else { 0 };
             let mode = Mode { madsim_seed, ..Mode::default() };
-            Ok(scenario.run(worker, &scenario.plan(seed, strategy), mode)?.record)
+            let record = scenario.run(worker, &scenario.plan(seed, strategy), mode)?.record;
+            if !again {
+                failing.see(&record);
+            }
+            Ok(record)
         },
     )?;
     bar.end();
@@ -234,7 +291,7 @@ pub fn sweep_one(
     };
     let asked = until.time.is_none().then_some(range.seeds);
     let result = SweepResult::judge(scenario, Range { seeds, ..range }, asked, strategy, tally, repeat);
-    Ok(SweepRecord { result, measured })
+    Ok((SweepRecord { result, measured }, early))
 }
 
 fn cpu_time() -> Duration {
@@ -255,6 +312,46 @@ fn duration(text: &str) -> std::result::Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_failure_is_kept_at_once_and_the_first_of_each_kind_at_the_end() {
+        let result: SweepResult = serde_json::from_str(include_str!("../../tests/failing-sweep.json")).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let scenario = scenario(&result.scenario).unwrap();
+        let keep = |seed| {
+            let expected = Expected::fail("oracle", "sentence");
+            write_plan(scenario, directory.path(), seed, result.strategy, expected).unwrap()
+        };
+        let of_kind =
+            |failure: &Failure| plan_path(directory.path(), scenario.name, failure.group.seed, result.strategy);
+        let kept = || std::fs::read_dir(directory.path()).unwrap().count();
+        let other = keep(u64::MAX);
+        assert!(other.exists(), "before the end");
+        write_plans(&result, directory.path(), Some(other.clone())).unwrap();
+        assert!(
+            !other.exists()
+                && kept() == result.failures.len()
+                && result.failures.iter().map(of_kind).all(|path| path.exists())
+        );
+        write_plans(&result, directory.path(), Some(keep(result.failures[0].group.seed))).unwrap();
+        assert_eq!(kept(), result.failures.len());
+    }
+
+    #[test]
+    fn of_failures_the_first_that_is_seen_is_taken_once_and_all_are_counted() {
+        let failing = Failing::default();
+        let sound = Scenario::named("same-key").unwrap();
+        let record = sound.run(&mut Worker::new().unwrap(), &sound.plan(0, None), Mode::default()).unwrap().record;
+        failing.see(&record);
+        assert_eq!((failing.take_first(), failing.words()), (None, String::new()));
+        let [oracle, race, sentence] = ["oracle", "race", "sentence"].map(str::to_string);
+        let violations = vec![Violation { oracle, step: 1, race, sentence }];
+        for seed in [7, 3] {
+            failing.see(&Record { seed, violations: violations.clone(), ..record.clone() });
+        }
+        assert_eq!(failing.take_first().map(|(seed, _)| seed), Some(7));
+        assert_eq!((failing.take_first(), failing.words().as_str()), (None, ", 2 failed"));
+    }
 
     #[test]
     fn a_duration_has_a_number_above_0_and_a_unit() {
