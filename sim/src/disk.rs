@@ -168,7 +168,11 @@ impl Disk for SimDisk {
 
     async fn write_at(&self, segment: SegmentId, offset: u64, bytes: Bytes) -> std::result::Result<(), ShortWrite> {
         let (conductor, writer) = (self.conductor.clone(), self.conductor.current());
-        self.history.borrow_mut().room.writing.extend(writer.map(|writer| (writer, bytes.len() as u64)));
+        {
+            let (mut history, bytes) = (self.history.borrow_mut(), bytes.len() as u64);
+            history.room.writing.extend(writer.map(|writer| (writer, bytes)));
+            history.moves(bytes);
+        }
         let effect = move |history: &mut History, inode: Option<Inode>, landing| {
             history.room.writing.retain(|task, _| Some(*task) != writer);
             let is_late = writer.is_some_and(|writer| conductor.look(|pulse| !pulse.is_alive(writer)));
@@ -224,6 +228,7 @@ impl Disk for SimDisk {
 
     async fn read_at(&self, segment: SegmentId, offset: u64, length: usize) -> Result<Bytes> {
         self.may_copy(segment, offset);
+        self.history.borrow_mut().moves(length as u64);
         let task = self.conductor.current();
         let effect = move |history: &mut History, inode: Option<Inode>, landing| {
             if let Landing::Failed(failure) = landing {

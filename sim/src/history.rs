@@ -22,8 +22,8 @@ use crate::files::Files;
 use crate::interference::Interference;
 use crate::lineage::Lineage;
 use crate::site::TaskId;
-use segment_engine::SegmentId;
 use segment_engine::ring_state::RingRecord;
+use segment_engine::{Limits, SegmentId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The run so far.
@@ -109,6 +109,10 @@ pub struct History {
     pub writes: BTreeMap<SegmentId, u64>,
     /// Keys whose bytes were written over after the commit of their row.
     pub overwritten: Vec<Key>,
+    /// The most bytes that the engine may read or write at once.
+    pub io_bytes: u64,
+    /// The most that it has.
+    pub io_most: u64,
     /// Counts the changes that an oracle of every step may want to see.
     pub changes: u64,
     /// Kept with the trace: what befell each segment. No oracle looks at it.
@@ -119,6 +123,19 @@ impl History {
     /// The ring in the catalog.
     pub fn saved(&self) -> Option<&RingRecord> {
         self.saves.last().map(|save| &save.record)
+    }
+
+    /// The engine has these limits from now on.
+    pub fn limit(&mut self, limits: &Limits) {
+        self.room.doomed_bytes_max = limits.doomed_bytes_max;
+        self.evictor.batch_rows = limits.batch_rows as u64;
+        self.io_bytes = limits.io_bytes as u64;
+    }
+
+    /// So many bytes are read or written at once.
+    pub fn moves(&mut self, bytes: u64) {
+        self.io_most = self.io_most.max(bytes);
+        self.changes += u64::from(bytes > self.io_bytes);
     }
 
     /// Bytes that the puts under way have yet to write at most.

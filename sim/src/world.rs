@@ -286,8 +286,7 @@ impl Stage {
         {
             let mut history = self.watch.history().borrow_mut();
             history.room.disk_bytes = setting.disk_bytes;
-            history.room.doomed_bytes_max = setting.limits.doomed_bytes_max;
-            history.evictor.batch_rows = setting.limits.batch_rows as u64;
+            history.limit(&setting.limits);
             history.files.extend(ring.members().iter().map(|member| member.segment));
         }
         // what does not fit the limits is long gone

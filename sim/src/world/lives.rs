@@ -123,11 +123,7 @@ impl Stage {
             }
         }
         self.watch.set_limits(limits.ring);
-        {
-            let mut history = self.watch.history().borrow_mut();
-            (history.room.doomed_bytes_max, history.evictor.batch_rows) =
-                (limits.doomed_bytes_max, limits.batch_rows as u64);
-        }
+        self.watch.history().borrow_mut().limit(&limits);
         let survived = parts.catalog.crash(kind, decisions.draw(Question::Outlive, life as u64))?;
         if let Some(Ok(record)) = &survived.saved {
             let mut history = self.watch.history().borrow_mut();
