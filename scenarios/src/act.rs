@@ -112,6 +112,7 @@ async fn on_engine(engine: &Engine<SimEnv>, operation: Operation, teller: &Telle
         Operation::Get(key) => {
             let since = teller.reads(false);
             let content = engine.get(&[key]).await?.map(|bytes| xxh3_64(&bytes));
+            content.inspect(|content| teller.has_read(key, *content));
             Ok(Answer::Read { key, content, since })
         }
         Operation::GetStream(key) => {
@@ -143,14 +144,17 @@ async fn on_engine(engine: &Engine<SimEnv>, operation: Operation, teller: &Telle
 
 /// Reads piece by piece, and takes its time with each; returns the hash of all.
 async fn in_pieces(mut reader: Reader<SimEnv>, key: Key, teller: &Teller) -> Result<u64> {
-    let (mut hash, mut left) = (Xxh3::new(), reader.length());
+    let (mut hash, mut read) = (Xxh3::new(), 0);
     while let Some(piece) = reader.next().await? {
         hash.update(&piece);
-        left -= piece.len() as u64;
-        if left == 0 {
+        read += piece.len() as u64;
+        if read == reader.length() {
             teller.has_read(key, hash.digest());
         }
         teller.took_piece().await;
+    }
+    if reader.length() == 0 {
+        teller.has_read(key, hash.digest());
     }
     Ok(hash.digest())
 }

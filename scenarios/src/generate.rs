@@ -182,7 +182,7 @@ pub(crate) fn pressure_with_slow_unlinks(decisions: &Decisions) -> Workload {
     let generations = generations(decisions);
     let room: u32 = generations.iter().sum();
     let disk_bytes = decisions.between("disk", 120, 240) * u64::from(room) + log_bytes(decisions);
-    let putter = |number| match decisions.between("take their time", 0, 2) {
+    let putter = |number| match decisions.between_of("takes its time", number, 0, 2) {
         0 => unhurried(decisions, number, puts(decisions, number, 3, 4, 64)),
         _ => puts(decisions, number, 3, 4, 64),
     };
@@ -346,10 +346,10 @@ fn log_bytes(decisions: &Decisions) -> u64 {
     decisions.between("log", 400, 1600)
 }
 
-/// The same calls with time between them: less than the evictor's pause after a failed unlink, and so while it lasts.
+/// The same calls with time between them, shorter than the evictor's pause after a failed unlink: some come while it rests.
 fn unhurried(decisions: &Decisions, caller: u64, calls: Vec<Operation>) -> Vec<Operation> {
     let sleep = |nth| Operation::Sleep(decisions.between_of("sleep", 10 * caller + nth, 100, 900) as u32);
-    calls.into_iter().zip(0..).flat_map(|(call, nth)| [sleep(nth), call]).collect()
+    calls.into_iter().zip(0..).flat_map(|(call, nth)| [sleep(nth), call]).skip(1).collect()
 }
 
 /// One or two artifacts in each segment, as far as the disk holds them.

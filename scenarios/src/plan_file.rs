@@ -261,7 +261,7 @@ fn check(schedule: &Schedule) -> std::result::Result<(), String> {
     let closes = |injection: &&Injection| matches!(injection.action, Action::Crash(CrashKind::Close));
     if let Some(close) = injections.iter().find(closes) {
         return Err(format!(
-            "the engine is closed at {}: say so under \"crashes\", it comes when its callers are gone or nothing can go on",
+            "the engine is closed at {}: write that under \"crashes\", \"at\": \"callers-gone\" or \"idle\"",
             close.site
         ));
     }

@@ -74,7 +74,7 @@ pub fn injection(injection: &Injection) -> String {
 
 /// How a life of the process ends, and when.
 pub fn crash(crash: &Crash) -> String {
-    format!("{} {}", end(crash.kind), moment(&crash.at))
+    ended(crash.kind, &moment(&crash.at))
 }
 
 /// When a life of the process ends.
@@ -107,12 +107,20 @@ pub fn how_long(until: &Until) -> String {
     }
 }
 
+/// How a life of the process ends, in these words' moment.
+pub fn ended(kind: CrashKind, moment: &str) -> String {
+    match kind {
+        CrashKind::Close => format!("the engine is closed {moment}, and then the power fails"),
+        CrashKind::Kill | CrashKind::PowerLoss => format!("{} {moment}", end(kind)),
+    }
+}
+
 /// How a life of the process ends.
 pub fn end(kind: CrashKind) -> &'static str {
     match kind {
         CrashKind::Kill => "the process is killed",
         CrashKind::PowerLoss => "the power fails",
-        CrashKind::Close => "the engine is closed and the power fails",
+        CrashKind::Close => "the engine is closed, and the power fails",
     }
 }
 

@@ -328,7 +328,7 @@ pub const SCENARIOS: [Scenario; 19] = [
     },
     Scenario {
         name: "close-with-work-left",
-        summary: "the engine is closed as soon as its callers are gone, or dropped; it ends what is under way, and no more",
+        summary: "the engine is closed as soon as its callers are gone, many of them dropped; what is under way ends before the close does",
         cancels: true,
         crashes: Some(Crashes { kinds: &[CrashKind::Close], when: CrashWhen::CallersGone, ..CRASHES }),
         must_happen: &["joined", "departed", "holds", "slow unlinks", "failed unlinks", "cancels", "closes"],

@@ -3,7 +3,7 @@
 //! Built from what the plan's injections did in the run, from how its lives of the process ended, and from what the oracle
 //! found. Where the oracle's own sentence names everybody who was held, it says all there is to say.
 
-use crate::plan_words::{end, error, how_long, moment};
+use crate::plan_words::{end, ended, error, how_long, moment};
 use crate::report::counted;
 use crate::workload::Workload;
 use segment_engine::ring_state::RingRecord;
@@ -54,7 +54,7 @@ pub fn of(plan: &Plan<Workload>, story: &Story, record: &Record) -> String {
     for (ProcessEnd { step, kind, .. }, at) in ends(story).filter(|(end, _)| end.step <= last) {
         let clause = match at {
             Moment::At(SiteName { task, point, .. }) => format!("{} with {task} {}", end(*kind), doing(point)),
-            other => format!("{} {}", end(*kind), moment(other)),
+            other => ended(*kind, &moment(other)),
         };
         clauses.push((*step, true, clause));
     }
@@ -239,11 +239,11 @@ mod tests {
                 "the process is killed with evictor just woken: ",
             ),
             (CrashKind::PowerLoss, Moment::Idle, "the power fails when nothing can go on: "),
-            (CrashKind::Close, Moment::Idle, "the engine is closed and the power fails when nothing can go on: "),
+            (CrashKind::Close, Moment::Idle, "the engine is closed when nothing can go on, and then the power fails: "),
             (
                 CrashKind::Close,
                 Moment::CallersGone,
-                "the engine is closed and the power fails when all callers are gone: ",
+                "the engine is closed when all callers are gone, and then the power fails: ",
             ),
             // what a life does not come to leaves it to its end
             (CrashKind::Kill, Moment::Step(100_000), "the process is killed when nothing can go on: "),

@@ -26,6 +26,9 @@ const ARTIFACT_BYTES_MAX: u64 = 120;
 /// Contents from this one on are larger than a segment.
 pub const LARGE: u16 = 60_000;
 
+/// Steps that may be taken while a caller sleeps: what fails is tried again each second.
+const STEPS_PER_MS: u64 = 1;
+
 /// Steps that an operation may take before the run counts as one that does not end.
 const STEPS_PER_OPERATION: u64 = 400;
 
@@ -182,6 +185,9 @@ const CALLS_MAX: usize = 512;
 const LIVES_MAX: usize = 16;
 const LIMIT_MAX: u32 = 1024;
 
+/// The longest that a caller sleeps at once, in milliseconds.
+const SLEEP_MS_MAX: u32 = 10_000;
+
 impl Workload {
     /// The number of each content that is stored before or put, by the hash of its bytes.
     pub fn contents(&self) -> BTreeMap<u64, u16> {
@@ -220,6 +226,10 @@ impl Workload {
                     "a caller makes calls of one kind, not {kinds}: give each kind a caller of its own"
                 ));
             }
+        }
+        let too_long = |call: &&Operation| matches!(call, Operation::Sleep(duration_ms) if *duration_ms > SLEEP_MS_MAX);
+        if let Some(sleep) = self.all_callers().flatten().find(too_long) {
+            return Err(format!("a caller sleeps at most {SLEEP_MS_MAX} ms at once, it cannot {}", words(sleep)));
         }
         let calls = self.all_callers().map(Vec::len).sum::<usize>();
         if calls > CALLS_MAX {
@@ -269,8 +279,9 @@ impl Workload {
 
     /// What the run starts from.
     pub fn setting(&self) -> Setting {
-        let callers = self.lives.iter().flat_map(|life| &life.callers).chain(&self.callers);
-        let operations: usize = callers.map(|operations| operations.len() + 1).sum();
+        let operations: usize = self.all_callers().map(|operations| operations.len() + 1).sum();
+        let slept = |operation: &Operation| if let Operation::Sleep(ms) = operation { u64::from(*ms) } else { 0 };
+        let slept: u64 = self.all_callers().flatten().map(slept).sum();
         Setting {
             limits: self.limits_of(self.generations),
             segments: self.segments,
@@ -285,7 +296,7 @@ impl Workload {
                 .iter()
                 .map(|life| Life { limits: self.limits_in(life), lost: life.lost.clone() })
                 .collect(),
-            steps_max: STEPS_PER_OPERATION * (operations as u64 + 1),
+            steps_max: STEPS_PER_OPERATION * (operations as u64 + 1) + STEPS_PER_MS * slept,
         }
     }
 

@@ -3,6 +3,7 @@
 
 use proptest::prelude::*;
 use segment_sim::plan::{Action, Crash, CrashKind, Injection, Moment, Plan, Schedule, Until};
+use segment_sim::site::SiteName;
 use segment_sim::verdict::Verdict;
 use segment_sim::world::{Mode, Worker};
 use segsim::command::explain::explain;
@@ -13,7 +14,7 @@ use segsim::mutant;
 use segsim::plan_file::{Expected, PlanFile};
 use segsim::report::Report;
 use segsim::scenario::{SCENARIOS, Scenario};
-use segsim::workload::Operation;
+use segsim::workload::{Operation, Workload};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
@@ -75,6 +76,10 @@ fn a_fault_of_a_file_is_named_in_one_line() {
         (text.replace("put-vs-eviction", "put-vs-put"), "no scenario is called \"put-vs-put\""),
         (text.replace("\"segments\": ", "\"segments\": 9"), "1 to 64 segments"),
         (text.replace("\"stripes\": ", "\"stripes\": 9999"), "are at most 1024"),
+        (
+            text.replacen("\"rotate\"", "{\"sleep\": 10001}", 1),
+            "a caller sleeps at most 10000 ms at once, it cannot sleep 10001",
+        ),
         (text.replace("put-vs-eviction", "concurrent-pushes"), "the ring state alone has no artifacts"),
         (
             text.replace(
@@ -178,6 +183,8 @@ fn a_crash_whose_moment_does_not_come_is_told_in_one_line() {
         (CrashKind::Close, Moment::Step(3), Some("step 3")),
         (CrashKind::Kill, Moment::Step(3), None),
         (CrashKind::Kill, Moment::Idle, None),
+        (CrashKind::Kill, Moment::CallersGone, None),
+        (CrashKind::Close, Moment::CallersGone, None),
     ] {
         file.plan.schedule.crashes = vec![Crash { kind, at }];
         let (verdict, replayed) = replay(scenario, &file.plan, None, false).unwrap();
@@ -189,6 +196,29 @@ fn a_crash_whose_moment_does_not_come_is_told_in_one_line() {
             assert_eq!(late.map(str::to_string), line, "{text}");
         }
     }
+}
+
+#[test]
+fn an_engine_whose_process_ends_while_it_is_closed_ends_once_and_is_not_looked_at_as_one_that_is_closed() {
+    let scenario = Scenario::named("close-with-work-left").unwrap();
+    let mut plan = scenario.plan(0, None);
+    plan.schedule = Schedule::in_order(0);
+    plan.schedule.crashes = vec![Crash { kind: CrashKind::Close, at: Moment::CallersGone }];
+    let site: SiteName = "close#1@Start".parse().unwrap();
+    plan.schedule.injections = vec![Injection { site: site.clone(), action: Action::Crash(CrashKind::Kill) }];
+    // a copy that is not made, as the process ends
+    plan.workload = Workload {
+        generations: [1, 1, 1],
+        segments: 3,
+        stored: vec![(1, 101, 1)],
+        callers: vec![vec![Operation::Get(1)]],
+        ..Workload::default()
+    };
+    let mode = Mode { keep_trace: true, ..Mode::default() };
+    let outcome = scenario.run(&mut Worker::new().unwrap(), &plan, mode).unwrap();
+    assert_eq!(outcome.record.violations, []);
+    let story = outcome.story.unwrap();
+    assert_eq!((story.trace.process_ends().len(), story.ends), (1, vec![Moment::At(site)]));
 }
 
 #[test]

@@ -45,7 +45,11 @@ fn workload() -> impl Strategy<Value = Workload> {
         3 => proptest::collection::vec(reads(), some.clone()),
         1 => proptest::collection::vec(others(), some),
     ];
-    let callers = proptest::collection::vec(caller, 1..7);
+    let unhurried = (caller.clone(), 1u32..3_000, 0..4usize).prop_map(|(mut calls, duration_ms, place)| {
+        calls.insert(place.min(calls.len()), Operation::Sleep(duration_ms));
+        calls
+    });
+    let callers = proptest::collection::vec(prop_oneof![3 => caller, 1 => unhurried], 1..7);
     let fits = |stored: &BTreeMap<u8, (u16, u32)>| {
         let bytes_in = |segment: u32| {
             let there = stored.values().filter(|(_, other)| *other == segment);

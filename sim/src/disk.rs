@@ -172,6 +172,7 @@ impl Disk for SimDisk {
             let (mut history, bytes) = (self.history.borrow_mut(), bytes.len() as u64);
             history.room.writing.extend(writer.map(|writer| (writer, bytes)));
             history.moves(bytes);
+            history.written_while_closed += if history.evictor.is_closing { bytes } else { 0 };
         }
         let effect = move |history: &mut History, inode: Option<Inode>, landing| {
             history.room.writing.retain(|task, _| Some(*task) != writer);

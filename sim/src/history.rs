@@ -54,6 +54,8 @@ pub struct History {
     pub copying: Option<Copying>,
     /// What was read and is to be copied, unless a copy was forgone since for want of room.
     pub to_copy: Vec<ToCopy>,
+    /// Bytes that were written since the engine began to close: what is reserved beside what was then.
+    pub written_while_closed: u64,
     /// Files of nobody whose unlink has failed in this life of the process.
     pub strays_left: BTreeSet<SegmentId>,
     /// The engine knows that a commit or a sync of the catalog has failed.
@@ -204,10 +206,6 @@ impl History {
         members.into_iter().find(|member| member.segment == segment).map_or(0, |member| member.bytes)
     }
 
-    fn reads_in_pieces(&self, task: TaskId) -> bool {
-        self.begun.get(&task).is_some_and(|begun| begun.is_stream)
-    }
-
     /// A caller is told something, after so many events.
     pub fn answer(&mut self, task: TaskId, answer: Answer, after: usize) {
         match &answer {
@@ -221,10 +219,6 @@ impl History {
                     let acked = self.acked.entry(*key).or_default();
                     *acked = commit.max(*acked);
                 }
-            }
-            // who takes it piece by piece has read it before
-            Answer::Read { key, content: Some(content), .. } if !self.reads_in_pieces(task) => {
-                self.read_whole(task, *key, *content);
             }
             Answer::Failed(Cause::Fence, _) => self.is_fenced = true,
             Answer::Failed(Cause::Rot, _) => self.rot.tell(task),

@@ -89,7 +89,7 @@ pub enum Happened {
 /// The ends of the process: after which step, and how.
 pub fn ends(story: &Story) -> Vec<(u64, String)> {
     let told = |(ProcessEnd { step, kind, .. }, at): (&ProcessEnd, &_)| {
-        (*step, format!("{} {}", plan_words::end(*kind), plan_words::moment(at)))
+        (*step, plan_words::ended(*kind, &plan_words::moment(at)))
     };
     sentence::ends(story).map(told).collect()
 }

@@ -101,7 +101,7 @@ impl<'a> Pulse<'a> {
     /// A task that goes on beside this one.
     pub fn beside(self, task: TaskId) -> Option<TaskId> {
         let ids = (0u16..).map(TaskId).zip(&self.state.tasks);
-        ids.filter(|(id, other)| *id != task && other.end.is_none()).map(|(id, _)| id).next()
+        ids.filter(|(_, other)| other.end.is_none()).map(|(id, _)| id).find(|id| *id != task)
     }
 
     /// How many tasks that others have started under this name go on.
@@ -121,10 +121,9 @@ impl<'a> Pulse<'a> {
         ids.filter(|(_, task)| task.end.is_none() && task.role != Role::Daemon).map(|(id, _)| id).collect()
     }
 
-    /// Whether the engine is open and left to itself: each caller has ended or was dropped.
+    /// Whether each caller has ended or was dropped, and who opens the engine, too.
     pub fn are_callers_gone(self) -> bool {
-        let is_from_outside = |label: &str| !label.contains('/') && has_kind(label, OPEN);
-        let stays = |task: &Task| task.role == Role::Caller || is_from_outside(&task.label);
+        let stays = |task: &Task| task.role == Role::Caller || has_kind(&task.label, OPEN);
         !self.state.tasks.iter().any(|task| task.end.is_none() && stays(task))
     }
 

@@ -48,6 +48,7 @@ impl History {
         self.syncs.failed.clear();
         self.strays_left.clear();
         self.to_copy.clear();
+        self.written_while_closed = 0;
         self.room.writing.clear();
         self.syncs.under_way.clear();
         self.room.gone_unheard.clear();

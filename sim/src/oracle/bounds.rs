@@ -1,8 +1,8 @@
 //! bounds: what the engine does again and again has an end, and what it does at once a size.
 //!
-//! Asked after each step. A put begins again less often than the engine tries it at most; a commit of the evictor deletes
-//! no more entries of the index, and nobody reads or writes more bytes at once, than the limits say. Legal meanwhile: nothing. Does not verify the bounds on waiting for
-//! the evictor; honest does.
+//! Asked after each step. A put begins again less often than the engine tries it at most; a commit of the evictor
+//! deletes no more entries of the index, and nobody reads or writes more bytes at once, than the limits say. Legal
+//! meanwhile: nothing. Does not verify the bounds on waiting for the evictor; honest does.
 
 use super::scene::Scene;
 use super::{Finding, Oracle, View, When};

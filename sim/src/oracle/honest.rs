@@ -6,14 +6,15 @@
 //! left by a save of its own. A put: since its call its artifact could be seen, by a commit that a sync of the catalog
 //! has covered; it has stored that itself if it says so, and not if it says that it was there, nor after somebody was
 //! told that its bytes are damaged or cannot be read. A close: no other task goes on, also where it fails; a sync has
-//! covered every commit, none of either has failed, and nothing is doomed whose unlink has not failed. Evicted again and again: as often as the engine tries. A
-//! full disk: only if since the call it refused something else than a write, for which room is made. No room: only if
-//! evicting all would not make it, but for what is doomed and the disk keeps, or where it unlinked nothing. That unlinks
-//! fail: only when that of each doomed segment has, as often as makes it stuck, and more is doomed than may be. Any other
-//! error: only if an operation has failed since the call; that writing is fenced, only after a commit or a sync of the
-//! catalog in this life of the process, or a read of the evictor's, which ends it, and never one who reads; that an
-//! artifact is damaged, only if it has read a bit since the call that has flipped, and a get, that nobody sees before it
-//! is whole, since it last went on elsewhere; that a row is, never. Does not verify pushes; no-lost-push does.
+//! covered every commit, none of either has failed, and nothing is doomed whose unlink has not failed. Evicted again
+//! and again: as often as the engine tries. A full disk: only if since the call it refused something else than a write,
+//! for which room is made. No room: only if evicting all would not make it, but for what is doomed and the disk keeps,
+//! or where it unlinked nothing. That unlinks fail: only when that of each doomed segment has, as often as makes it
+//! stuck, and more is doomed than may be. Any other error: only if an operation has failed since the call; that writing
+//! is fenced, only after a commit or a sync of the catalog in this life of the process, or a read of the evictor's,
+//! which ends it, and never one who reads; that an artifact is damaged, only if it has read a bit since the call that
+//! has flipped, and a get, that nobody sees before it is whole, since it last went on elsewhere; that a row is, never.
+//! Does not verify pushes; no-lost-push does.
 
 use super::scene::{ACTOR, Scene, segment};
 use super::{Finding, Oracle, View, When, number};

@@ -2,7 +2,7 @@
 //!
 //! Asked when drained. Legal meanwhile: everything; views-agree watches the way there. Legal when a commit or a
 //! sync of the catalog has failed, or a read of the evictor's, or the unlink of what could not be made, or the open did, or
-//! an unlink of an engine that is being closed: the next open removes the file, and goes on with the doom. Does not verify that members have files.
+//! the engine was closed after an unlink had failed: the next open removes the file, and goes on with the doom. Does not verify that members have files.
 
 use super::scene::{Scene, segment};
 use super::{Finding, Oracle, View, When, number};

@@ -126,7 +126,7 @@ impl Scene {
             saving: (oracle.when == When::Save).then_some(&self.saving),
             answer: (oracle.when == When::Answer).then_some((self.answer.0, &self.answer.1)),
             published: self.history.saved().filter(|saved| **saved != self.published).map(|_| &self.published),
-            owners: Some(&self.owners),
+            owners: Some(&*self.owners).filter(|_| self.closing.is_none()),
             closing: self.closing.as_deref(),
             usage: self.usage.as_ref(),
             locks: self.locks,

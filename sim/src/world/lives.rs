@@ -33,7 +33,7 @@ impl Stage {
             let is_too_long = conductor.look(|pulse| pulse.step() > setting.steps_max);
             let mut crashed = conductor.look(|pulse| pulse.crashed());
             if crashed.is_none() {
-                let is_alone = ends_alone && !is_too_long && conductor.look(|pulse| pulse.are_callers_gone());
+                let is_alone = ends_alone && !is_too_long && conductor.look(|pulse| self.is_alone(pulse));
                 if !is_alone {
                     self.drained(None);
                 }
@@ -41,8 +41,11 @@ impl Stage {
                     if kind == CrashKind::Close {
                         self.close(number, setting.steps_max);
                     }
-                    conductor.kill(kind, if is_alone { Moment::CallersGone } else { Moment::Idle });
-                    crashed = Some(kind);
+                    // the plan may end it in the middle of its close
+                    crashed = conductor.look(|pulse| pulse.crashed()).or_else(|| {
+                        conductor.kill(kind, if is_alone { Moment::CallersGone } else { Moment::Idle });
+                        Some(kind)
+                    });
                 }
             }
             let (Some(kind), Some(reopen)) = (crashed, reopen) else {
@@ -73,7 +76,9 @@ impl Stage {
                 teller.tell(closed.map_or_else(|error| Answer::failed(&error), |()| Answer::Closed));
             });
             self.conduct(steps_max, false);
-            self.drained(Some(&closing));
+            if self.env.parts.conductor.look(|pulse| pulse.crashed().is_none()) {
+                self.drained(Some(&closing));
+            }
         }
     }
 
@@ -92,10 +97,15 @@ impl Stage {
                 watch.see(pulse, seen.published());
             }
             watch.after_step(&mut seen, pulse, || Some(engine.borrow_mut().as_ref()?.owners()));
-            let is_over = pulse.step() > steps_max || ends_alone && pulse.are_callers_gone();
+            let is_over = pulse.step() > steps_max || ends_alone && self.is_alone(pulse);
             if is_over { Proceed::Stop } else { Proceed::On }
         };
         self.env.parts.conductor.conduct(between, |woken| thread_rng().gen_range(0..woken));
+    }
+
+    /// Whether the engine is open and left to itself.
+    fn is_alone(&self, pulse: Pulse<'_>) -> bool {
+        self.engine.borrow_mut().is_some() && pulse.are_callers_gone()
     }
 
     /// Nothing can go on; of an engine that was `closing`, whose the bytes were as that began.

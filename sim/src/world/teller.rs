@@ -84,7 +84,7 @@ impl Teller {
         self.conductor.reach(BODY)
     }
 
-    /// The running caller has the last piece of the artifact of this key, and has come to this content.
+    /// The running caller has the whole artifact of this key, of this content, or its last piece.
     pub fn has_read(&self, key: Key, content: u64) {
         if let Some(task) = self.conductor.current() {
             self.watch.history().borrow_mut().read_whole(task, key, content);
