@@ -334,11 +334,7 @@ impl Watch {
         usage: Option<Usage>,
         refreshes_waiting: usize,
     ) {
-        for (task, message) in pulse.panics() {
-            let label = pulse.label(task);
-            let sentence = format!("{label} panicked: {}", message.lines().next().unwrap_or_default());
-            self.report("panic", pulse.step(), Finding { race: kind(label), sentence });
-        }
+        self.task_panics(pulse);
         let history = self.history.borrow_mut();
         let published = published.as_deref().filter(|published| Some(*published) != history.saved());
         let (owners, unfinished) = (owners.as_deref(), &pulse.unfinished());
@@ -354,6 +350,15 @@ impl Watch {
         self.ask(When::Drained, &view);
         drop(history);
         self.intruded(pulse);
+    }
+
+    /// Tells which tasks have panicked.
+    pub fn task_panics(&self, pulse: Pulse<'_>) {
+        for (task, message) in pulse.panics() {
+            let label = pulse.label(task);
+            let sentence = format!("{label} panicked: {}", message.lines().next().unwrap_or_default());
+            self.report("panic", pulse.step(), Finding { race: kind(label), sentence });
+        }
     }
 
     /// Whether a commit has landed in an exclusive window: told last, and only where it did no damage that an oracle saw.

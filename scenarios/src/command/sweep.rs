@@ -233,7 +233,8 @@ pub struct Until {
     pub failures: Option<u64>,
 }
 
-/// Sweeps one scenario. The plan of the first failure that is seen is written at once, and named if it was not there before.
+/// Sweeps one scenario. The plan of the first failure that is seen is written at once, and named if it was not there
+/// before.
 ///
 /// # Errors
 /// A harness that failed.

@@ -34,7 +34,9 @@ impl Stage {
             let mut crashed = conductor.look(|pulse| pulse.crashed());
             if crashed.is_none() {
                 let is_alone = ends_alone && !is_too_long && conductor.look(|pulse| self.is_alone(pulse));
-                if !is_alone {
+                if is_alone {
+                    conductor.look(|pulse| self.watch.task_panics(pulse));
+                } else {
                     self.drained(None);
                 }
                 if let Some(kind) = planned.filter(|_| !is_too_long).map(|crash| crash.kind) {
