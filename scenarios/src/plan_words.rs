@@ -107,7 +107,7 @@ pub fn how_long(until: &Until) -> String {
     }
 }
 
-/// How a life of the process ends, in these words' moment.
+/// How a life of the process ends; `moment` says when.
 pub fn ended(kind: CrashKind, moment: &str) -> String {
     match kind {
         CrashKind::Close => format!("the engine is closed {moment}, and then the power fails"),

@@ -169,9 +169,8 @@ impl Outputs<'_> {
 }
 
 /// Writes the first plan of each group of failures. The one that was written `early` goes, if it is none of them.
-fn write_plans(result: &SweepResult, plans: &Path, early: Option<PathBuf>) -> Result<()> {
+fn write_plans(result: &SweepResult, plans: &Path, mut early: Option<PathBuf>) -> Result<()> {
     let scenario = scenario(&result.scenario)?;
-    let mut early = early;
     for Failure { group: Group { oracle, sentence, seed, .. }, .. } in &result.failures {
         let path = write_plan(scenario, plans, *seed, result.strategy, Expected::fail(oracle, sentence))?;
         early = early.filter(|early| *early != path);

@@ -44,3 +44,27 @@ fn check(view: &View<'_>) -> Option<Finding> {
     );
     Some(Finding { race: format!("{}: orphan", view.kind(owner)), sentence })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::scene::save;
+    use super::*;
+
+    #[test]
+    fn a_close_leaves_what_could_not_be_unlinked_and_nothing_else() {
+        let accepts = |has_failed: bool, is_closing: bool| {
+            let change = |scene: &mut Scene| {
+                let mut ring = scene.published.ring.clone();
+                ring.doom(segment(1));
+                scene.history.save(save(3, 2, ring));
+                if has_failed {
+                    scene.history.evictor.refuse(segment(1));
+                }
+                scene.history.evictor.is_closing = is_closing;
+            };
+            Scene::with(change).ask(&ORACLE).is_none()
+        };
+        assert!(accepts(true, true));
+        assert!(!accepts(true, false) && !accepts(false, true) && !accepts(false, false));
+    }
+}

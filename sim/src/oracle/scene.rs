@@ -21,7 +21,7 @@ pub const GONE: TaskId = TaskId(1);
 pub struct Scene {
     /// What the actor is called.
     pub actor: &'static str,
-    /// Another task goes on beside it.
+    /// Another task goes on beside the actor.
     pub goes_on: bool,
     /// The run so far.
     pub history: History,
