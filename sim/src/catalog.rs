@@ -122,6 +122,22 @@ pub struct KeptCommit {
     pub requires: Vec<Require>,
 }
 
+impl Written {
+    /// Takes down that a row was written.
+    fn know(&mut self, table: Table, key: &[u8]) {
+        if !self.rows.iter().any(|row| (row.0, row.1.as_slice()) == (table, key)) {
+            self.rows.push((table, key.to_vec()));
+        }
+    }
+
+    /// The keys with this prefix that were ever written. RocksDB is not asked for others: most scans of a run are for the
+    /// artifacts of a segment that never had one, and cost a twelfth of all runs a second.
+    fn rows_from(&self, table: Table, prefix: &[u8]) -> impl Iterator<Item = &[u8]> {
+        let rows = self.rows.iter().filter(move |(of, key)| *of == table && key.starts_with(prefix));
+        rows.map(|(_, key)| key.as_slice())
+    }
+}
+
 impl SimCatalog {
     /// A catalog on an emptied store. `keep` keeps every batch, `may_crash` what a crash needs.
     pub fn new(store: &Store, conductor: Conductor, watch: Watch, keep: bool, may_crash: bool) -> SimCatalog {
@@ -214,12 +230,20 @@ impl SimCatalog {
 impl Catalog for SimCatalog {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
         self.read()?;
-        self.catalog.get(table, key)
+        if self.written.borrow_mut().rows_from(table, key).any(|known| known == key) {
+            self.catalog.get(table, key)
+        } else {
+            Ok(None)
+        }
     }
 
     fn scan(&self, table: Table, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Row>> {
         self.read()?;
-        self.catalog.scan(table, prefix, after, limit)
+        if self.written.borrow_mut().rows_from(table, prefix).next().is_some() {
+            self.catalog.scan(table, prefix, after, limit)
+        } else {
+            Ok(Vec::new())
+        }
     }
 
     fn commit(&self, batch: Batch, requires: &[Require]) -> Result<Commit> {
@@ -250,9 +274,7 @@ impl Catalog for SimCatalog {
                         (*table, key)
                     }
                 };
-                if !written.rows.iter().any(|row| (row.0, &row.1) == (table, key)) {
-                    written.rows.push((table, key.clone()));
-                }
+                written.know(table, key);
             }
             if let Some(kept) = &mut written.kept {
                 kept.push(KeptCommit { batch: batch.clone(), requires: requires.to_vec() });
@@ -414,9 +436,7 @@ impl SimCatalog {
         if !std::mem::replace(&mut written.is_broken, true) {
             for write in batch {
                 let (Write::Put { table, key, .. } | Write::Delete { table, key }) = write;
-                if !written.rows.iter().any(|row| (row.0, &row.1) == (*table, key)) {
-                    written.rows.push((*table, key.clone()));
-                }
+                written.know(*table, key);
             }
             written.late = Some(batch.clone());
         }
