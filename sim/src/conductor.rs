@@ -218,7 +218,7 @@ impl Conductor {
             trace: Trace::new(keep_trace),
             windows: Windows::new(vocabulary.windows),
             locks: Locks::new(vocabulary.locks),
-            ended: 0,
+            ended: Vec::with_capacity(TASKS_USUAL),
             life: 0,
             life_began: 0,
             crash_site_met: 0,

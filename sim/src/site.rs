@@ -79,6 +79,7 @@ pub fn numbered(parent: Option<&str>, name: &str, number: u32) -> String {
 }
 
 /// What a task does, without its number and its children: `rotate#1/rotation#2` is of the kind `rotate/rotation`.
+#[cold]
 pub fn kind(label: &str) -> String {
     let parts = label.split('/').map(|part| part.split('#').next().unwrap_or(part));
     parts.collect::<Vec<_>>().join("/")
@@ -86,15 +87,20 @@ pub fn kind(label: &str) -> String {
 
 /// Whether a task is of this kind, whoever started it.
 pub fn has_kind(label: &str, kind: &str) -> bool {
-    name(label) == kind
+    let starter = without_number(label).strip_suffix(kind);
+    starter.is_some_and(|starter| starter.is_empty() || starter.ends_with('/'))
 }
 
 /// What a task is, whoever started it: `rotate#1/rotation#2` is a `rotation`.
 pub fn name(label: &str) -> &str {
-    let bytes = label.as_bytes();
-    let start = bytes.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
-    let length = bytes[start..].iter().position(|byte| *byte == b'#').unwrap_or(label.len() - start);
-    &label[start..start + length]
+    let name = without_number(label);
+    name.rsplit_once('/').map_or(name, |(_, name)| name)
+}
+
+/// From the end: the number is short, what stands before the name is not.
+fn without_number(label: &str) -> &str {
+    let digits = label.bytes().rev().take_while(u8::is_ascii_digit).count();
+    label[..label.len() - digits].strip_suffix('#').unwrap_or(label)
 }
 
 impl fmt::Display for SiteName {

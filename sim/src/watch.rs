@@ -59,15 +59,18 @@ impl Seen {
         self.published.as_ref()
     }
 
-    /// Takes in what there is now, and says whether it is new.
-    fn is_new(&mut self, history: &History, ended: usize) -> bool {
-        if !self.is_another && (self.changes, self.ended) == (history.changes, ended) {
+    /// Takes in what there is now, and says whether it is new. That a task has ended is, where it answers for a file: many
+    /// end in steps in which nothing else happens.
+    fn is_new(&mut self, history: &History, ended: &[TaskId]) -> bool {
+        let answers = |task| history.answerable.values().any(|owner| owner == task);
+        let has_left_a_file = ended[std::mem::replace(&mut self.ended, ended.len())..].iter().any(answers);
+        if !self.is_another && self.changes == history.changes && !has_left_a_file {
             return false;
         }
         if self.is_another || self.saves != history.saves.len() {
             self.is_saved = self.published.as_deref() == history.saved();
         }
-        (self.changes, self.ended, self.is_another, self.saves) = (history.changes, ended, false, history.saves.len());
+        (self.changes, self.is_another, self.saves) = (history.changes, false, history.saves.len());
         true
     }
 
@@ -78,8 +81,8 @@ impl Seen {
 }
 
 impl Tasks for Pulse<'_> {
-    fn label(&self, task: TaskId) -> String {
-        Pulse::label(*self, task).to_string()
+    fn label(&self, task: TaskId) -> &str {
+        Pulse::label(*self, task)
     }
 
     fn is_alive(&self, task: TaskId) -> bool {
@@ -345,8 +348,12 @@ impl Watch {
             usage: usage.as_ref(),
             unfinished,
             refreshes_waiting,
+            locks: pulse.locks(),
             ..self.view(&history, &pulse)
         };
+        if !history.is_recovering {
+            self.ask(When::Step, &view); // whatever has changed since they were asked
+        }
         self.ask(When::Drained, &view);
         drop(history);
         self.intruded(pulse);
@@ -408,6 +415,7 @@ impl Watch {
         }
     }
 
+    #[cold]
     fn report(&self, oracle: &str, step: u64, Finding { race, sentence }: Finding) {
         let mut violations = self.violations.borrow_mut();
         if !violations.iter().any(|violation| violation.oracle == oracle) {

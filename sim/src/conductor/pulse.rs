@@ -37,9 +37,9 @@ impl<'a> Pulse<'a> {
         self.state.current
     }
 
-    /// Tasks that have ended.
-    pub fn ended(self) -> usize {
-        self.state.ended
+    /// The tasks that have ended, in order.
+    pub fn ended(self) -> &'a [TaskId] {
+        &self.state.ended
     }
 
     /// What is wrong with the locks.

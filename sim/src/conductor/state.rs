@@ -44,7 +44,8 @@ pub(super) struct State {
     pub(super) trace: Trace,
     pub(super) windows: Windows,
     pub(super) locks: Locks,
-    pub(super) ended: usize,
+    /// The tasks that have ended, in order.
+    pub(super) ended: Vec<TaskId>,
     /// Lives of the process before this one, and the step in which this one began.
     pub(super) life: usize,
     pub(super) life_began: u64,

@@ -124,7 +124,7 @@ impl State {
     /// A task is no more.
     pub(super) fn end(&mut self, id: TaskId, end: End) {
         self.current = None;
-        self.ended += 1;
+        self.ended.push(id);
         self.windows.ended(id);
         self.locks.ended(id);
         let site = Site { task: id, point: "end", hit: 1 };

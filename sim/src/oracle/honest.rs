@@ -51,7 +51,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
         rows.any(|row| view.history.rot.is_known_in(&row.manifest, begun.rot_told))
     };
     let has_evicted = |segment: SegmentId| view.victims_of(task).any(|victim| victim == segment);
-    let beside = view.tasks.beside(task).filter(|_| has_kind(&view.label(Some(task)), CLOSE));
+    let beside = view.tasks.beside(task).filter(|_| has_kind(view.label(Some(task)), CLOSE));
     let lie = match answer {
         _ if beside.is_some() => format!("the engine is closed, and {} goes on", view.label(beside)),
         Answer::Evicted(segment) if is_member(*segment) => {

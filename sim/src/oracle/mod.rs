@@ -91,7 +91,7 @@ pub struct View<'a> {
 /// The tasks of a run.
 pub trait Tasks {
     /// A task's label.
-    fn label(&self, task: TaskId) -> String;
+    fn label(&self, task: TaskId) -> &str;
     /// Whether it goes on.
     fn is_alive(&self, task: TaskId) -> bool;
     /// Who started it, if a task did.
@@ -194,6 +194,7 @@ fn broken_of(oracles: &[Oracle]) -> Vec<&'static str> {
 }
 
 /// A segment in a sentence: simulated ids are small numbers.
+#[cold]
 pub(crate) fn number(segment: SegmentId) -> u128 {
     segment.as_u128()
 }
@@ -288,12 +289,13 @@ impl View<'_> {
         self.history.left() + coming.cast_signed() - unheard.cast_signed()
     }
 
-    fn label(&self, task: Option<TaskId>) -> String {
-        task.map_or_else(|| "the set-up".to_string(), |task| self.tasks.label(task))
+    fn label(&self, task: Option<TaskId>) -> &str {
+        task.map_or("the set-up", |task| self.tasks.label(task))
     }
 
+    #[cold]
     fn kind(&self, task: Option<TaskId>) -> String {
-        kind(&self.label(task))
+        kind(self.label(task))
     }
 }
 

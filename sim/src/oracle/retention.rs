@@ -38,11 +38,11 @@ fn check(view: &View<'_>) -> Option<Finding> {
     let first = before.members().iter().find(|member| gone(member.segment))?.segment;
     let label = view.label(saving.task);
     let is_push = after.active() != before.active();
-    let is_put = !is_push && has_kind(&label, "put");
+    let is_put = !is_push && has_kind(label, "put");
     let is_for_a_copy = label.rsplit_once('/').is_some_and(|(starter, _)| has_kind(starter, "refresh"));
     let found = |what: String| {
         let sentence = format!("{label} evicted segment {}, and {what}", number(first));
-        Some(Finding { race: format!("{}: needless eviction", kind(&label)), sentence })
+        Some(Finding { race: format!("{}: needless eviction", kind(label)), sentence })
     };
     let stays = before.members().iter().position(|member| !gone(member.segment)).unwrap_or(before.members().len());
     let younger = before.members()[stays..].iter().find(|member| gone(member.segment)).map(|member| member.segment);
@@ -50,7 +50,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
         // or a task that the caller has started for it
         let callers = [saving.task, saving.task.and_then(|task| view.tasks.parent(task))];
         let asked = callers.into_iter().flatten().find_map(|caller| view.history.begun.get(&caller)?.evicts);
-        let is_pressure = has_kind(label.split('/').next().unwrap_or(&label), "pressure");
+        let is_pressure = has_kind(label.split('/').next().unwrap_or(label), "pressure");
         let mut others = before.members().iter().filter(|member| gone(member.segment) && Some(member.segment) != asked);
         return match (others.next(), younger) {
             (None, _) => None,
@@ -71,7 +71,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
             number(other),
             number(stillborn)
         );
-        return Some(Finding { race: format!("{}: needless eviction", kind(&label)), sentence });
+        return Some(Finding { race: format!("{}: needless eviction", kind(label)), sentence });
     }
     if is_for_a_copy {
         return found("it is to copy an artifact".to_string());

@@ -141,8 +141,8 @@ impl Scene {
 }
 
 impl Tasks for Scene {
-    fn label(&self, task: TaskId) -> String {
-        if task == ACTOR { self.actor.to_string() } else { "gone#1".to_string() }
+    fn label(&self, task: TaskId) -> &str {
+        if task == ACTOR { self.actor } else { "gone#1" }
     }
 
     fn is_alive(&self, task: TaskId) -> bool {

@@ -44,10 +44,12 @@ pub const OF_WHAT_IS_SOUND: Oracle = Oracle {
 };
 
 fn is_sound(view: &View<'_>) -> Option<Finding> {
-    let sentence =
-        "an artifact in the ring gave way to the same bytes elsewhere, it was sound, and no read of it had failed"
-            .to_string();
-    (view.history.rot.sound_replaced > 0).then(|| Finding { race: "row: stored anew".to_string(), sentence })
+    (view.history.rot.sound_replaced > 0).then(|| Finding {
+        race: "row: stored anew".to_string(),
+        sentence:
+            "an artifact in the ring gave way to the same bytes elsewhere, it was sound, and no read of it had failed"
+                .to_string(),
+    })
 }
 
 fn check(view: &View<'_>) -> Option<Finding> {
