@@ -46,7 +46,7 @@ impl Subject {
             ),
             match self.bounds.faults {
                 0 => "no faults".to_string(),
-                most => format!("at most {}", counted(most.into(), "fault")),
+                most => format!("at most {} (failed unlinks, full disks)", counted(most.into(), "fault")),
             },
             if ends { ", and no end of the process" } else { "" }
         )
@@ -108,11 +108,10 @@ mod tests {
              RingCloned, sequentially consistent between points, with at most 3 preemptions and no faults"
         );
         let all = Subject { points: None, bounds: Bounds { preemptions: None, faults: 1, ..bounds }, ..subject };
-        let end =
-            "at all points, sequentially consistent between points, with any number of preemptions and at most 1 fault";
+        let end = "at all points, sequentially consistent between points, with any number of preemptions and at most 1 fault (failed unlinks, full disks)";
         assert!(all.claim(&counts).ends_with(end));
         let crashing = Subject { scenario: "crash-anywhere".to_string(), ..all };
-        assert!(crashing.claim(&counts).ends_with("1 fault, and no end of the process"));
+        assert!(crashing.claim(&counts).ends_with("(failed unlinks, full disks), and no end of the process"));
         assert!(besides(bounds, &counts, 0).ends_with("nothing was skipped\n"));
     }
 }

@@ -1,8 +1,8 @@
 //! What a sweep without a failure says, by the rule of three: where none of n tries has failed, it is 95 % certain that
 //! fewer than 3 of n do (Hanley, Lippman-Hand, JAMA 1983).
 //!
-//! A try is a seed, or what came by at a window. Seeds are independent; arrivals in one run are not quite, so a bound
-//! for each of them is rough. Both are about this scenario and the failures that the oracles see, nothing else.
+//! A try is a seed, and of a window one in which somebody came by: what comes by in one run depends on the rest of it, so
+//! a seed counts once. Both are about this scenario and the failures that the oracles see, nothing else.
 
 use crate::report::grouped;
 use segment_sim::record::{Tally, WindowTally};
@@ -14,13 +14,11 @@ const TRIES_MIN: u64 = 30;
 /// How much longer a sweep could be.
 const LONGER: u64 = 10;
 
-/// The bound of a window: a failure in fewer than one of so many arrivals, or landings where arrivals are not counted.
+/// The bound of a window: a failure in fewer than one of so many seeds with an arrival, or with a landing where arrivals are
+/// not counted.
 pub fn of_window(window: &Window, sum: &WindowTally) -> String {
-    let (tries, name) = match window.wants {
-        Some(_) => (sum.count.arrivals, "arrivals"),
-        None => (sum.count.landings, "landings"),
-    };
-    one_in(tries).map_or_else(|| "-".to_string(), |of| format!("{} {name}", grouped(of)))
+    let seeds = if window.wants.is_some() { sum.arrived } else { sum.landed };
+    one_in(seeds).map_or_else(|| "-".to_string(), |of| format!("{} seeds that met it", grouped(of)))
 }
 
 /// The bound of a seed in words, and what more seeds would add; nothing where something failed or too little was tried.
@@ -28,9 +26,9 @@ pub fn of_seeds(tally: &Tally) -> Option<String> {
     let of = one_in(tally.runs).filter(|_| tally.failed == 0)?;
     let longer = one_in(tally.runs * LONGER)?;
     Some(format!(
-        "  no seed failed, so with 95 % confidence fewer than 1 in {} seeds does, and at each window fewer than the \
-         last column says (rule of three)\n  ten times the seeds without a failure would lower that to 1 in {}, and \
-         the last column likewise\n",
+        "  no seed failed, so with 95 % confidence fewer than 1 in {} seeds does, and of those that met a window, by an \
+         arrival or else a landing, fewer than the last column says (rule of three)\n  ten times the seeds without a \
+         failure would lower that to 1 in {}, and the last column likewise\n",
         grouped(of),
         grouped(longer)
     ))
@@ -79,11 +77,11 @@ mod tests {
     }
 
     #[test]
-    fn an_optimistic_window_counts_what_landed() {
-        let count = WindowCount { openings: 900, arrivals: 300, landings: 60 };
-        let sum = WindowTally { count, ..WindowTally::default() };
+    fn a_window_counts_the_seeds_in_which_something_arrived_and_an_optimistic_one_landed() {
+        let count = WindowCount { openings: 900, arrivals: 3000, landings: 600 };
+        let sum = WindowTally { count, opened: 500, arrived: 300, landed: 60 };
         let of = |name: &str| of_window(WINDOWS.iter().find(|window| window.name == name).unwrap(), &sum);
-        assert_eq!([of("clone-to-save"), of("row-to-read")], ["100 arrivals", "20 landings"]);
+        assert_eq!([of("clone-to-save"), of("row-to-read")], ["100 seeds that met it", "20 seeds that met it"]);
         assert_eq!(of_window(&WINDOWS[0], &WindowTally::default()), "-");
     }
 

@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::output::printable;
 use crate::scenario::Scenario;
 use crate::workload::Workload;
-use segment_sim::plan::{Action, CrashKind, Injection, Moment, Plan, Schedule};
+use segment_sim::plan::{Action, Crash, CrashKind, Injection, Moment, Plan, Schedule};
 use segment_sim::record::Record;
 use segment_sim::site::SiteName;
 use segment_sim::verdict::{Verdict, Violation};
@@ -264,6 +264,10 @@ fn check(schedule: &Schedule) -> std::result::Result<(), String> {
             "the engine is closed at {}: write that under \"crashes\", \"at\": \"callers-gone\" or \"idle\"",
             close.site
         ));
+    }
+    let is_uncalled = |crash: &&Crash| matches!(crash.at, Moment::CallersGone | Moment::Idle);
+    if crashes.iter().any(|crash| crash.kind == CrashKind::Close && !is_uncalled(&crash)) {
+        return Err("a close comes in the middle of something: it is \"at\": \"callers-gone\" or \"idle\"".to_string());
     }
     if crashes.iter().any(|crash| matches!(crash.at, Moment::Site(_, 0))) {
         return Err("a crash comes the 0th time at a site: they count from 1".to_string());

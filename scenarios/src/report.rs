@@ -80,6 +80,9 @@ pub struct SweepResult {
     pub verdict: Verdict,
     /// Why it is VOID.
     pub void: Vec<String>,
+    /// What so few seeds say nothing about, and which number would.
+    #[serde(default)]
+    pub not_judged: Vec<String>,
     /// The runs, added up.
     pub tally: Tally,
     /// Its windows, by name.
@@ -230,6 +233,12 @@ impl SweepResult {
                 void.push(format!("{} crashes at {name}, fewer than 1 in {CRASHES_FLOOR_OF} seeds", site.crashes));
             }
         }
+        let mut not_judged = Vec::new();
+        if !is_judged {
+            not_judged.push(format!("floors, under {FLOOR_SEEDS_MIN} seeds"));
+        } else if scenario.crashes_midway() && tally.runs < FULL_SEEDS {
+            not_judged.push(format!("crashes at each usual site, under {} seeds", grouped(FULL_SEEDS)));
+        }
         let verdict = match (tally.failed, void.is_empty()) {
             (0, true) => Verdict::Pass,
             (0, false) => Verdict::Void,
@@ -242,6 +251,7 @@ impl SweepResult {
             strategy,
             verdict,
             void,
+            not_judged,
             tally,
             windows,
             failures,

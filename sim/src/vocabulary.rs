@@ -28,6 +28,7 @@ pub static VOCABULARY: Vocabulary = Vocabulary::declaring(WINDOWS, LOCKS, &TOUCH
 pub const WINDOWS: &[Window] = &[
     Window {
         name: "clone-to-save",
+        about: "a task has cloned the ring and has yet to save it: another save would be lost",
         exclusive: true,
         opens: Point::RING_CLONED.name(),
         closes: &[Point::RING_SAVED.name(), Point::RING_RELEASED.name()],
@@ -36,15 +37,16 @@ pub const WINDOWS: &[Window] = &[
     },
     Window {
         name: "write-locked",
+        about: "a task holds the write lock",
         exclusive: true,
         opens: Point::WRITE_LOCKED.name(),
         closes: &[Point::WRITE_RELEASED.name()],
         wants: Some(Point::WRITE_WANTED.name()),
         lands: &[Point::WRITE_LOCKED.name()],
     },
-    // the doomed list that the evictor works from is a snapshot; others go on changing the ring meanwhile
     Window {
         name: "eviction-pass",
+        about: "the evictor works from a list of the doomed, and others go on changing the ring",
         exclusive: false,
         opens: Point::DOOMED_LISTED.name(),
         closes: &[Point::RING_CLONED.name()],
@@ -53,87 +55,88 @@ pub const WINDOWS: &[Window] = &[
     },
     Window {
         name: "failed-unlink",
+        about: "an unlink has failed, and the segment is still doomed",
         exclusive: false,
         opens: Point::UNLINK_FAILED.name(),
         closes: &[Point::RING_CLONED.name(), SLEEP],
         wants: None,
         lands: &[Point::RING_SAVED.name()],
     },
-    // the bytes are on their way into a segment; a rotation or an eviction changes the ring meanwhile
     Window {
         name: "append-to-commit",
+        about: "bytes are on their way into a segment, and the ring changes before their row is committed",
         exclusive: false,
         opens: "DiskWrite",
         closes: &[Point::ROW_COMMITTED.name(), Point::STRIPE_RELEASED.name()],
         wants: None,
         lands: &[Point::RING_SAVED.name()],
     },
-    // a put on a full disk leaves the active segment; the ring changes before another takes its place
     Window {
         name: "left-to-push",
+        about: "a put on a full disk has left the active segment, and no other has taken its place yet",
         exclusive: false,
         opens: Point::ACTIVE_LEFT.name(),
         closes: &[Point::ROTATION_JOINED.name()],
         wants: None,
         lands: &[Point::RING_SAVED.name()],
     },
-    // what was free is known; others write before the answer is used
     Window {
         name: "look-to-use",
+        about: "what was free is known, and others write before that is used",
         exclusive: false,
         opens: FREE_TOLD,
         closes: &["DiskCreate", "DiskRead", Point::RING_WANTED.name(), Point::WRITE_RELEASED.name()],
         wants: None,
         lands: &["DiskWrite"],
     },
-    // the row that is to be replaced is read; somebody else replaces or deletes one meanwhile
     Window {
         name: "row-to-commit",
+        about: "a put has read the row that it is to replace, and somebody else replaces or deletes it",
         exclusive: false,
         opens: Point::ROW_READ.name(),
         closes: &[Point::ROW_COMMITTED.name(), Point::STRIPE_RELEASED.name()],
         wants: None,
         lands: &[Point::ROW_COMMITTED.name(), Point::ROW_MOVED.name(), Point::ROWS_DELETED.name()],
     },
-    // the evictor has read the rows of a segment; one of them moves on meanwhile
     Window {
         name: "scan-to-delete",
+        about: "the evictor has read the rows of a segment, and one of them moves on before it is deleted",
         exclusive: false,
         opens: Point::ROWS_SCANNED.name(),
         closes: &[Point::ROWS_DELETED.name(), "DiskUnlink"],
         wants: None,
         lands: &[Point::ROW_COMMITTED.name(), Point::ROW_MOVED.name()],
     },
-    // an artifact is being copied; a put replaces it or an eviction deletes its row meanwhile
     Window {
         name: "copy-to-commit",
+        about: "an artifact is being copied, and its row is replaced or deleted",
         exclusive: false,
         opens: Point::REFRESH_LOCKED.name(),
         closes: &[Point::ROW_MOVED.name(), Point::COPY_LOST.name(), Point::REFRESH_RELEASED.name()],
         wants: None,
         lands: &[Point::ROW_COMMITTED.name(), Point::ROWS_DELETED.name()],
     },
-    // a row is found; it moves on before the ring is asked for its segment
     Window {
         name: "row-to-ring",
+        about: "a row is found, and moves on before the ring is asked for its segment",
         exclusive: false,
         opens: Point::ROW_FOUND.name(),
         closes: &[Point::ROW_CHECKED.name()],
         wants: None,
         lands: &[Point::ROW_COMMITTED.name(), Point::ROW_MOVED.name()],
     },
-    // a read knows where the bytes are; their file goes meanwhile
     Window {
         name: "row-to-read",
+        about: "a read knows where the bytes are, and their file goes, or they are copied",
         exclusive: false,
         opens: Point::ROW_LOOKED_UP.name(),
         closes: &["DiskRead"],
         wants: None,
         lands: &["DiskUnlink", Point::ROW_MOVED.name()],
     },
-    // a caller has a piece of an artifact; the file goes before the next one is read
     Window {
         name: "piece-to-piece",
+        about: "a caller has a piece of an artifact, and the file goes before the next one is read",
         exclusive: false,
         opens: PIECE,
         closes: &["DiskRead"],

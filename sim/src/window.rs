@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 pub struct Window {
     /// Its name in reports.
     pub name: &'static str,
+    /// What is under way while it is open.
+    pub about: &'static str,
     /// Exclusive: a landing is a failure, arrivals have a floor. Otherwise optimistic: landings are legal.
     pub exclusive: bool,
     /// Getting here opens it.
@@ -22,6 +24,13 @@ pub struct Window {
     pub wants: Option<&'static str>,
     /// Another task at one of these has landed.
     pub lands: &'static [&'static str],
+}
+
+impl Window {
+    /// Its kind in reports.
+    pub fn kind(&self) -> &'static str {
+        if self.exclusive { "exclusive" } else { "optimistic" }
+    }
 }
 
 /// What was counted of one window, in one run or in many.
@@ -155,6 +164,7 @@ mod tests {
 
     const KINDS: &[Window] = &[Window {
         name: "clone-to-save",
+        about: "",
         exclusive: true,
         opens: "Cloned",
         closes: &["Saved", "Released"],

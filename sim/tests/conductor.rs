@@ -17,6 +17,7 @@ use std::task::{Context, Poll, Wake, Waker};
 static VOCABULARY: Vocabulary = Vocabulary::new(
     &[Window {
         name: "read-to-write",
+        about: "",
         exclusive: false,
         opens: "Read",
         closes: &["Written"],

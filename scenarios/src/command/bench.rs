@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// Seeds between two changes from runs to floor.
 const CHUNK: u64 = 250;
 
-/// Measure runs a second beside the floor: the same catalog commits without a simulation
+/// Measure simulated runs a second, beside the floor: the same RocksDB commits with no simulation
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Only this scenario; may be given several times [default: all]

@@ -4,6 +4,7 @@ use crate::say;
 use crate::scenario::SCENARIOS;
 use segment_sim::oracle::{BESIDES, ORACLES, When};
 use segment_sim::verdict::Verdict;
+use segment_sim::vocabulary::WINDOWS;
 use serde_json::{Value, json};
 
 /// When oracles are asked, and how that is told.
@@ -15,10 +16,11 @@ const TIMES: [(When, &str); 5] = [
     (When::Drained, "when drained"),
 ];
 
-/// Print the scenarios, and the oracles with what each claims
+/// Print the scenarios, the oracles with what each claims, and the race windows that sweeps count
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// As JSON: `scenarios` with `name` and `summary`, `oracles` with `name`, `asked` and `claim`
+    /// As JSON: `scenarios` with `name` and `summary`, `oracles` with `name`, `asked` and `claim`, `windows` with `name`,
+    /// `kind` and `about`
     #[arg(long)]
     json: bool,
 }
@@ -44,6 +46,10 @@ pub fn run(arguments: &Arguments) -> Verdict {
     for (name, claim) in BESIDES {
         say!("    {name:<26}{claim}");
     }
+    say!("windows: other tasks arrive while one is open, or land in it");
+    for window in WINDOWS {
+        say!("  {:<28}{:<12}{}", window.name, window.kind(), window.about);
+    }
     Verdict::Pass
 }
 
@@ -54,5 +60,11 @@ fn as_json() -> Value {
         then.map(|oracle| json!({ "name": oracle.name, "asked": *asked, "claim": oracle.claim }))
     });
     let besides = BESIDES.iter().map(|(name, claim)| json!({ "name": name, "asked": "besides", "claim": claim }));
-    json!({ "scenarios": scenarios.collect::<Value>(), "oracles": oracles.chain(besides).collect::<Value>() })
+    let windows =
+        WINDOWS.iter().map(|window| json!({ "name": window.name, "kind": window.kind(), "about": window.about }));
+    json!({
+        "scenarios": scenarios.collect::<Value>(),
+        "oracles": oracles.chain(besides).collect::<Value>(),
+        "windows": windows.collect::<Value>(),
+    })
 }

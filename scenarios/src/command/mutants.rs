@@ -1,4 +1,4 @@
-//! `segsim mutants`: puts historical bugs back into the engine, one at a time, and shows that the harness catches them.
+//! `segsim mutants`: puts bugs into the engine, historical ones and our own, one at a time, and shows that the harness catches them.
 #![allow(clippy::disallowed_methods, reason = "writes patches, and says how long it takes")]
 
 use super::corpus::fails_on;

@@ -313,6 +313,9 @@ impl Tally {
             floors.extend([self.failures.lives - self.given_up, self.given_up]);
         }
         let is_thin = floors.iter().any(|hits| *hits < HITS_MIN);
+        if arguments.rounds < JUDGED_ROUNDS {
+            say!("what was met is not judged under {JUDGED_ROUNDS} rounds");
+        }
         if !is_clean {
             Verdict::Fail
         } else if self.rounds < arguments.rounds || (arguments.rounds >= JUDGED_ROUNDS && is_thin) {

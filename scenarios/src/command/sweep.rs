@@ -35,8 +35,8 @@ const OTHER_MADSIM_SEED: u64 = 0x5e95;
 pub struct Arguments {
     #[command(flatten)]
     selection: Selection,
-    /// Sweep for so long, such as 90s, 10m or 2h, in equal parts for each scenario, and not a number of seeds; each runs
-    /// 200 all the same, fewer say nothing
+    /// Sweep for so long, such as 90s, 10m or 2h, in place of a number of seeds. The time is split evenly over the scenarios;
+    /// each runs at least 200 seeds, also if that takes longer than its part
     #[arg(long = "for", value_name = "DURATION", conflicts_with = "seeds", value_parser = duration)]
     time: Option<Duration>,
     /// End with the Nth seed that fails, counted over all scenarios [default: end with the last seed]

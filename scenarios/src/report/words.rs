@@ -1,9 +1,6 @@
 //! The report of a sweep in words.
 
-use super::{
-    FLOOR_SEEDS_MIN, FULL_SEEDS, Failure, Measured, Report, SweepResult, counted, grouped, is_usual, named, percent,
-    ratio,
-};
+use super::{Failure, Measured, Report, SweepResult, counted, grouped, is_usual, named, percent, ratio};
 use crate::confidence;
 use segment_sim::record::{Group, Tally};
 use std::collections::BTreeMap;
@@ -20,12 +17,18 @@ impl SweepResult {
         text
     }
 
-    /// The report in a line, and why it is VOID in others.
+    /// The report in a line, and in others why it is VOID, and what is not judged.
     pub fn brief(&self) -> String {
         let Tally { runs, failed, .. } = self.tally;
         let (seeds, failed) = (counted(runs, "seed"), grouped(failed));
         let line = format!("{:<28}{}  {seeds}, {failed} failed\n", self.scenario, self.verdict.word());
-        line + &self.void.iter().map(|reason| format!("  void: {reason}\n")).collect::<String>()
+        line + &self.reasons()
+    }
+
+    /// Why it is VOID, and what is not judged.
+    fn reasons(&self) -> String {
+        let not_judged = self.not_judged.iter().map(|what| format!("  not judged: {what}\n"));
+        not_judged.chain(self.void.iter().map(|reason| format!("  void: {reason}\n"))).collect()
     }
 
     fn write(&self, text: &mut String) -> std::fmt::Result {
@@ -76,7 +79,7 @@ impl SweepResult {
             let line = format!(
                 "  {:<18}{:<11}{:>10}{arrivals:>11}{arrived:>10}{:>11}{:>10}{bound:>25}",
                 window.name,
-                if window.exclusive { "exclusive" } else { "optimistic" },
+                window.kind(),
                 grouped(sum.count.openings),
                 grouped(sum.count.landings),
                 percent(sum.landed, tally.runs),
@@ -97,18 +100,7 @@ impl SweepResult {
                 grouped(least.crashes)
             )?;
         }
-        if tally.runs < FLOOR_SEEDS_MIN {
-            writeln!(text, "  floors are not judged under {FLOOR_SEEDS_MIN} seeds")?;
-        } else if crashes > 0 && tally.runs < FULL_SEEDS {
-            writeln!(
-                text,
-                "  the floor of crashes at each usual site is not judged under {} seeds",
-                grouped(FULL_SEEDS)
-            )?;
-        }
-        for reason in &self.void {
-            writeln!(text, "  void: {reason}")?;
-        }
+        text.push_str(&self.reasons());
         Ok(())
     }
 
