@@ -61,16 +61,15 @@ impl<E: Env> Shared<E> {
             };
             let first = *short.first.get_or_insert(measured);
             let room = self.ring.mutate(|ring| {
-                let bytes = self.books.disk_bytes();
+                // the lock took its time: others may have reserved some, given up, or made room. What they wrote is no
+                // news: there are as many free bytes less
+                let (bytes, now) = self.books.disk_bytes();
                 let of = |segment| bytes.get(&segment).copied().unwrap_or_default();
                 // one that the disk keeps is not on its way out: waited for, it would have every put refused
                 let written_off = self.books.written_off();
                 let is_coming = |segment| !written_off.contains(&segment);
                 let doomed = ring.doomed().iter().map(|doomed| doomed.segment);
                 let doomed: u64 = doomed.filter(|segment| is_coming(*segment)).map(of).sum();
-                // the lock took its time: others may have reserved some, given up, or made room. What they wrote is no
-                // news: there are as many free bytes less
-                let now = self.books.counts();
                 let still = |measured: Measured, since: Counts| {
                     let needed = measured.missing.saturating_add(now.reserved - measured.after.reserved);
                     let came = (now.freed - since.freed).saturating_add(now.given_up - since.given_up);
@@ -127,13 +126,12 @@ impl<E: Env> Shared<E> {
         // before the question: the answer is of some moment until it is here. What is written meanwhile, and is still free by
         // the answer, would be neither taken nor to come if it were looked at after it
         let before = self.books.counts();
-        let unwritten = self.books.unwritten();
         let free = self.env.disk().free_bytes().await?;
-        let still = self.books.unwritten();
         let after = self.books.counts();
-        let to_come = unwritten + (after.reserved - before.reserved);
+        let to_come = before.unwritten + (after.reserved - before.reserved);
         let missing = to_come.saturating_add(length).cast_signed().saturating_sub(free);
-        let measured = Measured { missing: missing.cast_unsigned(), before, after, is_sure: still == to_come };
+        let measured =
+            Measured { missing: missing.cast_unsigned(), before, after, is_sure: after.unwritten == to_come };
         Ok((missing > 0).then_some(measured))
     }
 }

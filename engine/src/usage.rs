@@ -86,27 +86,22 @@ pub(crate) struct Books {
     books: Mutex<BTreeMap<SegmentId, Arc<Book>>>,
     /// Segments that got stuck since an unlink has succeeded.
     stuck_in_a_row: AtomicU32,
-    changed: Arc<Changed>,
+    counts: Arc<Mutex<Counts>>,
     tasks: TaskTracker,
 }
 
-/// Bytes since the open.
+/// Bytes since the open, of all segments. They change together with what is counted of each, in one step: who measures room
+/// by both would miss bytes otherwise, or count them twice, and evict for nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// They were reserved.
     pub(crate) reserved: u64,
-    /// Of these, nobody will write them any more, and their file is there.
+    /// Of these, the disk has yet to find room for them. Those of a file that is gone need none.
+    pub(crate) unwritten: u64,
+    /// Nobody will write them any more, and their file is there.
     pub(crate) given_up: u64,
     /// Their files went.
     pub(crate) freed: u64,
-}
-
-/// The same, as it is counted.
-#[derive(Debug, Default)]
-struct Changed {
-    reserved: AtomicU64,
-    given_up: AtomicU64,
-    freed: AtomicU64,
 }
 
 /// The book of one segment.
@@ -117,7 +112,7 @@ pub(crate) struct Book {
     /// It was made by this engine.
     is_new: bool,
     owners: Mutex<Owners>,
-    /// What of the bytes under way the disk does not have.
+    /// What of the bytes under way the disk does not have. Changes under `counts`, as the next two do.
     unwritten: AtomicU64,
     /// What of the others it never will.
     holes: AtomicU64,
@@ -125,7 +120,8 @@ pub(crate) struct Book {
     is_gone: AtomicBool,
     /// How often the disk has refused to unlink it.
     refusals: AtomicU32,
-    changed: Arc<Changed>,
+    /// Those of all segments. Taken before `owners`, and after the lock over the books.
+    counts: Arc<Mutex<Counts>>,
     /// Where the artifacts begin whose bytes a read has found to be others than were stored.
     damaged: Mutex<BTreeSet<u64>>,
     /// Its data syncs. One that failed poisons the segment: nothing is reserved in it any more.
@@ -172,7 +168,7 @@ impl Books {
             holes: AtomicU64::new(0),
             is_gone: AtomicBool::new(false),
             refusals: AtomicU32::new(0),
-            changed: self.changed.clone(),
+            counts: self.counts.clone(),
             damaged: Mutex::default(),
             syncs,
         });
@@ -187,14 +183,15 @@ impl Books {
     /// The file of this segment is gone, its book still open.
     pub(crate) fn free(&self, segment: SegmentId) {
         // in one step for who takes this lock, as for what is written off: where this unlink ends a row of stuck ones, this
-        // one is written off and freed at once, or a put would evict another in its place. Who asks for `counts` after that
-        // may take the bytes for freed and for doomed, so that too little is evicted, not too much
+        // one is written off and freed at once, or a put would evict another in its place
         let books = lock(&self.books);
         self.stuck_in_a_row.store(0, Ordering::Relaxed);
         let Some(book) = books.get(&segment) else {
             return;
         };
-        self.changed.freed.fetch_add(book.disk_bytes(), Ordering::Relaxed);
+        let mut counts = lock(&self.counts);
+        counts.freed += book.disk_bytes();
+        counts.unwritten -= book.unwritten.load(Ordering::Relaxed);
         book.is_gone.store(true, Ordering::Relaxed);
     }
 
@@ -225,18 +222,7 @@ impl Books {
 
     /// What has become of bytes since the open, up to now.
     pub(crate) fn counts(&self) -> Counts {
-        Counts {
-            reserved: self.changed.reserved.load(Ordering::Relaxed),
-            given_up: self.changed.given_up.load(Ordering::Relaxed),
-            freed: self.changed.freed.load(Ordering::Relaxed),
-        }
-    }
-
-    /// Bytes that are reserved, and for which the disk has yet to find room. Those of a file that is gone need none.
-    pub(crate) fn unwritten(&self) -> u64 {
-        let books = lock(&self.books);
-        let there = books.values().filter(|book| !book.is_gone.load(Ordering::Relaxed));
-        there.map(|book| book.unwritten.load(Ordering::Relaxed)).sum()
+        *lock(&self.counts)
     }
 
     /// The book of a segment.
@@ -252,9 +238,10 @@ impl Books {
         }
     }
 
-    /// What each segment takes of the disk.
-    pub(crate) fn disk_bytes(&self) -> BTreeMap<SegmentId, u64> {
-        lock(&self.books).values().map(|book| (book.segment, book.disk_bytes())).collect()
+    /// What each segment takes of the disk, and what has become of bytes up to the same moment.
+    pub(crate) fn disk_bytes(&self) -> (BTreeMap<SegmentId, u64>, Counts) {
+        let (books, counts) = (lock(&self.books), lock(&self.counts));
+        (books.values().map(|book| (book.segment, book.disk_bytes())).collect(), *counts)
     }
 
     /// Bytes by segment and owner.
@@ -276,6 +263,14 @@ impl Book {
 
     fn is_stuck(&self) -> bool {
         self.refusals.load(Ordering::Relaxed) >= UNLINKS_REFUSED_MAX
+    }
+
+    /// So many fewer of its bytes are unwritten; whether its file is there. Where it is gone, they came free with it.
+    fn needs_less(&self, counts: &mut Counts, bytes: u64) -> bool {
+        self.unwritten.fetch_sub(bytes, Ordering::Relaxed);
+        let is_there = !self.is_gone.load(Ordering::Relaxed);
+        counts.unwritten -= if is_there { bytes } else { 0 };
+        is_there
     }
 
     /// Whether operations that reserved bytes are under way.
@@ -305,15 +300,18 @@ impl Book {
         if self.syncs.failure().is_some() {
             return None;
         }
-        let mut owners = lock(&self.owners);
+        let (mut counts, mut owners) = (lock(&self.counts), lock(&self.owners));
         let offset = owners.sum();
         if offset.checked_add(length)? > self.capacity {
             return None;
         }
         owners.under_way += length;
-        // in this order: who counts what is reserved, and then what is unwritten, misses it in neither
         self.unwritten.fetch_add(length, Ordering::Relaxed);
-        self.changed.reserved.fetch_add(length, Ordering::Relaxed);
+        counts.reserved += length;
+        if !self.is_gone.load(Ordering::Relaxed) {
+            counts.unwritten += length;
+        }
+        drop((counts, owners));
         Some(Reservation {
             book: self.clone(),
             offset,
@@ -329,7 +327,7 @@ impl Reservation {
     /// So many more of its bytes take room now.
     pub(crate) fn wrote(&mut self, bytes: u64) {
         self.unwritten -= bytes;
-        self.book.unwritten.fetch_sub(bytes, Ordering::Relaxed);
+        self.book.needs_less(&mut lock(&self.book.counts), bytes);
     }
 
     /// Says whose the bytes are from now on.
@@ -351,15 +349,15 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
+        let Reservation { book, length, unwritten, submitted, fate, .. } = self;
+        let mut counts = lock(&book.counts);
         // what is not written will not be, but for an operation that outlives its caller
-        let unwritten = self.unwritten;
-        self.book.holes.fetch_add(unwritten - self.submitted, Ordering::Relaxed);
-        self.wrote(unwritten);
-        // where the file is gone it came free with that. Last: who looks in between takes it for neither needed nor given up,
-        // and finds it given up after his look
-        let came = if self.book.is_gone.load(Ordering::Relaxed) { 0 } else { unwritten };
-        self.book.changed.given_up.fetch_add(came, Ordering::Relaxed);
-        lock(&self.book.owners).move_bytes(self.length, Owner::UnderWay, self.fate);
+        book.holes.fetch_add(*unwritten - *submitted, Ordering::Relaxed);
+        if book.needs_less(&mut counts, *unwritten) {
+            counts.given_up += *unwritten;
+        }
+        drop(counts);
+        lock(&book.owners).move_bytes(*length, Owner::UnderWay, *fate);
     }
 }
 
@@ -395,17 +393,44 @@ mod tests {
         books.open(SEGMENT, 20, Owners::default());
         let reserve = |length| books.of(SEGMENT).unwrap().reserve(length).unwrap();
         let (mut broken_off, mut dropped) = (reserve(8), reserve(4));
-        assert_eq!(books.disk_bytes()[&SEGMENT], 12, "they are on their way");
+        assert_eq!(books.disk_bytes().0[&SEGMENT], 12, "they are on their way");
         broken_off.wrote(3);
         dropped.submitted = 2;
         drop((broken_off, dropped));
-        assert_eq!((books.disk_bytes()[&SEGMENT], books.usage()[0].1.abandoned), (3 + 2, 12));
+        assert_eq!((books.disk_bytes().0[&SEGMENT], books.usage()[0].1.abandoned), (3 + 2, 12));
         let under_way = reserve(2);
-        assert_eq!(books.unwritten(), 2);
+        assert_eq!(books.counts().unwritten, 2);
         books.free(SEGMENT);
-        assert_eq!(books.unwritten(), 0, "it has no file to write to");
+        assert_eq!(books.counts().unwritten, 0, "it has no file to write to");
         drop(under_way);
-        assert_eq!(books.counts(), Counts { reserved: 14, given_up: 5 + 4, freed: 5 + 2 });
+        assert_eq!(books.counts(), Counts { reserved: 14, unwritten: 0, given_up: 5 + 4, freed: 5 + 2 });
+    }
+
+    #[test]
+    fn whoever_looks_finds_each_byte_in_one_place_on_real_threads() {
+        let books = Books::default();
+        books.open(SEGMENT, 1 << 40, Owners::default());
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let puts = || {
+                for _ in 0..500_000 {
+                    let mut range = books.of(SEGMENT).unwrap().reserve(3).unwrap();
+                    range.wrote(1);
+                }
+            };
+            let putters = [scope.spawn(puts), scope.spawn(puts)];
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    let (bytes, counts) = books.disk_bytes();
+                    assert_eq!(bytes[&SEGMENT] + counts.given_up, counts.reserved);
+                }
+            });
+            for putter in putters {
+                putter.join().unwrap();
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
+        assert_eq!(books.counts(), Counts { reserved: 3_000_000, given_up: 2_000_000, ..Counts::default() });
     }
 
     #[test]
