@@ -72,6 +72,11 @@ impl<E: Env> Shared<E> {
         }
         let mut repairs = self.mend_ring(&files).await?;
         let lost = self.mend_rows(&mut files)?;
+        if lost.keys().any(|segment| files.contains_key(segment)) {
+            // trusted next: no row names bytes behind the end of a file. What is appended there would be taken for them, if
+            // it was synced before a power loss and the deletions were not
+            self.env.catalog().sync().await?;
+        }
         repairs.extend(lost.into_iter().map(|(segment, rows)| Repair::LostArtifacts { segment, rows }));
         self.open_books(&files);
         if !self.ring.snapshot().ring.doomed().is_empty() {

@@ -144,11 +144,12 @@ fn workload(workload: &Workload) -> String {
 }
 
 fn later(life: &Later) -> String {
-    let Later { generations, lost, callers } = life;
+    let Later { generations, lost, cut, callers } = life;
     let mut fields = vec![format!("callers: {}", calls(callers))];
     fields.extend(generations.map(|generations| format!("generations: Some({generations:?})")));
     fields.extend((!lost.is_empty()).then(|| format!("lost: vec!{lost:?}")));
-    if fields.len() < 3 {
+    fields.extend((!cut.is_empty()).then(|| format!("cut: vec!{cut:?}")));
+    if fields.len() < 4 {
         fields.push("..Later::default()".to_string());
     }
     format!("Later {{ {} }}", fields.join(", "))

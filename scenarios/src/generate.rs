@@ -245,6 +245,31 @@ pub(crate) fn lost_file(decisions: &Decisions) -> Workload {
     workload
 }
 
+/// Every key is stored in the active segment. After each crash that is cut short, mostly, and somebody puts.
+pub(crate) fn cut_file(decisions: &Decisions) -> Workload {
+    let generations = generations(decisions);
+    let room: u32 = generations.iter().sum();
+    let keys = decisions.between("keys", 1, 3);
+    let later = |life: u64| {
+        let between = |name, low, high| decisions.between_of(name, life, low, high);
+        let mut callers = vec![(1..=keys).map(|key| Operation::Get(key as u8)).collect()];
+        callers.extend((0..2).map(|putter| puts(decisions, 10 * life + putter, between("puts", 1, 2), keys, 64)));
+        let is_cut = between("is cut", 0, 3) > 0;
+        let cut = (between("youngest", 0, 3) / 3, between("bytes left", 0, 40));
+        let cut = is_cut.then_some((cut.0 as u32, cut.1 as u32)).into_iter().collect();
+        Later { callers, cut, ..Later::default() }
+    };
+    Workload {
+        generations,
+        segments: room,
+        stored: (1..=keys).map(|key| (key as u8, before(key as u8), room)).collect(),
+        limits: small(decisions),
+        callers: vec![puts(decisions, 0, 1, keys, 64)],
+        lives: (1..=4).map(later).collect(),
+        ..Workload::default()
+    }
+}
+
 /// Every key is stored in the oldest segments, and is read, put and evicted; readers have it copied.
 pub(crate) fn bit_rot(decisions: &Decisions) -> Workload {
     let generations = generations(decisions);

@@ -1,7 +1,7 @@
 //! A plan in words, the same ones wherever a command tells of it: what it is, what its injections and crashes do.
 
 use crate::report::counted;
-use crate::workload::{Operation, Workload, words};
+use crate::workload::{Later, Operation, Workload, words};
 use segment_sim::plan::{Action, Base, Crash, CrashKind, Injection, Moment, Plan, Schedule, Until};
 
 /// When a life of the process ends by itself.
@@ -47,15 +47,23 @@ pub fn plan(plan: &Plan<Workload>) -> String {
         if let Some([old, current, new]) = later.generations {
             text += &format!(", ring of {old}/{current}/{new}");
         }
-        if !later.lost.is_empty() {
-            text += &format!(", files lost at places {:?}", later.lost);
-        }
+        text.extend(befalls(later).map(|file| format!(", {file}")));
     }
     text += "\n";
     for told in injections.iter().map(injection).chain(crashes.iter().map(crash)) {
         text += &format!("  {told}\n");
     }
     text
+}
+
+/// What befalls files before a life.
+pub fn befalls(later: &Later) -> impl Iterator<Item = String> + '_ {
+    let lost = later.lost.iter().map(|place| format!("the file at place {place} of the ring is removed"));
+    let cut = later.cut.iter().map(|(place, bytes)| match place {
+        0 => format!("the active segment's file is cut to {bytes} bytes"),
+        place => format!("the file {place} before the active segment's is cut to {bytes} bytes"),
+    });
+    lost.chain(cut)
 }
 
 /// What happens at a site, with the site.

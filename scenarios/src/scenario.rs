@@ -70,7 +70,7 @@ const CRASHES: Crashes = Crashes {
 };
 
 /// Every scenario.
-pub const SCENARIOS: [Scenario; 19] = [
+pub const SCENARIOS: [Scenario; 20] = [
     Scenario {
         name: "concurrent-pushes",
         summary: "16 pushes straight on the ring state; every one survives",
@@ -287,6 +287,19 @@ pub const SCENARIOS: [Scenario; 19] = [
         ..BASE
     },
     Scenario {
+        name: "cut-file",
+        summary: "files are cut short while the engine is closed; what their bytes were is dropped, told, and never taken for what is written there next",
+        crashes: Some(Crashes {
+            kinds: &[CrashKind::Kill, CrashKind::PowerLoss, CrashKind::PowerLoss],
+            at_most: 4,
+            when: CrashWhen::Soon,
+            ..CRASHES
+        }),
+        must_happen: &["holds", "kills", "power losses", "cut files"],
+        generate: generate::cut_file,
+        ..BASE
+    },
+    Scenario {
         name: "bit-rot",
         summary: "reads find flipped bits, or fail; that is told, never answered and never copied, and what is put anew is whole",
         cancels: true,
@@ -355,7 +368,8 @@ impl Scenario {
 
     /// Whether the process may end in the middle of something.
     pub fn crashes_midway(&self) -> bool {
-        self.crashes.is_some_and(|crashes| !matches!(crashes.when, CrashWhen::CallersGone | CrashWhen::Idle))
+        self.crashes
+            .is_some_and(|crashes| !matches!(crashes.when, CrashWhen::Soon | CrashWhen::CallersGone | CrashWhen::Idle))
     }
 
     fn options(&self, strategy: Option<Strategy>) -> Options {

@@ -3,7 +3,7 @@
 //! Built from what the plan's injections did in the run, from how its lives of the process ended, and from what the oracle
 //! found. Where the oracle's own sentence names everybody who was held, it says all there is to say.
 
-use crate::plan_words::{end, ended, error, how_long, moment};
+use crate::plan_words::{befalls, end, ended, error, how_long, moment};
 use crate::report::counted;
 use crate::workload::Workload;
 use segment_engine::ring_state::RingRecord;
@@ -12,6 +12,7 @@ use segment_sim::record::Record;
 use segment_sim::site::{Site, SiteName};
 use segment_sim::trace::ProcessEnd;
 use segment_sim::world::Story;
+use std::iter::repeat;
 
 /// The sentence of a run of a plan; of one that passes, that it does.
 pub fn of(plan: &Plan<Workload>, story: &Story, record: &Record) -> String {
@@ -51,11 +52,13 @@ pub fn of(plan: &Plan<Workload>, story: &Story, record: &Record) -> String {
     // one that comes after what is wrong has no part in it; what a crash has left is wrong in the step of the crash. A panic
     // outside of every task has no step, and is the end
     let last = if first.step == 0 { u64::MAX } else { first.step };
-    for (ProcessEnd { step, kind, .. }, at) in ends(story).filter(|(end, _)| end.step <= last) {
-        let clause = match at {
+    let lives = ends(story).zip(plan.workload.lives.iter().map(Some).chain(repeat(None)));
+    for ((ProcessEnd { step, kind, .. }, at), next) in lives.filter(|((end, _), _)| end.step <= last) {
+        let mut clause = match at {
             Moment::At(SiteName { task, point, .. }) => format!("{} with {task} {}", end(*kind), doing(point)),
             other => ended(*kind, &moment(other)),
         };
+        clause.extend(next.into_iter().flat_map(befalls).map(|file| format!(", and {file}")));
         clauses.push((*step, true, clause));
     }
     clauses.sort();

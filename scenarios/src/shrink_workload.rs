@@ -53,7 +53,8 @@ pub fn size(workload: &Workload) -> usize {
     let callers = lives.iter().flat_map(|life| &life.callers).chain(&workload.callers);
     let operations: Vec<Operation> = callers.clone().flatten().copied().collect();
     let streams = operations.iter().filter(|operation| matches!(operation, Operation::PutStream(..))).count();
-    let changes = lives.iter().map(|life| 1 + usize::from(life.generations.is_some()) + life.lost.len());
+    let changes =
+        lives.iter().map(|life| 1 + usize::from(life.generations.is_some()) + life.lost.len() + life.cut.len());
     let rings = generations.iter().sum::<u32>() + segments;
     OPERATION * operations.len()
         + 20 * stored.len()
@@ -169,6 +170,9 @@ fn plainer(workload: &Workload) -> Vec<Workload> {
         plain(&|less| less.lives[life] = Later { callers: later.callers.clone(), ..Later::default() });
         for index in (0..later.lost.len()).rev() {
             plain(&|less| _ = less.lives[life].lost.remove(index));
+        }
+        for index in (0..later.cut.len()).rev() {
+            plain(&|less| _ = less.lives[life].cut.remove(index));
         }
     }
     plain(&|less| less.generations = [1; 3]);

@@ -70,6 +70,9 @@ pub struct Later {
     /// Places in the ring whose files are removed before it, oldest first, counted modulo the ring.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<u32>,
+    /// Places in the same ring, youngest first, whose files are cut before it, each to so many bytes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cut: Vec<(u32, u32)>,
     /// What each caller does.
     pub callers: Vec<Vec<Operation>>,
 }
@@ -294,7 +297,7 @@ impl Workload {
             lives: self
                 .lives
                 .iter()
-                .map(|life| Life { limits: self.limits_in(life), lost: life.lost.clone() })
+                .map(|life| Life { limits: self.limits_in(life), lost: life.lost.clone(), cut: life.cut.clone() })
                 .collect(),
             steps_max: STEPS_PER_OPERATION * (operations as u64 + 1) + STEPS_PER_MS * slept,
         }

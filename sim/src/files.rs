@@ -125,6 +125,21 @@ impl Files {
         self.files.retain(|file| file.segment != segment);
     }
 
+    /// Cuts a file to so many bytes, durably, as if it had never been longer; whether it was.
+    pub fn cut(&mut self, segment: SegmentId, length: usize) -> bool {
+        let Some(file) = self.files.iter_mut().find(|file| file.segment == segment && file.bytes.len() > length) else {
+            return false;
+        };
+        file.bytes.truncate(length);
+        file.durable.truncate(length);
+        file.unsynced.retain_mut(|unsynced| {
+            unsynced.bytes.truncate(length.saturating_sub(unsynced.offset));
+            !unsynced.bytes.is_empty()
+        });
+        file.used = file.used.min(length as u64);
+        true
+    }
+
     /// Whether the segment has a file.
     pub fn contains(&self, segment: SegmentId) -> bool {
         self.file(segment).is_some()
@@ -410,6 +425,19 @@ mod tests {
         files.write(SEGMENT, 0, b"a");
         files.write(SEGMENT, 1, b"b");
         assert_eq!(left(&files), some(&[b"", b"a", b"\0b", b"ab"]));
+    }
+
+    #[test]
+    fn what_a_cut_takes_off_no_power_loss_brings_back() {
+        let mut files = files();
+        files.write(SEGMENT, 0, b"ab");
+        sync(&mut files);
+        files.write(SEGMENT, 1, b"cd");
+        files.write(SEGMENT, 3, b"e");
+        assert!(!files.cut(SEGMENT, 4), "it is no longer than that");
+        assert!(files.cut(SEGMENT, 2));
+        assert_eq!((files.bytes(SEGMENT).unwrap().as_slice(), files.used(SEGMENT)), (&b"ac"[..], 2));
+        assert_eq!(left(&files), some(&[b"ab", b"ac"]));
     }
 
     #[test]

@@ -98,6 +98,8 @@ pub struct History {
     pub image: Image,
     /// Segments whose files the plan has removed while nothing had them open.
     pub files_lost: BTreeSet<SegmentId>,
+    /// Those whose files it has cut short then.
+    pub files_cut: BTreeSet<SegmentId>,
     /// Bits that have flipped on the disk.
     pub rot: Rot,
     /// For each key the commit that no crash may take back: of the last put that was answered, or of what was shown when

@@ -51,13 +51,15 @@ pub enum Kind {
     LateCommit,
     /// A file that was removed while nothing had it open.
     LostFile,
+    /// A file that was cut short meanwhile.
+    CutFile,
     /// A bit that has flipped on the disk.
     RottenBit,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 24] = [
+    pub const ALL: [Kind; 25] = [
         Kind::Hold,
         Kind::SlowUnlink,
         Kind::FailedUnlink,
@@ -81,6 +83,7 @@ impl Kind {
         Kind::DroppedEntry,
         Kind::LateCommit,
         Kind::LostFile,
+        Kind::CutFile,
         Kind::RottenBit,
     ];
 
@@ -110,6 +113,7 @@ impl Kind {
             Kind::DroppedEntry => "dropped entries",
             Kind::LateCommit => "late commits",
             Kind::LostFile => "lost files",
+            Kind::CutFile => "cut files",
             Kind::RottenBit => "rotten bits",
         }
     }

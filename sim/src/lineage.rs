@@ -80,6 +80,8 @@ pub struct Standing {
     pub owner: Option<(TaskId, bool)>,
     /// The plan has removed its file while nothing had it open.
     pub is_removed_by_plan: bool,
+    /// Or has cut it short then.
+    pub is_cut_by_plan: bool,
 }
 
 /// How a ring names a segment.
@@ -149,6 +151,7 @@ impl History {
                 has_left: self.departed.contains(&segment),
                 owner: owner.map(|owner| (*owner, is_alive(*owner))),
                 is_removed_by_plan: self.files_lost.contains(&segment),
+                is_cut_by_plan: self.files_cut.contains(&segment),
             }
         };
         let saver = self.saves.last().and_then(|save| save.task);

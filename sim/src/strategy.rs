@@ -116,6 +116,8 @@ pub enum CrashWhen {
     Anywhere,
     /// Anywhere, and then again soon.
     Again,
+    /// In one of the first steps of each life, but of the first one when nothing can go on.
+    Soon,
     /// When all callers are gone.
     CallersGone,
     /// When nothing can go on.
@@ -133,6 +135,9 @@ impl Crashes {
         let at = match (self.when, draw("crash at", 8)) {
             (CrashWhen::CallersGone, _) => Moment::CallersGone,
             (CrashWhen::Idle, _) | (CrashWhen::Anywhere, 0) => Moment::Idle,
+            (CrashWhen::Soon, 0) => Moment::Idle,
+            (CrashWhen::Soon, _) if life == 0 => Moment::Idle,
+            (CrashWhen::Soon, _) => step(EARLY_STEP_MAX),
             (CrashWhen::Again, 0..=5) if life > 0 => step(EARLY_STEP_MAX),
             (_, 1..=2) if life > 0 => step(EARLY_STEP_MAX),
             (_, 1..=2) => step(CRASH_STEP_MAX),

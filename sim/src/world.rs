@@ -78,6 +78,8 @@ pub struct Life {
     pub limits: Limits,
     /// Places in the ring whose files are removed before it, oldest first, counted modulo the ring.
     pub lost: Vec<u32>,
+    /// Places in the same ring, youngest first, whose files are cut before it, each to so many bytes.
+    pub cut: Vec<(u32, u32)>,
 }
 
 /// Opens the engine in a later life, which is counted from 1, and puts its callers on the stage.

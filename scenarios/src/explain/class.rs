@@ -56,6 +56,9 @@ pub fn class(views: &Views, standing: &Standing, label: impl Fn(usize) -> String
     if is_to_be_found && file_bytes.is_none() && (catalog == Member || rows > 0) {
         return told(Class::InFlight, "the plan has removed its file, and the next open has to find out");
     }
+    if standing.is_cut_by_plan && views.is_recovering && standing.has_row_past_end {
+        return told(Class::InFlight, "the plan has cut its file short, and the next open has to find out");
+    }
     if catalog == Member && standing.has_left {
         let file = if file_bytes.is_none() { ", and its file is gone" } else { "" };
         return (Class::Resurrected, format!("it had left the ring and is in it again{file}"));
@@ -142,6 +145,7 @@ mod tests {
             has_left: false,
             owner: None,
             is_removed_by_plan: false,
+            is_cut_by_plan: false,
         }
     }
 
@@ -212,6 +216,9 @@ mod tests {
             assert_eq!(called(&views(), &dangling), Class::Dangling, "{dangling:?}");
         }
         assert_eq!(called(&views(), &doomed), Class::InFlight);
+        let cut = Standing { has_row_past_end: true, is_cut_by_plan: true, ..row };
+        assert_eq!(called(&Views { is_recovering: true, ..views() }, &cut), Class::InFlight, "the open is to come");
+        assert_eq!(called(&views(), &cut), Class::Dangling);
     }
 
     #[test]

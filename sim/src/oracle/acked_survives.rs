@@ -6,11 +6,14 @@
 //!
 //! After a crash each key shows what it has shown at some moment since the last put that was answered and since the last
 //! open, byte by byte, or what a put was to store whose commit failed and is there. Legal: nothing, where its segment was
-//! evicted since, also by a commit that failed and is there. Anything, where the plan has removed the file; other bytes, where it has flipped a bit.
+//! evicted since, also by a commit that failed and is there. Anything, where the plan has removed the file, or cut it before
+//! the end of the bytes; other bytes, where it has flipped a bit.
 
 use super::scene::{ACTOR, Scene, segment};
 use super::{Finding, Oracle, View, When, number};
 use crate::history::{Change, Sight, is_doomed};
+use crate::site::{OPEN, has_kind};
+use segment_engine::manifest::Manifest;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The oracle.
@@ -47,7 +50,9 @@ fn survives(view: &View<'_>) -> Option<Finding> {
     let history = view.history;
     history.acked.iter().find_map(|(key, acked)| {
         let row = history.rows.iter().find(|row| row.key == *key).map(|row| row.manifest);
-        if row.is_some_and(|manifest| history.files_lost.contains(&manifest.segment)) {
+        let is_cut =
+            |manifest: &Manifest| history.files_cut.contains(&manifest.segment) && history.artifact(manifest).is_none();
+        if row.is_some_and(|manifest| history.files_lost.contains(&manifest.segment) || is_cut(&manifest)) {
             return None;
         }
         let is_doomed_late = history.image.is_late
@@ -84,6 +89,10 @@ fn check(view: &View<'_>) -> Option<Finding> {
             // an open that finds no file deletes the rows that name it
             let saved = history.saved().filter(|_| !history.is_recovering)?;
             let segment = segment.filter(|segment| saved.ring.generation_of(*segment).is_some())?;
+            // or the bytes that it names
+            if has_kind(view.label(task), OPEN) && history.image.rows_lost.contains_key(&segment) {
+                return None;
+            }
             let (by, place) = (view.label(task), number(segment));
             let sentence =
                 format!("{by} made key {key} show nothing, and segment {place}, which it was in, is in the ring");
@@ -100,4 +109,25 @@ fn check(view: &View<'_>) -> Option<Finding> {
         let sentence = format!("{by} made key {key} show{place} what nobody puts{undone}");
         Some(Finding { race: format!("{}: a row comes back", view.kind(task)), sentence })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_open_may_drop_the_row_of_bytes_that_are_gone_and_nobody_else_may() {
+        let dropped_by = |actor, is_lost: bool| {
+            let mut scene = Scene { actor, ..Scene::good() };
+            let segment = scene.history.rows[0].manifest.segment;
+            scene.history.see(1, Some(ACTOR));
+            scene.history.change(&[Change::Row(1, None)]);
+            scene.history.see(scene.steps, Some(ACTOR));
+            scene.history.image.rows_lost.extend(is_lost.then_some((segment, 1)));
+            scene.ask(&ORACLE)
+        };
+        assert!(dropped_by("open#1", false).is_some());
+        assert_eq!(dropped_by("open#1", true), None);
+        assert!(dropped_by("refresh#1", true).is_some());
+    }
 }

@@ -36,6 +36,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
         let segment = row.manifest.segment;
         let what = match history.artifact(&row.manifest) {
             None if !history.files.contains(segment) => "which has no file",
+            None if history.files_cut.contains(&segment) => return None,
             None => "whose file does not have its bytes",
             Some(bytes) if xxh3_64(bytes) != row.manifest.checksum && !history.rot.is_in(&row.manifest) => {
                 "where its bytes are others"
@@ -47,4 +48,25 @@ fn check(view: &View<'_>) -> Option<Finding> {
         };
         found(format!("a row of key {} in segment {}, {what}", row.key, number(segment)))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_file_that_was_cut_only_the_bytes_behind_its_end_may_be_missing() {
+        let after = |written: &[u8], is_known: bool| {
+            let mut scene = Scene::good();
+            let manifest = scene.history.rows[0].manifest;
+            scene.history.files.cut(manifest.segment, manifest.offset as usize);
+            scene.history.files.write(manifest.segment, manifest.offset as usize, written);
+            scene.history.files_cut.extend(is_known.then_some(manifest.segment));
+            scene.ask(&ORACLE)
+        };
+        assert!(after(b"", false).is_some(), "nobody has cut it");
+        assert_eq!(after(b"", true), None);
+        let longer = vec![7; 100];
+        assert!(after(&longer, true).is_some(), "what was written there since is not what the row names");
+    }
 }

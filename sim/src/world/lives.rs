@@ -1,6 +1,6 @@
 //! The lives of a process in one run: conduct, crash, look, open again.
 
-use super::{Reopen, Setting, Stage};
+use super::{Life, Reopen, Setting, Stage};
 use crate::conductor::{Proceed, Pulse, Role};
 use crate::decision::{Decisions, Question};
 use crate::history::{Answer, History};
@@ -57,7 +57,7 @@ impl Stage {
             number += 1;
             let life = setting.lives.get(number - 1);
             let limits = life.map_or(setting.limits, |life| life.limits);
-            self.crash(kind, schedule.seed, number, limits, life.map_or(&[], |life| &life.lost))?;
+            self.crash(kind, schedule.seed, number, limits, life)?;
             conductor.revive();
             let label = numbered(None, OPEN, number as u32);
             conductor.adopt(label, Role::Worker, reopen(self.clone(), number));
@@ -122,7 +122,7 @@ impl Stage {
     }
 
     /// The process is gone: disk and catalog keep what survives that, and the oracles look at it.
-    fn crash(&self, kind: CrashKind, seed: u64, life: usize, limits: Limits, lost: &[u32]) -> Result<()> {
+    fn crash(&self, kind: CrashKind, seed: u64, life: usize, limits: Limits, next: Option<&Life>) -> Result<()> {
         let parts = &self.env.parts;
         let decisions = Decisions::new(seed, "crash");
         let draw = |change: u64| decisions.draw(Question::Value, (life as u64) << 32 | change);
@@ -140,7 +140,16 @@ impl Stage {
         if let Some(Ok(record)) = &survived.saved {
             let mut history = self.watch.history().borrow_mut();
             let members = record.ring.members();
-            for member in lost.iter().filter_map(|place| members.get(*place as usize % members.len().max(1))) {
+            let (lost, cut) = next.map_or((&[][..], &[][..]), |life| (&life.lost, &life.cut));
+            let count = members.len().max(1);
+            for &(place, length) in cut {
+                let member = members.iter().rev().nth(place as usize % count);
+                if let Some(member) = member.filter(|member| history.files.cut(member.segment, length as usize)) {
+                    history.files_cut.insert(member.segment);
+                    history.interference.add(Kind::CutFile, 1);
+                }
+            }
+            for member in lost.iter().filter_map(|place| members.get(*place as usize % count)) {
                 if history.files.contains(member.segment) {
                     history.files.destroy(member.segment);
                     history.files_lost.insert(member.segment);
