@@ -141,8 +141,8 @@ impl<E: Env> Engine<E> {
 
     /// Waits until the refreshes that are queued have ended and the doomed segments are unlinked, those whose unlink fails
     /// apart, and makes the catalog durable. On return, with an error too, no task of the engine holds the environment any
-    /// more: a directory can be opened again at once, unless a [`Reader`](crate::Reader) is left, or a read or write of a
-    /// dropped caller is still under way: until that is gone the answer is [`Error::DirectoryInUse`].
+    /// more: a directory can be opened again at once, as surroundings of its own, unless a [`Reader`](crate::Reader) is left,
+    /// or a read or write of a dropped caller is still under way: until that is gone the answer is [`Error::DirectoryInUse`].
     ///
     /// # Errors
     /// [`Error::Fenced`] and [`Error::Unsynced`] when the last sync or one before it failed, and what ended the evictor if

@@ -43,8 +43,9 @@ pub struct LocalEnv {
 impl LocalEnv {
     /// Opens or creates the data directory at `directory`. The engine must be opened, called and closed from one tokio
     /// runtime, with its time driver on: when a runtime ends, so do the engine's tasks on it, and writes from another one are
-    /// fenced. Each segment that is written or read keeps a file open until it is unlinked, and the catalog some: a node of
-    /// more than some hundred segments needs a higher limit than the usual 1,024 (RLIMIT_NOFILE).
+    /// fenced. Not from threads that may block (`spawn_blocking`): files are waited for on such threads, and when all of them
+    /// call the engine none is left. Each segment that is written or read keeps a file open until it is unlinked, and the
+    /// catalog some: a node of more than some hundred segments needs a higher limit than the usual 1,024 (RLIMIT_NOFILE).
     ///
     /// # Errors
     /// [`Error::DirectoryInUse`] when another process (or another `LocalEnv` of this one) has it open;

@@ -38,6 +38,9 @@ const FULL_SEEDS: u64 = 20_000;
 /// Fewer seeds than this say nothing about a share.
 pub const FLOOR_SEEDS_MIN: u64 = 200;
 
+/// Groups of failures that are printed, and made small, the largest ones.
+pub const GROUPS_MAX: usize = 12;
+
 /// The version of the form.
 const FORMAT: u32 = 2;
 
@@ -102,6 +105,22 @@ pub struct Failure {
     /// The command that makes this plan small.
     pub shrink: String,
     /// The command that repeats its seed.
+    pub replay: String,
+    /// What is left of the plan, where it was made small.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shrunk: Option<Small>,
+}
+
+/// A failure whose plan was made small.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Small {
+    /// The file of the small plan.
+    pub plan: String,
+    /// What raced with what in it, and what was wrong then.
+    pub sentence: String,
+    /// The command that draws it.
+    pub explain: String,
+    /// The command that repeats it.
     pub replay: String,
 }
 
@@ -269,6 +288,20 @@ impl Failure {
             shrink: format!("{program} shrink {}", quoted(&plan)),
             replay: format!("{program} replay {scenario} {}{given}", group.seed),
             group,
+            shrunk: None,
+        }
+    }
+
+    /// What was wrong, in a sentence.
+    pub fn sentence(&self) -> &str {
+        self.shrunk.as_ref().map_or(&self.group.sentence, |small| &small.sentence)
+    }
+
+    /// What to do with it next; the last repeats it.
+    pub fn commands(&self) -> [&str; 2] {
+        match &self.shrunk {
+            Some(Small { explain, replay, .. }) => [explain, replay],
+            None => [&self.shrink, &self.replay],
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use segment_sim::sweep::Range;
 use segment_sim::verdict::Verdict;
-use segsim::ci::{Suite, annotations, junit};
+use segsim::ci::{Outcome, Suite, annotations, junit};
 use segsim::command::sweep::{Until, sweep_one};
 use segsim::explain::Explained;
-use segsim::report::{Measured, Repeat, Report, SweepRecord, SweepResult};
+use segsim::report::{Measured, Repeat, Report, Small, SweepRecord, SweepResult};
 use segsim::scenario::SCENARIOS;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -101,6 +101,24 @@ fn a_report_survives_its_file() {
 fn a_failing_sweep_reads_well() {
     let result: SweepResult = serde_json::from_str(include_str!("failing-sweep.json")).unwrap();
     in_snapshots(|| insta::assert_snapshot!("failing", result.text() + "\n" + &result.failures()));
+}
+
+#[test]
+fn a_failure_that_was_made_small_is_told_by_what_is_left_of_it() {
+    let mut result: SweepResult = serde_json::from_str(include_str!("failing-sweep.json")).unwrap();
+    let words = |name: &str| format!("the {name} of the small plan");
+    result.failures[0].shrunk =
+        Some(Small { plan: words("file"), sentence: words("sentence"), explain: words("page"), replay: words("run") });
+    let told = result.failures();
+    let small = ["sentence", "page", "run"].map(|name| format!("  the {name} of the small plan\n")).concat();
+    assert!(told.contains(&small), "{told}");
+    let [first, second] = [0, 1].map(|place| told.contains(&result.failures[place].replay));
+    assert!(!first && second, "{told}");
+    let mut report = Report::new();
+    report.sweeps = vec![SweepRecord { result, measured: Measured { wall_seconds: 1.0, cpu_seconds: 1.0, jobs: 1 } }];
+    let case = &Suite::of_sweep(&report)[0].cases[0];
+    let Outcome::Fail { sentence, commands, .. } = &case.outcome else { panic!("it has failed") };
+    assert_eq!((sentence, commands), (&words("sentence"), &vec![words("run"), words("page")]));
 }
 
 #[test]

@@ -80,11 +80,12 @@ impl Suite {
 }
 
 impl Case {
-    fn of(Failure { group, replay, shrink, .. }: &Failure) -> Case {
+    fn of(failure: &Failure) -> Case {
+        let group = &failure.group;
         let outcome = Outcome::Fail {
             oracle: group.oracle.clone(),
-            sentence: group.sentence.clone(),
-            commands: vec![replay.clone(), shrink.clone()],
+            sentence: failure.sentence().to_string(),
+            commands: failure.commands().into_iter().rev().map(str::to_string).collect(),
         };
         Case { name: format!("{}: {}", group.oracle, group.race), outcome }
     }

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::export::is_drawn;
 use crate::output::{say, shown, take_stdout};
 use crate::plan_file::{Expected, PlanFile};
-use crate::report::counted;
+use crate::report::{Small, counted};
 use crate::scenario::Scenario;
 use crate::sentence;
 use crate::shrink_workload::{size, smaller};
@@ -92,15 +92,41 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     }
     shrunk.write(&path)?;
     if !atomic_file::is_device(&path) {
-        let program = shell::program();
-        say!("{program} replay {}", shell::quoted(&path));
-        say!("{program} explain {} --html {}", shell::quoted(&path), shell::quoted(&path.with_extension("html")));
+        say!("{} replay {}", shell::program(), shell::quoted(&path));
+        say!("{}", explain(&path));
     }
     if interrupted {
         say!("{}  interrupted: it may become smaller still", Verdict::Void.word());
         return Ok(Verdict::Void);
     }
     Ok(Verdict::Fail)
+}
+
+/// Makes the failing plan of a file small, and writes that beside it; nothing where it does not fail, or was interrupted.
+///
+/// # Errors
+/// A file that cannot be read or written, or a harness that failed.
+pub fn shrink_beside(path: &Path, progress: impl FnMut(u64)) -> Result<Option<Small>> {
+    let small = beside(path);
+    let shrunk = shrunk(&PlanFile::read(path)?.plan, progress)?.filter(|_| !STOP.load(Ordering::Relaxed));
+    let Some((Shrunk { plan, .. }, expected)) = shrunk else {
+        return Ok(None);
+    };
+    let (program, quoted) = (shell::program(), shell::quoted(&small));
+    let told = Small {
+        plan: small.to_string_lossy().into_owned(),
+        sentence: expected.sentence.clone().unwrap_or_default(),
+        explain: explain(&small),
+        replay: format!("{program} replay {quoted}"),
+    };
+    PlanFile::new(plan, expected).write(&small)?;
+    Ok(Some(told))
+}
+
+/// The command that draws a plan.
+fn explain(path: &Path) -> String {
+    let page = shell::quoted(&path.with_extension("html"));
+    format!("{} explain {} --html {page}", shell::program(), shell::quoted(path))
 }
 
 /// The smallest plan found, and what came of it; `None` when the plan does not fail.

@@ -2,18 +2,21 @@
 #![allow(clippy::disallowed_methods, reason = "a command: it measures itself and makes the directory of plans")]
 
 use super::progress::Progress;
+use super::shrink::shrink_beside;
 use super::{STOP, Selection, StrategyName, check_plans, scenario};
 use crate::ci::{Suite, annotations, junit};
 use crate::error::{Error, Result};
 use crate::output::{say, take_stdout};
 use crate::plan_file::{Expected, PlanFile};
 use crate::report::{
-    FLOOR_SEEDS_MIN, Failure, Measured, Repeat, Report, SweepRecord, SweepResult, counted, grouped, plan_path,
+    FLOOR_SEEDS_MIN, Failure, GROUPS_MAX, Measured, Repeat, Report, SweepRecord, SweepResult, counted, grouped,
+    plan_path,
 };
 use crate::scenario::Scenario;
 use crate::{atomic_file, say, shell, tell};
 use rustix::time::{ClockId, clock_gettime};
 use segment_sim::record::{Group, Record};
+use segment_sim::shrink::RUNS_MAX;
 use segment_sim::strategy::Strategy;
 use segment_sim::sweep::{Ends, Range, Swept, sweep};
 use segment_sim::verdict::{Verdict, Violation};
@@ -30,7 +33,7 @@ const OTHER_MADSIM_SEED: u64 = 0x5e95;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     segsim sweep --scenario same-key --seeds 100000\n  \
-    segsim sweep --for 10m --max-failures 1    ten minutes, or up to the first failure\n\n\
+    segsim sweep --for 10m --max-failures 1 --shrink    ten minutes, or up to the first failure, which is made small\n\n\
     Where --for or --max-failures end a scenario, it says how many seeds that were; --seeds of as many gives the same.")]
 pub struct Arguments {
     #[command(flatten)]
@@ -55,6 +58,9 @@ pub struct Arguments {
     /// Also write a JUnit report to this file, for CI systems, in the same way
     #[arg(long, value_name = "FILE.xml")]
     junit: Option<PathBuf>,
+    /// Make the first failure of each kind small, seconds each, and tell of what is left: at most 12 kinds of a scenario
+    #[arg(long)]
+    shrink: bool,
     /// Write the plan of each kind of failure to this directory
     #[arg(long, value_name = "DIR", default_value = "target/plans")]
     plans: PathBuf,
@@ -91,13 +97,16 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
             time: arguments.time.map(|time| time.saturating_sub(started.elapsed()).div_f64(left as f64)),
             failures: arguments.max_failures.map(|most| most - report.failed()),
         };
-        let (record, early) = sweep_one(scenario, range, until, arguments.strategy.strategy(), repeat)?;
+        let (mut record, early) = sweep_one(scenario, range, until, arguments.strategy.strategy(), repeat)?;
         if arguments.quiet {
             say(format_args!("{}", record.result.brief()));
         } else {
             say(format_args!("{}{}", record.result.text(), record.measured.text(&record.result.tally)));
         }
         written = written.and(write_plans(&record.result, &arguments.plans, early));
+        if arguments.shrink && written.is_ok() {
+            written = make_small(&mut record.result);
+        }
         report.sweeps.push(record);
         if STOP.load(Ordering::Relaxed) {
             break;
@@ -177,6 +186,17 @@ fn write_plans(result: &SweepResult, plans: &Path, mut early: Option<PathBuf>) -
     }
     // one that stays is a plan all the same
     early.map_or(Ok(()), |early| std::fs::remove_file(early).or(Ok(())))
+}
+
+/// Makes the plans of the largest groups of failures small, as they were written.
+fn make_small(result: &mut SweepResult) -> Result<()> {
+    for failure in result.failures.iter_mut().take(GROUPS_MAX) {
+        let started = Instant::now();
+        let bar = Progress::new("shrink", RUNS_MAX, "runs at most");
+        failure.shrunk = shrink_beside(Path::new(&failure.plan), |runs| bar.tell(runs, started.elapsed()))?;
+        bar.end();
+    }
+    Ok(())
 }
 
 /// Writes the plan of a seed.
@@ -335,6 +355,19 @@ mod tests {
         );
         write_plans(&result, directory.path(), Some(keep(result.failures[0].group.seed))).unwrap();
         assert_eq!(kept(), result.failures.len());
+    }
+
+    #[test]
+    fn what_does_not_fail_is_not_made_small() {
+        let mut result: SweepResult = serde_json::from_str(include_str!("../../tests/failing-sweep.json")).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        result.failures.truncate(1);
+        write_plans(&result, directory.path(), None).unwrap();
+        let plan = plan_path(directory.path(), &result.scenario, result.failures[0].group.seed, result.strategy);
+        result.failures[0].plan = plan.to_string_lossy().into_owned();
+        make_small(&mut result).unwrap();
+        assert_eq!(result.failures[0].shrunk, None);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -1,13 +1,10 @@
 //! The report of a sweep in words.
 
-use super::{Failure, Measured, Report, SweepResult, counted, grouped, is_usual, named, percent, ratio};
+use super::{Failure, GROUPS_MAX, Measured, Report, SweepResult, counted, grouped, is_usual, named, percent, ratio};
 use crate::confidence;
 use segment_sim::record::{Group, Tally};
 use std::collections::BTreeMap;
 use std::fmt::Write;
-
-/// Groups of failures that are printed, the largest ones.
-const GROUPS_MAX: usize = 12;
 
 impl SweepResult {
     /// The report in words, without what was measured.
@@ -141,7 +138,7 @@ impl SweepResult {
     }
 
     fn write_failure(&self, text: &mut String, failure: &Failure) -> std::fmt::Result {
-        let Group { runs, oracle, race, seed, strategy, sentence, oracles } = &failure.group;
+        let Group { runs, oracle, race, seed, strategy, oracles, .. } = &failure.group;
         writeln!(text, "{oracle}: {race}")?;
         writeln!(
             text,
@@ -159,7 +156,8 @@ impl SweepResult {
         if !others.is_empty() {
             writeln!(text, "  then: {}", others.join(", "))?;
         }
-        writeln!(text, "  {sentence}\n  {}\n  {}", failure.shrink, failure.replay)
+        let [next, repeat] = failure.commands();
+        writeln!(text, "  {}\n  {next}\n  {repeat}", failure.sentence())
     }
 }
 
