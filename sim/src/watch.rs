@@ -199,7 +199,12 @@ impl Watch {
         match (point, pulse.parent(task)) {
             (Point::EVICTOR_AWAITED, _) => history.awaited_evictor(task),
             // a put begins again, or goes on to make room
-            (Point::STRIPE_WANTED | Point::RING_WANTED, _) => _ = history.room.overtaken.remove(&task),
+            (Point::STRIPE_WANTED | Point::RING_WANTED, _) => {
+                history.room.overtaken.remove(&task);
+                if let Some(begun) = history.begun.get_mut(&task).filter(|_| point == Point::STRIPE_WANTED) {
+                    begun.looks += 1;
+                }
+            }
             (_, Some(caller)) if has_kind(pulse.label(task), "rotation") => {
                 history.rotates(task, caller, point == Point::WRITE_LOCKED);
             }

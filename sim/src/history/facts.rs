@@ -149,6 +149,8 @@ pub struct Begun {
     pub has_body: bool,
     /// It has had the write lock, and may have reserved bytes.
     pub has_reserved: bool,
+    /// How often it has wanted the lock of its key: each time it looks anew what is there.
+    pub looks: u32,
     /// Rows that had been moved before.
     pub rows_moved: u64,
     /// Flipped bits of which callers had been told before.
