@@ -61,12 +61,13 @@ impl<E: Env> Shared<E> {
             };
             let first = *short.first.get_or_insert(measured);
             let room = self.ring.mutate(|ring| {
+                // one that the disk keeps is not on its way out: waited for, it would have every put refused. Before the counts:
+                // one that goes now, and ends a row of stuck ones with that, would be written off and not yet freed
+                let written_off = self.books.written_off();
                 // the lock took its time: others may have reserved some, given up, or made room. What they wrote is no
                 // news: there are as many free bytes less
                 let (bytes, now) = self.books.disk_bytes();
                 let of = |segment| bytes.get(&segment).copied().unwrap_or_default();
-                // one that the disk keeps is not on its way out: waited for, it would have every put refused
-                let written_off = self.books.written_off();
                 let is_coming = |segment| !written_off.contains(&segment);
                 let doomed = ring.doomed().iter().map(|doomed| doomed.segment);
                 let doomed: u64 = doomed.filter(|segment| is_coming(*segment)).map(of).sum();

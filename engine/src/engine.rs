@@ -59,7 +59,8 @@ impl<E: Env> Engine<E> {
     ///
     /// # Errors
     /// [`Error::UnknownFormat`], [`Error::DamagedRing`], [`Error::DamagedManifest`], and what the disk and the catalog say.
-    /// It may be tried again, in surroundings that were opened again, too: operations of the first may be under way.
+    /// It may be tried again, in surroundings that were opened again: operations of the first may be under way, and what it
+    /// has mended is durable only then.
     pub async fn open(env: E, limits: Limits) -> Result<Engine<E>> {
         let limits = limits.in_bounds();
         check_format(env.catalog())?;

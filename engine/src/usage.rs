@@ -423,6 +423,7 @@ mod tests {
                 while !is_over.load(Ordering::Relaxed) {
                     let (bytes, counts) = books.disk_bytes();
                     assert_eq!(bytes[&SEGMENT] + counts.given_up, counts.reserved);
+                    assert!(counts.unwritten <= 2 * 3, "of two that are under way");
                 }
             });
             for putter in putters {

@@ -26,9 +26,9 @@ pub fn of_seeds(tally: &Tally) -> Option<String> {
     let of = one_in(tally.runs).filter(|_| tally.failed == 0)?;
     let longer = one_in(tally.runs * LONGER)?;
     Some(format!(
-        "  no seed failed, so with 95 % confidence fewer than 1 in {} seeds does, and of those that met a window, by an \
-         arrival or else a landing, fewer than the last column says (rule of three)\n  ten times the seeds without a \
-         failure would lower that to 1 in {}, and the last column likewise\n",
+        "  no seed failed, so with 95 % confidence fewer than 1 in {} seeds does (rule of three); the last column says so of \
+         those seeds in which something arrived at a window, or landed in it\n  ten times the seeds without a failure \
+         would lower that to 1 in {}, and the last column likewise\n",
         grouped(of),
         grouped(longer)
     ))

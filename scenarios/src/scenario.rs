@@ -366,7 +366,7 @@ impl Scenario {
         }
     }
 
-    /// Whether the process may end in the middle of something.
+    /// Whether its crashes are aimed at every usual kind of site, so that each has a floor.
     pub fn crashes_midway(&self) -> bool {
         self.crashes
             .is_some_and(|crashes| !matches!(crashes.when, CrashWhen::Soon | CrashWhen::CallersGone | CrashWhen::Idle))

@@ -121,6 +121,18 @@ fn a_fault_of_a_file_is_named_in_one_line() {
         let words = format!("a crash comes at {site:?}, and no process ends there: write KIND@POINT, such as ");
         assert!(fault.starts_with(&words) && fault.ends_with(", EvictorAwaited"), "{fault}");
     }
+    let mut closes = file("crash-anywhere", 3);
+    for (at, is_taken) in [
+        (Moment::Step(3), false),
+        (Moment::Site("evictor@DiskUnlink".to_string(), 1), false),
+        (Moment::At("put#1@DiskWrite".parse().unwrap()), false),
+        (Moment::Idle, true),
+        (Moment::CallersGone, true),
+    ] {
+        closes.plan.schedule.crashes = vec![Crash { kind: CrashKind::Close, at }];
+        let parsed = PlanFile::parse(closes.text().as_bytes());
+        assert!(parsed.is_ok() == is_taken && parsed.err().is_none_or(|fault| fault.starts_with("a close comes in")));
+    }
     let fault = PlanFile::parse(ends.text().as_bytes()).unwrap_err();
     let words = "more crash injections than entries in \"crashes\": the one at put#1@WriteWanted can never fire";
     assert!(fault.starts_with(words), "{fault}");

@@ -22,6 +22,7 @@ use crate::files::Files;
 use crate::interference::Interference;
 use crate::lineage::Lineage;
 use crate::site::TaskId;
+use segment_engine::manifest::Manifest;
 use segment_engine::ring_state::RingRecord;
 use segment_engine::{Limits, SegmentId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -98,8 +99,8 @@ pub struct History {
     pub image: Image,
     /// Segments whose files the plan has removed while nothing had them open.
     pub files_lost: BTreeSet<SegmentId>,
-    /// Those whose files it has cut short then.
-    pub files_cut: BTreeSet<SegmentId>,
+    /// Rows of bytes that it has cut off a file then.
+    pub rows_cut: Vec<(Key, Manifest)>,
     /// Bits that have flipped on the disk.
     pub rot: Rot,
     /// For each key the commit that no crash may take back: of the last put that was answered, or of what was shown when

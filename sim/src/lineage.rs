@@ -151,7 +151,7 @@ impl History {
                 has_left: self.departed.contains(&segment),
                 owner: owner.map(|owner| (*owner, is_alive(*owner))),
                 is_removed_by_plan: self.files_lost.contains(&segment),
-                is_cut_by_plan: self.files_cut.contains(&segment),
+                is_cut_by_plan: self.rows_cut.iter().any(|(_, manifest)| manifest.segment == segment),
             }
         };
         let saver = self.saves.last().and_then(|save| save.task);

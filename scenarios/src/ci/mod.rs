@@ -84,7 +84,7 @@ impl Case {
         let group = &failure.group;
         let outcome = Outcome::Fail {
             oracle: group.oracle.clone(),
-            sentence: failure.sentence().to_string(),
+            sentence: group.sentence.clone(),
             commands: failure.commands().into_iter().rev().map(str::to_string).collect(),
         };
         Case { name: format!("{}: {}", group.oracle, group.race), outcome }

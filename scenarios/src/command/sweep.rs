@@ -58,7 +58,8 @@ pub struct Arguments {
     /// Also write a JUnit report to this file, for CI systems, in the same way
     #[arg(long, value_name = "FILE.xml")]
     junit: Option<PathBuf>,
-    /// Make the first failure of each kind small, seconds each, and tell of what is left: at most 12 kinds of a scenario
+    /// At the end make the plan of the first failure of each kind small, and tell what raced in that, too: seconds each, at
+    /// most 12 kinds of a scenario
     #[arg(long)]
     shrink: bool,
     /// Write the plan of each kind of failure to this directory
@@ -97,16 +98,13 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
             time: arguments.time.map(|time| time.saturating_sub(started.elapsed()).div_f64(left as f64)),
             failures: arguments.max_failures.map(|most| most - report.failed()),
         };
-        let (mut record, early) = sweep_one(scenario, range, until, arguments.strategy.strategy(), repeat)?;
+        let (record, early) = sweep_one(scenario, range, until, arguments.strategy.strategy(), repeat)?;
         if arguments.quiet {
             say(format_args!("{}", record.result.brief()));
         } else {
             say(format_args!("{}{}", record.result.text(), record.measured.text(&record.result.tally)));
         }
         written = written.and(write_plans(&record.result, &arguments.plans, early));
-        if arguments.shrink && written.is_ok() {
-            written = make_small(&mut record.result);
-        }
         report.sweeps.push(record);
         if STOP.load(Ordering::Relaxed) {
             break;
@@ -124,6 +122,10 @@ pub fn run(arguments: &Arguments) -> Result<Verdict> {
     let end = if interrupted { Some("interrupted".to_string()) } else { stopped };
     report.judge(end.clone());
     let verdict = report.verdict;
+    if arguments.shrink && written.is_ok() {
+        let _ = outputs.keep(&report); // as it is, whatever becomes of this
+        written = report.sweeps.iter_mut().try_for_each(|record| make_small(&mut record.result));
+    }
     let end = end.map(|end| format!("; {end}")).unwrap_or_default();
     say!("{}  {}, {} failed{end}", verdict.word(), counted(report.runs(), "run"), grouped(report.failed()));
     say(format_args!("{}", report.kinds()));
@@ -190,7 +192,8 @@ fn write_plans(result: &SweepResult, plans: &Path, mut early: Option<PathBuf>) -
 
 /// Makes the plans of the largest groups of failures small, as they were written.
 fn make_small(result: &mut SweepResult) -> Result<()> {
-    for failure in result.failures.iter_mut().take(GROUPS_MAX) {
+    let has_time = |_: &&mut Failure| !STOP.load(Ordering::Relaxed);
+    for failure in result.failures.iter_mut().take(GROUPS_MAX).take_while(has_time) {
         let started = Instant::now();
         let bar = Progress::new("shrink", RUNS_MAX, "runs at most");
         failure.shrunk = shrink_beside(Path::new(&failure.plan), |runs| bar.tell(runs, started.elapsed()))?;

@@ -62,7 +62,7 @@ impl SweepResult {
         if self.windows.values().any(|window| window.opened > 0) {
             let bound = if confidence.is_some() { "fewer than 1 failure in" } else { "" };
             let line = format!(
-                "  {:<18}{:<11}{:>10}{:>11}{:>10}{:>11}{:>10}{bound:>25}",
+                "  {:<18}{:<11}{:>10}{:>11}{:>10}{:>11}{:>10}{bound:>28}",
                 "window", "kind", "openings", "arrivals", "in seeds", "landings", "in seeds"
             );
             writeln!(text, "{}", line.trim_end())?;
@@ -74,7 +74,7 @@ impl SweepResult {
             };
             let bound = confidence.as_ref().map(|_| confidence::of_window(window, sum)).unwrap_or_default();
             let line = format!(
-                "  {:<18}{:<11}{:>10}{arrivals:>11}{arrived:>10}{:>11}{:>10}{bound:>25}",
+                "  {:<18}{:<11}{:>10}{arrivals:>11}{arrived:>10}{:>11}{:>10}{bound:>28}",
                 window.name,
                 window.kind(),
                 grouped(sum.count.openings),
@@ -138,7 +138,7 @@ impl SweepResult {
     }
 
     fn write_failure(&self, text: &mut String, failure: &Failure) -> std::fmt::Result {
-        let Group { runs, oracle, race, seed, strategy, oracles, .. } = &failure.group;
+        let Group { runs, oracle, race, seed, strategy, sentence, oracles } = &failure.group;
         writeln!(text, "{oracle}: {race}")?;
         writeln!(
             text,
@@ -156,8 +156,12 @@ impl SweepResult {
         if !others.is_empty() {
             writeln!(text, "  then: {}", others.join(", "))?;
         }
+        writeln!(text, "  {sentence}")?;
+        if let Some(small) = &failure.shrunk {
+            writeln!(text, "  made small: {}", small.sentence)?;
+        }
         let [next, repeat] = failure.commands();
-        writeln!(text, "  {}\n  {next}\n  {repeat}", failure.sentence())
+        writeln!(text, "  {next}\n  {repeat}")
     }
 }
 

@@ -51,7 +51,7 @@ fn survives(view: &View<'_>) -> Option<Finding> {
     history.acked.iter().find_map(|(key, acked)| {
         let row = history.rows.iter().find(|row| row.key == *key).map(|row| row.manifest);
         let is_cut =
-            |manifest: &Manifest| history.files_cut.contains(&manifest.segment) && history.artifact(manifest).is_none();
+            |manifest: &Manifest| history.rows_cut.contains(&(*key, *manifest)) && history.artifact(manifest).is_none();
         if row.is_some_and(|manifest| history.files_lost.contains(&manifest.segment) || is_cut(&manifest)) {
             return None;
         }

@@ -36,7 +36,7 @@ fn check(view: &View<'_>) -> Option<Finding> {
         let segment = row.manifest.segment;
         let what = match history.artifact(&row.manifest) {
             None if !history.files.contains(segment) => "which has no file",
-            None if history.files_cut.contains(&segment) => return None,
+            None if history.rows_cut.contains(&(row.key, row.manifest)) => return None,
             None => "whose file does not have its bytes",
             Some(bytes) if xxh3_64(bytes) != row.manifest.checksum && !history.rot.is_in(&row.manifest) => {
                 "where its bytes are others"
@@ -61,7 +61,7 @@ mod tests {
             let manifest = scene.history.rows[0].manifest;
             scene.history.files.cut(manifest.segment, manifest.offset as usize);
             scene.history.files.write(manifest.segment, manifest.offset as usize, written);
-            scene.history.files_cut.extend(is_known.then_some(manifest.segment));
+            scene.history.rows_cut.extend(is_known.then_some((scene.history.rows[0].key, manifest)));
             scene.ask(&ORACLE)
         };
         assert!(after(b"", false).is_some(), "nobody has cut it");

@@ -3,12 +3,13 @@
 use super::{Life, Reopen, Setting, Stage};
 use crate::conductor::{Proceed, Pulse, Role};
 use crate::decision::{Decisions, Question};
-use crate::history::{Answer, History};
+use crate::history::{Answer, History, Key};
 use crate::interference::Kind;
 use crate::plan::{CrashKind, Moment, Schedule};
 use crate::site::{CLOSE, OPEN, numbered};
 use crate::watch::Seen;
 use madsim::rand::{Rng, thread_rng};
+use segment_engine::manifest::Manifest;
 use segment_engine::usage::Owners;
 use segment_engine::{Limits, Result, SegmentId};
 use std::sync::Arc;
@@ -143,9 +144,12 @@ impl Stage {
             let (lost, cut) = next.map_or((&[][..], &[][..]), |life| (&life.lost, &life.cut));
             let count = members.len().max(1);
             for &(place, length) in cut {
-                let member = members.iter().rev().nth(place as usize % count);
-                if let Some(member) = member.filter(|member| history.files.cut(member.segment, length as usize)) {
-                    history.files_cut.insert(member.segment);
+                let Some(member) = members.iter().rev().nth(place as usize % count) else { continue };
+                let of_it = survived.rows.iter().filter(|(_, manifest)| manifest.segment == member.segment);
+                let (there, length) = (of_it.filter(|row| history.artifact(&row.1).is_some()), u64::from(length));
+                let cut: Vec<(Key, Manifest)> = there.filter(|row| !row.1.is_within(length)).copied().collect();
+                if history.files.cut(member.segment, length as usize) {
+                    history.rows_cut.extend(cut);
                     history.interference.add(Kind::CutFile, 1);
                 }
             }

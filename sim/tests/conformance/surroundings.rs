@@ -24,7 +24,7 @@ pub fn sim_disk() -> SimDisk {
     SimDisk::new(conductor(), watch.history().clone())
 }
 
-/// A simulated catalog with the rows of `store`.
+/// A simulated catalog on `store`, which is empty.
 pub fn sim_catalog(store: &Store) -> SimCatalog {
     SimCatalog::new(store, conductor(), watch(), false, false)
 }
