@@ -60,11 +60,12 @@ impl Seen {
     }
 
     /// Takes in what there is now, and says whether it is new. That a task has ended is, where it answers for a file: many
-    /// end in steps in which nothing else happens.
+    /// end in steps in which nothing else happens. A ring that is not the saved one is new as long as it is not: whoever is to
+    /// publish the other may be gone by now.
     fn is_new(&mut self, history: &History, ended: &[TaskId]) -> bool {
         let answers = |task| history.answerable.values().any(|owner| owner == task);
         let has_left_a_file = ended[std::mem::replace(&mut self.ended, ended.len())..].iter().any(answers);
-        if !self.is_another && self.changes == history.changes && !has_left_a_file {
+        if !self.is_another && self.changes == history.changes && !has_left_a_file && self.unsaved().is_none() {
             return false;
         }
         if self.is_another || self.saves != history.saves.len() {
