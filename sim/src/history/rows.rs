@@ -1,6 +1,7 @@
 //! The artifacts of a run: their rows as commits change them, and what readers can see of each key because of that.
 
 use super::{Change, History, Key, Row, Save, Sight, ToCopy};
+use crate::interference::Kind;
 use crate::site::TaskId;
 use segment_engine::SegmentId;
 use segment_engine::manifest::Manifest;
@@ -62,6 +63,18 @@ impl History {
             saved.ring.generation_of(segment) == Some(Generation::Old) && saved.ring.active() != Some(segment)
         };
         self.saved().is_some_and(is_old)
+    }
+
+    /// Cuts a file short, and takes down which of these rows lose their bytes by that: what is stored there later does not.
+    pub fn cut_file(&mut self, segment: SegmentId, length: u64, rows: &[(Key, Manifest)]) {
+        let loses = |(_, manifest): &&(Key, Manifest)| {
+            manifest.segment == segment && !manifest.is_within(length) && self.artifact(manifest).is_some()
+        };
+        let lost: Vec<(Key, Manifest)> = rows.iter().filter(loses).copied().collect();
+        if self.files.cut(segment, length as usize) {
+            self.rows_cut.extend(lost);
+            self.interference.add(Kind::CutFile, 1);
+        }
     }
 
     /// Takes in what readers can see from this step on: a row whose segment is in the ring. `task` made it so.

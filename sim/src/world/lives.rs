@@ -3,13 +3,12 @@
 use super::{Life, Reopen, Setting, Stage};
 use crate::conductor::{Proceed, Pulse, Role};
 use crate::decision::{Decisions, Question};
-use crate::history::{Answer, History, Key};
+use crate::history::{Answer, History};
 use crate::interference::Kind;
 use crate::plan::{CrashKind, Moment, Schedule};
 use crate::site::{CLOSE, OPEN, numbered};
 use crate::watch::Seen;
 use madsim::rand::{Rng, thread_rng};
-use segment_engine::manifest::Manifest;
 use segment_engine::usage::Owners;
 use segment_engine::{Limits, Result, SegmentId};
 use std::sync::Arc;
@@ -144,13 +143,8 @@ impl Stage {
             let (lost, cut) = next.map_or((&[][..], &[][..]), |life| (&life.lost, &life.cut));
             let count = members.len().max(1);
             for &(place, length) in cut {
-                let Some(member) = members.iter().rev().nth(place as usize % count) else { continue };
-                let of_it = survived.rows.iter().filter(|(_, manifest)| manifest.segment == member.segment);
-                let (there, length) = (of_it.filter(|row| history.artifact(&row.1).is_some()), u64::from(length));
-                let cut: Vec<(Key, Manifest)> = there.filter(|row| !row.1.is_within(length)).copied().collect();
-                if history.files.cut(member.segment, length as usize) {
-                    history.rows_cut.extend(cut);
-                    history.interference.add(Kind::CutFile, 1);
+                if let Some(member) = members.iter().rev().nth(place as usize % count) {
+                    history.cut_file(member.segment, length.into(), &survived.rows);
                 }
             }
             for member in lost.iter().filter_map(|place| members.get(*place as usize % count)) {
